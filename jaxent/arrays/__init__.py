@@ -1,0 +1,1 @@
+"""What weights are made of: NF4 arrays and LoRA adapters."""

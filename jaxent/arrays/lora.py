@@ -1,0 +1,77 @@
+"""LoRA adapters (Hu et al. 2022) as a tree of their own, with PEFT's semantics.
+
+    y = x W + (alpha / rank) * dropout(x) A B        A [K, R], B [R, N]
+
+The tree maps a module path inside a layer to its factors, each with a leading layer axis:
+{"self_attn.q_proj": Factors(a [L, K, R], b [L, R, N]), ...}. It is handed to the model's layer
+scan beside the frozen base; None is the bare model.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+
+MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+ATTENTION = MODULES[:4]
+PATHS = {m: f"{'self_attn' if m in ATTENTION else 'mlp'}.{m}" for m in MODULES}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Factors:
+    """Low-rank factors of one module in every layer: a [L, K, R], b [L, R, N], float32."""
+
+    a: jax.Array
+    b: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What an adapter is, apart from its numbers (section 2.2: rank 64, alpha 128, all linear, dropout .05)."""
+
+    rank: int = 64
+    alpha: float = 128.0
+    dropout: float = 0.05
+    modules: tuple[str, ...] = MODULES
+
+    def __post_init__(self):
+        unknown = [m for m in self.modules if m not in MODULES]
+        if unknown or not self.modules or len(set(self.modules)) != len(self.modules):
+            raise ValueError(f"LoRA modules {','.join(self.modules) or '(none)'}: expected distinct names out of {','.join(MODULES)}")
+        if self.rank < 1 or not 0 <= self.dropout < 1 or not self.alpha > 0:
+            raise ValueError(
+                f"LoRA rank {self.rank}, alpha {self.alpha}, dropout {self.dropout}: "
+                "expected rank >= 1, alpha > 0, 0 <= dropout < 1"
+            )
+
+    @property
+    def scaling(self) -> float:
+        return self.alpha / self.rank
+
+
+def init(key, spec: Spec, layers: int, shapes: dict[str, tuple[int, int]]) -> dict[str, Factors]:
+    """PEFT's default initial adapter: A ~ U(-1/sqrt(K), 1/sqrt(K)) (Kaiming with a = sqrt 5), B = 0.
+
+    shapes: (K, N) of each module, as `transformer.shapes` gives them.
+    """
+    adapter = {}
+    for index, module in enumerate(MODULES):
+        if module not in spec.modules:
+            continue
+        k, n = shapes[module]
+        bound = 1 / math.sqrt(k)
+        a = jax.random.uniform(jax.random.fold_in(key, index), (layers, k, spec.rank), jnp.float32, -bound, bound)
+        adapter[PATHS[module]] = Factors(a, jnp.zeros((layers, spec.rank, n), jnp.float32))
+    return adapter
+
+
+def delta(factors: Factors, spec: Spec) -> jax.Array:
+    """The dense change of the weight, (alpha / rank) A B: [L, K, N] float32."""
+    return spec.scaling * jnp.einsum("lkr,lrn->lkn", factors.a, factors.b, precision="highest")
+
+
+def count(adapter) -> int:
+    """Number of trained parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(adapter))

@@ -1,0 +1,176 @@
+"""Hugging Face checkpoints to `Transformer` and back: one table of names, strict both ways."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+import tqdm
+
+from jaxent.arrays import dynamic8, lora, nf4
+from jaxent.checkpoint import safetensors_folder
+from jaxent.model import config as configs, transformer
+
+_BNB = ".quant_state.bitsandbytes__nf4"
+_PARTS = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", _BNB)
+_IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")  # a buffer, recomputed from the config
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One parameter: its HF name ("{}" stands for the layer), its path here, and its HF shape."""
+
+    hf: str
+    path: str
+    shape: tuple[int, ...]
+    linear: bool = False  # stored [out, in] by Hugging Face, [in, out] here; quantised
+
+    @property
+    def stacked(self) -> bool:
+        return "{}" in self.hf
+
+
+def table(config: configs.Config) -> list[Row]:
+    """Every parameter of a model of `config`, in the order it is loaded."""
+    d, v = config.embed, config.vocab
+    rows = [Row("model.embed_tokens.weight", "embed_tokens.weight", (v, d))]
+    for module, (k, n) in transformer.shapes(config).items():
+        path = lora.PATHS[module]
+        rows.append(Row(f"model.layers.{{}}.{path}.weight", f"layers.{path}.weight", (n, k), linear=True))
+        if config.qkv_bias and module in ("q_proj", "k_proj", "v_proj"):
+            rows.append(Row(f"model.layers.{{}}.{path}.bias", f"layers.{path}.bias", (n,)))
+    for norm in ("input_layernorm", "post_attention_layernorm"):
+        rows.append(Row(f"model.layers.{{}}.{norm}.weight", f"layers.{norm}.weight", (d,)))
+    rows.append(Row("model.norm.weight", "norm.weight", (d,)))
+    if not config.tied:
+        rows.append(Row("lm_head.weight", "lm_head.weight", (v, d)))
+    return rows
+
+
+def names(row: Row, config: configs.Config) -> list[str]:
+    return [row.hf.format(i) for i in range(config.layers)] if row.stacked else [row.hf]
+
+
+def load(source: str, quantize: bool = True, dtype=None, double: bool = True, progress: bool = False) -> transformer.Transformer:
+    """Loads a local folder or Hub id; linear weights become NF4 (double-quantised) if `quantize`.
+
+    One tensor at a time: read, encode, place on the default device, drop. Host memory above the
+    finished model stays below two of the largest tensors. dtype None keeps the checkpoint's for
+    embedding, norms, biases and head. Checkpoints already quantised by bitsandbytes are taken as
+    they are. Raises before loading anything if names, shapes, dtypes or files do not fit.
+    """
+    folder = safetensors_folder.open_folder(safetensors_folder.locate(source))
+    config = configs.read(folder.path)
+    check(folder, config)
+    model = transformer.abstract(config)
+    bar = tqdm.tqdm(total=len(folder.entries), desc="load", unit="tensor", disable=not progress, leave=False)
+    for row in table(config):
+        read = functools.partial(_read, folder, row, quantize=quantize, double=double, dtype=dtype, bar=bar)
+        value = _stack(config.layers, lambda i: read(row.hf.format(i))) if row.stacked else jax.device_put(read(row.hf))
+        place(model, row.path, value)
+    bar.close()
+    return model
+
+
+def check(folder: safetensors_folder.Folder, config: configs.Config) -> None:
+    """Every tensor used once, every parameter filled once, shapes equal; ValueError naming the tensor otherwise."""
+    left = {n for n in folder.entries if not _IGNORED.fullmatch(n)}
+    for row in table(config):
+        for name in names(row, config):
+            if name not in left:
+                raise ValueError(f"{folder.path}: tensor {name!r} is missing, expected shape {row.shape}")
+            left -= {name, *(name + part for part in _PARTS)}
+            entry = folder.entries[name]
+            if name + _BNB in folder.entries:
+                if not row.linear:
+                    raise ValueError(f"{entry.file}: tensor {name!r} is NF4, expected an unquantised one")
+            elif entry.dtype not in ("F32", "BF16", "F16"):
+                raise ValueError(f"{entry.file}: tensor {name!r} has dtype {entry.dtype}, expected F32, BF16 or F16")
+            elif entry.shape != row.shape:
+                raise ValueError(f"{entry.file}: tensor {name!r} has shape {entry.shape}, expected {row.shape}")
+    if config.tied and "lm_head.weight" in left:
+        if not np.array_equal(folder.read("lm_head.weight"), folder.read("model.embed_tokens.weight")):
+            raise ValueError(f"{folder.path}: config ties the head, but 'lm_head.weight' differs from the embedding")
+        left.remove("lm_head.weight")
+    if left:
+        raise ValueError(f"{folder.path}: surplus tensor {min(left)!r}, which no {config.family} parameter uses")
+
+
+def _read(folder, row, name, *, quantize, double, dtype, bar):
+    """One tensor as it will lie on the device (numpy leaves)."""
+    bar.update()
+    if name + _BNB in folder.entries:
+        packed = _packed(folder, name, row.shape)
+        return nf4.place(packed) if quantize else np.asarray(nf4.decode(nf4.place(packed), dtype or jnp.bfloat16))
+    value = folder.read(name)
+    if row.linear and quantize:
+        try:
+            return nf4.place(nf4.encode(value, double=double))
+        except ValueError as error:
+            raise ValueError(f"{folder.entries[name].file}: tensor {name!r}: {error}") from error
+    value = value.T if row.linear else value
+    return value if dtype is None else value.astype(dtype)
+
+
+def _packed(folder, name, shape) -> nf4.Packed:
+    """A weight that bitsandbytes quantised, as its checkpoint holds it."""
+    state = json.loads(folder.read(name + _BNB).tobytes())
+    where = f"{folder.entries[name].file}: tensor {name!r}"
+    for key, wanted in (("quant_type", "nf4"), ("blocksize", nf4.BLOCK), ("shape", list(shape))):
+        if state.get(key) != wanted:
+            raise ValueError(f"{where}: bitsandbytes {key} {state.get(key)!r}, expected {wanted!r}")
+    if not np.array_equal(folder.read(name + ".quant_map"), np.array(nf4.TABLE, np.float32)):
+        raise ValueError(f"{where}: its 16-value table is not NF4's")
+    scales = folder.read(name + ".absmax")
+    if name + ".nested_absmax" in folder.entries:
+        if state.get("nested_blocksize") != dynamic8.BLOCK:
+            raise ValueError(f"{where}: nested_blocksize {state.get('nested_blocksize')!r}, expected {dynamic8.BLOCK}")
+        nested = folder.read(name + ".nested_absmax"), np.float32(state["nested_offset"])
+        scales = dynamic8.Dynamic8(scales, *nested, folder.read(name + ".nested_quant_map"))
+    return nf4.Packed(folder.read(name).reshape(-1), scales, shape)
+
+
+def _stack(count: int, read):
+    """Layers 0..count-1 stacked on the device, written in place: the host holds one at a time."""
+    first = read(0)
+    stacked = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), first)
+    stacked = _write(stacked, first, 0)
+    del first
+    for index in range(1, count):
+        stacked = _write(stacked, read(index), index)
+        jax.block_until_ready(stacked)  # lets the host copy go before the next read
+    return stacked
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _write(stacked, layer, index):
+    return jax.tree.map(lambda s, x: jax.lax.dynamic_update_index_in_dim(s, x, index, 0), stacked, layer)
+
+
+def place(model: transformer.Transformer, path: str, value) -> None:
+    """Puts a value (dense or NF4) into the parameter at a dotted path."""
+    *parents, leaf = path.split(".")
+    param = getattr(functools.reduce(getattr, parents, model), leaf)
+    param.set_value(value)
+
+
+def save(model: transformer.Transformer, folder: pathlib.Path, raw_config: dict, dtype=None) -> None:
+    """Writes a dense model as a Hugging Face folder: config.json (as given) and model.safetensors."""
+    config = configs.from_dict(raw_config)
+    tensors = {}
+    for row in table(config):
+        value = functools.reduce(getattr, row.path.split("."), model).get_value()
+        value = np.asarray(value if dtype is None else value.astype(dtype))
+        for index, name in enumerate(names(row, config)):
+            one = value[index] if row.stacked else value
+            tensors[name] = np.ascontiguousarray(one.T if row.linear else one)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "model.safetensors.partial"
+    safetensors.numpy.save_file(tensors, partial, metadata={"format": "pt"})
+    partial.rename(folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(raw_config, indent=1) + "\n")

@@ -1,0 +1,67 @@
+"""A step's examples as arrays: packed into few rows with segments, or padded one to a row."""
+
+import typing
+
+import numpy as np
+
+PACKINGS = ("packed", "none")
+
+
+class Batch(typing.NamedTuple):
+    """[rows, T] arrays. targets is the next token of the same example; weights is 1 where it counts.
+
+    segments: 0 padding, 1, 2, ... the examples of a row; positions restart at 0 in each.
+    """
+
+    tokens: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    segments: np.ndarray
+    positions: np.ndarray
+
+
+def pack(examples: list[np.ndarray], length: int, rows: int) -> tuple[Batch, int]:
+    """Step-exact packing: the examples in as few of `rows` rows of `length` as first-fit decreasing finds.
+
+    Returns the batch, always of `rows` rows, and the number of used ones, which come first.
+    """
+    _check(examples, length, rows)
+    room: list[int] = []
+    bins: list[list[np.ndarray]] = []
+    for example in sorted(examples, key=len, reverse=True):
+        at = next((i for i, free in enumerate(room) if free >= len(example)), len(room))
+        if at == len(room):
+            room.append(length)
+            bins.append([])
+        room[at] -= len(example)
+        bins[at].append(example)
+    return _fill(bins, length, rows), len(bins)
+
+
+def pad(examples: list[np.ndarray], length: int, rows: int) -> tuple[Batch, int]:
+    """One example a row, padded on the right (--packing=none)."""
+    _check(examples, length, rows)
+    return _fill([[e] for e in examples], length, rows), len(examples)
+
+
+def _check(examples, length, rows):
+    if not 0 < len(examples) <= rows:
+        raise ValueError(f"{len(examples)} examples in {rows} rows: expected 1 to {rows}")
+    if wrong := [len(e) for e in examples if not 2 <= len(e) <= length]:
+        raise ValueError(f"an example of {wrong[0]} tokens: expected 2 to {length}")
+
+
+def _fill(bins, length, rows) -> Batch:
+    ints = lambda: np.zeros((rows, length), np.int32)
+    batch = Batch(ints(), ints(), np.zeros((rows, length), np.float32), ints(), ints())
+    for row, members in enumerate(bins):
+        start = 0
+        for segment, ids in enumerate(members, 1):
+            end = start + len(ids)
+            batch.tokens[row, start:end] = ids
+            batch.targets[row, start : end - 1] = ids[1:]
+            batch.weights[row, start : end - 1] = 1
+            batch.segments[row, start:end] = segment
+            batch.positions[row, start:end] = np.arange(len(ids))
+            start = end
+    return batch

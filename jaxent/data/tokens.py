@@ -1,0 +1,56 @@
+"""Tokenizers exactly as their tokenizer.json says."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterable
+
+import transformers
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokenizer:
+    """A checkpoint's tokenizer; `hash` is the sha256 of its tokenizer.json, bos_id is None where it adds none."""
+
+    fast: transformers.PreTrainedTokenizerFast
+    hash: str
+    bos_id: int | None
+    eos_id: int
+    pad_id: int
+
+    def encode(self, texts: Iterable[str]) -> list[list[int]]:
+        """Token ids of each text, with the special tokens the model's own tokenizer adds (bos for Llama, Mistral)."""
+        texts = list(texts)
+        return self.fast(texts, return_attention_mask=False)["input_ids"] if texts else []
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids, special tokens left out."""
+        return self.fast.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def load(folder: str | pathlib.Path) -> Tokenizer:
+    """The tokenizer of a checkpoint folder.
+
+    Always `PreTrainedTokenizerFast` on the folder's own tokenizer.json: transformers 5's
+    CodeLlamaTokenizer rebuilds the pipeline from the vocabulary and drops a leading space that the
+    file keeps. Raises FileNotFoundError without tokenizer.json, ValueError without an eos token.
+    """
+    file = pathlib.Path(folder) / "tokenizer.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file, expected the checkpoint's tokenizer.json")
+    settings_file = file.with_name("tokenizer_config.json")
+    settings = json.loads(settings_file.read_text()) if settings_file.is_file() else {}
+    special = {name: _content(settings.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_file=str(file), **{k: v for k, v in special.items() if v})
+    if fast.eos_token_id is None:
+        raise ValueError(f"{settings_file}: eos_token {settings.get('eos_token')!r}, expected a token of the vocabulary")
+    probe = fast("a")["input_ids"]
+    bos = fast.bos_token_id if fast.bos_token_id is not None and probe[:1] == [fast.bos_token_id] else None
+    pad = fast.pad_token_id if fast.pad_token_id is not None else fast.eos_token_id
+    return Tokenizer(fast, hashlib.sha256(file.read_bytes()).hexdigest(), bos, fast.eos_token_id, pad)
+
+
+def _content(token) -> str | None:
+    """A special token's text: configuration files hold it plain or as {"content": ...}."""
+    return token["content"] if isinstance(token, dict) else token

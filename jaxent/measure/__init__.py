@@ -1,0 +1,1 @@
+"""Activations to entanglement. `entangle.measure(x, labels)` works on any [N, d] array."""

@@ -1,0 +1,88 @@
+"""Activations of texts: one vector a text, pooled over its real tokens."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxent.arrays import lora
+from jaxent.model import transformer
+
+POOLINGS = ("mean", "last")
+_BUCKET = 32  # rows are padded to multiples of this many tokens: few compilations
+_TOKENS = 8192  # tokens run at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Where:
+    """Which activations: layer -1 is after the final norm (Hugging Face's hidden_states[-1]), and the pooling."""
+
+    layer: int = -1
+    pooling: str = "mean"
+
+    def __post_init__(self):
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling {self.pooling!r}: expected one of {', '.join(POOLINGS)}")
+
+
+def pool(hidden, segments, pooling: str) -> jax.Array:
+    """float32 [B, D]: mean over real tokens (segment > 0) or the last real one, of hidden [B,T,D]."""
+    real = (segments > 0).astype(jnp.float32)
+    if pooling == "last":
+        real = real * (jnp.cumsum(real, axis=1) == real.sum(1, keepdims=True))
+    return jnp.einsum("btd,bt->bd", hidden.astype(jnp.float32), real, precision="highest") / real.sum(1, keepdims=True)
+
+
+def activations(model, tokens, segments, positions, adapter, spec, where: Where, compute) -> jax.Array:
+    """Pooled activations float32 [B, D] in evaluation mode, differentiable in adapter.
+
+    Layers are numbered as Hugging Face's hidden_states: 0 embedding, i after layer i, -1 final norm.
+    """
+    if where.layer in (-1, model.config.layers):
+        return pool(model(tokens, segments, positions, adapter, spec, None, compute), segments, where.pooling)
+    tap = functools.partial(pool, segments=segments, pooling=where.pooling)
+    return model(tokens, segments, positions, adapter, spec, None, compute, tap)[1][where.layer]
+
+
+def rows(examples: list[list[int]], length: int):
+    """Right-padded int32 arrays [B, length]: tokens, segments (1 real, 0 padding), positions."""
+    tokens, segments = np.zeros((2, len(examples), length), np.int32)
+    for index, ids in enumerate(examples):
+        tokens[index, : len(ids)] = ids
+        segments[index, : len(ids)] = 1
+    return tokens, segments, np.broadcast_to(np.arange(length, dtype=np.int32), tokens.shape)
+
+
+_activations = jax.jit(activations, static_argnames=("spec", "where", "compute"))
+
+
+def capture(
+    model: transformer.Transformer,
+    examples: list[list[int]],
+    adapter=None,
+    spec: lora.Spec | None = None,
+    where: Where = Where(),
+    compute: transformer.Compute = transformer.Compute(),
+) -> np.ndarray:
+    """Activations float32 [P, D] of token id lists, in their order; rows of similar length run together.
+
+    Raises ValueError for an empty text or one longer than the model's context.
+    """
+    lengths = [len(ids) for ids in examples]
+    bad = [i for i, n in enumerate(lengths) if not 0 < n <= model.config.context]
+    if bad:
+        raise ValueError(f"probe {bad[0]} has {lengths[bad[0]]} tokens: expected 1 to the model's context {model.config.context}")
+    out = np.zeros((len(examples), model.config.embed), np.float32)
+    buckets: dict[int, list[int]] = {}
+    for index, n in enumerate(lengths):
+        buckets.setdefault(-(-n // _BUCKET) * _BUCKET, []).append(index)
+    for length, members in sorted(buckets.items()):
+        size = min(len(members), max(1, _TOKENS // length))
+        for begin in range(0, len(members), size):
+            part = members[begin : begin + size]
+            filled = [examples[i] for i in part] + [[0]] * (size - len(part))
+            result = _activations(model, *rows(filled, length), adapter, spec, where, compute)
+            out[part] = np.asarray(result)[: len(part)]
+    return out

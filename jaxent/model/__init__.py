@@ -1,0 +1,1 @@
+"""One decoder for the Qwen2, Llama and Mistral families."""

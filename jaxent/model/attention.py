@@ -1,0 +1,73 @@
+"""Causal attention over packed rows, one function for every kernel."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+KERNELS = ("xla", "cudnn", "splash")
+
+
+def default_kernel(dtype) -> str:
+    """The fastest kernel of the default backend that accepts dtype."""
+    backend = jax.default_backend()
+    if backend == "tpu":
+        return "splash"
+    return "cudnn" if backend == "gpu" and dtype in (jnp.bfloat16, jnp.float16) else "xla"
+
+
+def visible(q_segments, kv_segments, q_index, kv_index, window: int | None) -> jax.Array:
+    """Which keys a query sees: same segment, not later, within the window. [B,T],[B,S] -> bool [B,1,T,S].
+
+    Segment 0 is padding: it sees only itself, so that its softmax stays finite.
+    """
+    distance = q_index[:, :, None] - kv_index[:, None, :]
+    mask = (q_segments[:, :, None] == kv_segments[:, None, :]) & (distance >= 0)
+    if window is not None:
+        mask &= distance < window
+    return mask[:, None]
+
+
+def attend(q, k, v, segments, window: int | None, kernel: str) -> jax.Array:
+    """Softmax(q k' / sqrt(H)) v within each segment of a row.
+
+    q [B,T,N,H], k and v [B,T,K,H], segments int [B,T] -> [B,T,N,H]. Softmax in float32.
+    """
+    if kernel == "splash":
+        return _splash(q, k, v, segments, window)
+    index = jnp.broadcast_to(jnp.arange(q.shape[1]), segments.shape)
+    mask = visible(segments, segments, index, index, window)
+    return masked(q, k, v, mask, kernel)
+
+
+def masked(q, k, v, mask, kernel: str = "xla") -> jax.Array:
+    """Attention under an explicit mask: q [B,T,N,H], k and v [B,S,K,H], mask bool [B,1,T,S] -> [B,T,N,H].
+
+    The mask goes in as a bias: as a mask, its broadcast to [B,N,T,S] is kept for the gradient.
+    """
+    bias = (mask.astype(q.dtype) - 1) * jnp.finfo(q.dtype).max.astype(q.dtype) / 2
+    with jax.default_matmul_precision("highest" if q.dtype == jnp.float32 else None):
+        return jax.nn.dot_product_attention(q, k, v, bias, implementation=kernel)
+
+
+def _splash(q, k, v, segments, window, interpret: bool = False):
+    """TPU flash attention; rows whose length is no multiple of 128 are padded to one."""
+    from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as kernels
+    from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
+
+    batch, length, heads, dim = q.shape
+    pad = -length % 128
+    q, k, v = (jnp.pad(x, ((0, 0), (0, pad), (0, 0), (0, 0))).swapaxes(1, 2) for x in (q / math.sqrt(dim), k, v))
+    ids = jnp.pad(segments, ((0, 0), (0, pad)))
+    shape = (length + pad, length + pad)
+    mask = masks.CausalMask(shape) if window is None else masks.LocalMask(shape, (window - 1, 0), 0)
+    group = heads // k.shape[1]
+    run = kernels.make_splash_mqa_single_device(masks.MultiHeadMask([mask] * group), interpret=interpret)
+    q = q.reshape(batch, k.shape[1], group, length + pad, dim)
+    one_row = jax.vmap(run, in_axes=(0, 0, 0, None))  # over kv heads
+    out = jax.vmap(lambda q, k, v, s: one_row(q, k, v, kernels.SegmentIds(s, s)))(q, k, v, ids)
+    return out.reshape(batch, heads, length + pad, dim).swapaxes(1, 2)[:, :length].astype(q.dtype)
+
+
+interpreted_splash = functools.partial(_splash, interpret=True)

@@ -1,0 +1,65 @@
+"""Pure functions of arrays: what a decoder layer is made of."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxent.arrays import lora, nf4
+
+_DROPOUT_STEPS = 1 << 16
+
+
+def dense(weight, dtype) -> jax.Array:
+    """A weight as a dense [K, N] array of dtype. The only place that looks inside an NF4 weight."""
+    return nf4.decode(weight, dtype) if isinstance(weight, nf4.NF4) else weight.astype(dtype)
+
+
+def matmul(x, weight) -> jax.Array:
+    """x [..., K] times weight [K, N], full float32 precision when x is float32 (no TF32)."""
+    return jnp.matmul(x, weight, precision="highest" if x.dtype == jnp.float32 else None)
+
+
+def linear(x, weight, bias, factors: lora.Factors | None, spec: lora.Spec | None, key) -> jax.Array:
+    """x W + bias + (alpha / rank) dropout(x) A B: [B,T,K] -> [B,T,N] in x's dtype.
+
+    weight is dense [K, N] or NF4; factors hold one layer's A [K, R] and B [R, N], or None;
+    key None means evaluation (no dropout). Semantics of PEFT's lora.Linear.
+    """
+    y = matmul(x, dense(weight, x.dtype))
+    if bias is not None:
+        y = y + bias.astype(x.dtype)
+    if factors is not None:
+        h = x if key is None else dropout(x, spec.dropout, key)
+        y = y + matmul(matmul(h, factors.a.astype(x.dtype)), factors.b.astype(x.dtype)) * spec.scaling
+    return y
+
+
+def dropout(x, rate: float, key) -> jax.Array:
+    """Zeroes elements with probability rate and scales the rest to keep the mean.
+
+    The rate is rounded to 1/65536 (16 random bits an element), and the scale uses the rounded rate.
+    """
+    threshold = round(rate * _DROPOUT_STEPS)
+    if threshold == 0:
+        return x
+    keep = jax.random.bits(key, x.shape, jnp.uint16) >= threshold
+    return x * (keep.astype(x.dtype) * (_DROPOUT_STEPS / (_DROPOUT_STEPS - threshold)))
+
+
+def rms_norm(x, weight, eps: float) -> jax.Array:
+    """weight * x / sqrt(mean(x^2) + eps), statistics in float32, as Hugging Face's RMSNorm. [..., D]."""
+    wide = x.astype(jnp.float32)
+    wide = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + eps)
+    return weight.astype(x.dtype) * wide.astype(x.dtype)
+
+
+def rotate(x, positions, theta: float, scale: float) -> jax.Array:
+    """Rotary embedding, halves convention (Hugging Face's rotate_half): x [B,T,N,H], positions [B,T].
+
+    Angle of pair i: (position / scale) * theta^(-2i / H).
+    """
+    half = x.shape[-1] // 2
+    inverse = 1.0 / (theta ** (jnp.arange(0, half, dtype=jnp.float32) * 2 / x.shape[-1])) / scale
+    angle = positions[:, :, None, None].astype(jnp.float32) * inverse
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x.dtype)

@@ -1,0 +1,265 @@
+"""The decoder: Flax NNX modules named as Hugging Face names them, one scan over the layers."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxent.arrays import lora
+from jaxent.model import attention, cache as caches, config as configs, layers
+
+
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """How to compute: the dtype of activations and products, and the attention kernel."""
+
+    dtype: jnp.dtype = jnp.float32
+    kernel: str = "xla"
+
+    def __post_init__(self):
+        if self.kernel not in attention.KERNELS:
+            raise ValueError(f"attention kernel {self.kernel!r}: expected one of {', '.join(attention.KERNELS)}")
+
+
+def default_compute(dtype: str | None = None) -> Compute:
+    """bfloat16 on accelerators, float32 on CPU (where bfloat16 products are slower), unless dtype is given."""
+    chosen = jnp.dtype(dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"))
+    return Compute(chosen, attention.default_kernel(chosen))
+
+
+def shapes(config: configs.Config) -> dict[str, tuple[int, int]]:
+    """(K, N) of each of the seven linear modules of a layer."""
+    d, f, h = config.embed, config.mlp, config.head_dim
+    return {
+        "q_proj": (d, config.heads * h),
+        "k_proj": (d, config.kv_heads * h),
+        "v_proj": (d, config.kv_heads * h),
+        "o_proj": (config.heads * h, d),
+        "gate_proj": (d, f),
+        "up_proj": (d, f),
+        "down_proj": (f, d),
+    }
+
+
+_LOGICAL = {
+    "q_proj": ("embed", "heads"),
+    "k_proj": ("embed", "kv_heads"),
+    "v_proj": ("embed", "kv_heads"),
+    "o_proj": ("heads", "embed"),
+    "gate_proj": ("embed", "mlp"),
+    "up_proj": ("embed", "mlp"),
+    "down_proj": ("mlp", "embed"),
+}
+
+
+def _normal(rngs, shape, dtype, logical):
+    value = 0.02 * jax.random.normal(rngs.params(), shape, jnp.float32)
+    return nnx.Param(value.astype(dtype), logical=logical)
+
+
+class Linear(nnx.Module):
+    """weight [L, K, N] (dense, or NF4 once quantised) and bias [L, N] or None."""
+
+    def __init__(self, config, module: str, dtype, rngs: nnx.Rngs):
+        k, n = shapes(config)[module]
+        logical = _LOGICAL[module]
+        self.module = module
+        self.weight = _normal(rngs, (config.layers, k, n), dtype, ("layer", *logical))
+        biased = config.qkv_bias and module in ("q_proj", "k_proj", "v_proj")
+        self.bias = nnx.Param(jnp.zeros((config.layers, n), dtype), logical=("layer", logical[1])) if biased else None
+
+    def __call__(self, x, ctx: "_Context"):
+        index = lora.MODULES.index(self.module)
+        key = None if ctx.key is None else jax.random.fold_in(ctx.key, index)
+        factors = None if ctx.adapter is None else ctx.adapter.get(lora.PATHS[self.module])
+        bias = None if self.bias is None else self.bias.get_value()
+        return layers.linear(x, self.weight.get_value(), bias, factors, ctx.spec, key)
+
+
+class Norm(nnx.Module):
+    """weight [(L,) D] of an RMS norm."""
+
+    def __init__(self, shape, eps: float, dtype):
+        self.eps = eps
+        self.weight = nnx.Param(jnp.ones(shape, dtype), logical=("layer", "embed")[-len(shape) :])
+
+    def __call__(self, x):
+        return layers.rms_norm(x, self.weight.get_value(), self.eps)
+
+
+class Attention(nnx.Module):
+    def __init__(self, config, dtype, rngs):
+        self.config = config
+        self.q_proj = Linear(config, "q_proj", dtype, rngs)
+        self.k_proj = Linear(config, "k_proj", dtype, rngs)
+        self.v_proj = Linear(config, "v_proj", dtype, rngs)
+        self.o_proj = Linear(config, "o_proj", dtype, rngs)
+
+    def __call__(self, x, ctx, layer, cache):
+        c, (b, t, _) = self.config, x.shape
+        q = self.q_proj(x, ctx).reshape(b, t, c.heads, c.head_dim)
+        k = self.k_proj(x, ctx).reshape(b, t, c.kv_heads, c.head_dim)
+        v = self.v_proj(x, ctx).reshape(b, t, c.kv_heads, c.head_dim)
+        q = layers.rotate(q, ctx.positions, c.rope_theta, c.rope_scale)
+        k = layers.rotate(k, ctx.positions, c.rope_theta, c.rope_scale)
+        if cache is None:
+            out = attention.attend(q, k, v, ctx.segments, c.window, ctx.kernel)
+        else:
+            cache = cache.write(layer, ctx.column, k, v)
+            out = attention.masked(q, *cache.read(layer), ctx.mask)
+        return self.o_proj(out.reshape(b, t, -1), ctx), cache
+
+
+class MLP(nnx.Module):
+    def __init__(self, config, dtype, rngs):
+        self.gate_proj = Linear(config, "gate_proj", dtype, rngs)
+        self.up_proj = Linear(config, "up_proj", dtype, rngs)
+        self.down_proj = Linear(config, "down_proj", dtype, rngs)
+
+    def __call__(self, x, ctx):
+        return self.down_proj(jax.nn.silu(self.gate_proj(x, ctx)) * self.up_proj(x, ctx), ctx)
+
+
+class Block(nnx.Module):
+    """All layers at once: every parameter has a leading layer axis, which the scan removes."""
+
+    def __init__(self, config, dtype, rngs):
+        shape = (config.layers, config.embed)
+        self.self_attn = Attention(config, dtype, rngs)
+        self.mlp = MLP(config, dtype, rngs)
+        self.input_layernorm = Norm(shape, config.norm_eps, dtype)
+        self.post_attention_layernorm = Norm(shape, config.norm_eps, dtype)
+
+    def __call__(self, x, ctx, layer, cache=None):
+        mixed, cache = self.self_attn(self.input_layernorm(x), ctx, layer, cache)
+        x = x + mixed
+        return x + self.mlp(self.post_attention_layernorm(x), ctx), cache
+
+
+class Embedding(nnx.Module):
+    """weight [V, D]: token embedding or output head."""
+
+    def __init__(self, config, dtype, rngs):
+        self.weight = _normal(rngs, (config.vocab, config.embed), dtype, ("vocab", "embed"))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Context:
+    """What a layer needs besides the residual stream; column and mask only beside a cache."""
+
+    positions: jax.Array
+    adapter: dict | None
+    spec: lora.Spec | None
+    key: jax.Array | None = None
+    segments: jax.Array | None = None
+    kernel: str = "xla"
+    column: jax.Array | None = None
+    mask: jax.Array | None = None
+
+
+class Transformer(nnx.Module):
+    """A decoder-only language model of `config`.
+
+    Parameters carry their logical axes as metadata `logical`. Linear weights may be replaced by NF4.
+    """
+
+    def __init__(self, config: configs.Config, rngs: nnx.Rngs, dtype=jnp.float32):
+        self.config = config
+        self.embed_tokens = Embedding(config, dtype, rngs)
+        self.layers = Block(config, dtype, rngs)
+        self.norm = Norm((config.embed,), config.norm_eps, dtype)
+        self.lm_head = None if config.tied else Embedding(config, dtype, rngs)
+
+    def __call__(
+        self,
+        tokens,
+        segments,
+        positions,
+        adapter=None,
+        spec: lora.Spec | None = None,
+        key=None,
+        compute: Compute = Compute(),
+        tap: Callable | None = None,
+    ):
+        """Hidden states after the final norm, [B,T,D] (Hugging Face's hidden_states[-1]).
+
+        tokens, segments, positions: int [B,T]; segment 0 is padding. adapter: {path: Factors} or None.
+        key: dropout key, None for evaluation. With `tap`, also returns tap(residual stream) of the
+        embedding and of every layer but the last, stacked as [L, ...] (Hugging Face's hidden_states[:-1]).
+        """
+        x = self.embed_tokens.weight.get_value()[tokens].astype(compute.dtype)
+
+        def body(x, inputs):
+            block, factors, index = inputs
+            layer_key = None if key is None else jax.random.fold_in(key, index)
+            # Tied to the layer, masks and rotations are recomputed in it; otherwise JAX hoists their
+            # [B,N,T,S] broadcasts out of the scan and keeps them for the gradient.
+            local, _ = jax.lax.optimization_barrier(((positions, segments), index))
+            ctx = _Context(local[0], factors, spec, layer_key, local[1], compute.kernel)
+            return block(x, ctx, index)[0], None if tap is None else tap(x)
+
+        inputs = (self.layers, adapter, jnp.arange(self.config.layers))
+        x, taps = jax.lax.scan(jax.checkpoint(body, prevent_cse=False), x, inputs)
+        x = self.norm(x)
+        return x if tap is None else (x, taps)
+
+    def extend(self, tokens, start, column, cache: caches.Cache, adapter=None, spec=None, compute: Compute = Compute()):
+        """Runs T more columns of left-padded rows: (hidden states [B,T,D] after the final norm, cache).
+
+        tokens int [B,T] go to columns column .. column + T - 1; start int [B] is each row's first
+        real column, so a position is its column - start. Columns before start are never seen.
+        """
+        t, columns = tokens.shape[1], cache.k.shape[2]
+        q_index = jnp.broadcast_to(column + jnp.arange(t), tokens.shape)
+        kv_index = jnp.broadcast_to(jnp.arange(columns), (tokens.shape[0], columns))
+        real = jnp.ones_like(q_index), (kv_index >= start[:, None]).astype(q_index.dtype)
+        mask = attention.visible(*real, q_index, kv_index, self.config.window)
+        positions = jnp.maximum(q_index - start[:, None], 0)
+        x = self.embed_tokens.weight.get_value()[tokens].astype(compute.dtype)
+
+        def body(carry, inputs):
+            block, factors, layer = inputs
+            ctx = _Context(positions, factors, spec, column=column, mask=mask)
+            return block(carry[0], ctx, layer, carry[1]), None
+
+        (x, cache), _ = jax.lax.scan(body, (x, cache), (self.layers, adapter, jnp.arange(self.config.layers)))
+        return self.norm(x), cache
+
+    def head(self) -> jax.Array:
+        """The output matrix [V, D]: the embedding itself when tied."""
+        return (self.lm_head or self.embed_tokens).weight.get_value()
+
+    def logits(self, hidden) -> jax.Array:
+        """hidden [..., D] -> float32 logits [..., V]."""
+        head = self.head().astype(hidden.dtype)
+        precision = "highest" if hidden.dtype == jnp.float32 else None
+        return jnp.einsum("...d,vd->...v", hidden, head, precision=precision, preferred_element_type=jnp.float32)
+
+
+def abstract(config: configs.Config, dtype=jnp.bfloat16) -> Transformer:
+    """The model as ShapeDtypeStructs: nothing is allocated, whatever its size."""
+    return jax.eval_shape(lambda: Transformer(config, nnx.Rngs(0), dtype))
+
+
+def parameter_count(config: configs.Config) -> int:
+    """Number of parameters, head counted once when tied."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract(config)))
+
+
+def merged(model: Transformer, adapter, spec: lora.Spec, dtype=jnp.float32) -> Transformer:
+    """A dense model whose adapted weights are W + (alpha / rank) A B in dtype (PEFT's merge_and_unload).
+
+    NF4 weights are decoded first. Modules without an adapter are decoded as well.
+    """
+    result = jax.tree.map(lambda x: x, model)
+    for module, path in lora.PATHS.items():
+        group, _ = path.split(".")
+        param = getattr(getattr(result.layers, group), module).weight
+        weight = layers.dense(param.get_value(), jnp.float32)
+        if path in adapter:
+            weight = weight + lora.delta(adapter[path], spec)
+        param.set_value(weight.astype(dtype))
+    return result

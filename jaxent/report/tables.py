@@ -1,0 +1,21 @@
+"""Plain-text tables for the terminal."""
+
+import math
+
+
+def cell(value) -> str:
+    """Three decimals for floats, "-" for None and "nan" for NaN."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return "nan" if math.isnan(value) else f"{value:.3f}"
+    return str(value)
+
+
+def text(header: list[str], rows: list[list]) -> str:
+    """Columns padded to their widest cell, the first flush left, the others flush right."""
+    lines = [header, *[[cell(v) for v in row] for row in rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    align = lambda i, s: s.ljust(widths[i]) if i == 0 else s.rjust(widths[i])
+    drawn = ["  ".join(align(i, s) for i, s in enumerate(line)).rstrip() for line in lines]
+    return "\n".join([drawn[0], "-" * len(drawn[0]), *drawn[1:]])

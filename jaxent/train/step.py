@@ -1,0 +1,136 @@
+"""One optimizer step: 16 examples, any number of packed rows, one compilation."""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxent.arrays import lora
+from jaxent.model import transformer
+from jaxent.train import objective
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyper:
+    """Optimizer constants: section 2.2, and the Hugging Face Trainer's defaults where it is silent."""
+
+    steps: int = 5000
+    learning_rate: float = 1e-4
+    warmup_ratio: float = 0.03
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    micro_rows: int = 1
+
+    def __post_init__(self):
+        for name in ("steps", "learning_rate", "clip", "micro_rows"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} {getattr(self, name)}: expected a positive number")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"warmup_ratio {self.warmup_ratio}: expected 0 <= ratio < 1")
+
+    @property
+    def warmup_steps(self) -> int:
+        return math.ceil(self.steps * self.warmup_ratio)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What training changes: adapter, optimizer state, steps done, and the step that failed (-1: none)."""
+
+    adapter: dict[str, lora.Factors]
+    optimizer: optax.OptState
+    step: jax.Array
+    failed: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+    """Of one step: token-mean loss (nats), gradient norm before clipping, learning rate, counted tokens."""
+
+    loss: jax.Array
+    grad_norm: jax.Array
+    learning_rate: jax.Array
+    tokens: jax.Array
+    failed: jax.Array
+
+
+def schedule(hyper: Hyper):
+    """transformers' get_cosine_schedule_with_warmup: linear from 0, then half a cosine to 0."""
+
+    def rate(step):
+        step = jnp.asarray(step, jnp.float32)
+        rise = step / max(1, hyper.warmup_steps)
+        done = (step - hyper.warmup_steps) / max(1, hyper.steps - hyper.warmup_steps)
+        fall = jnp.maximum(0.0, 0.5 * (1 + jnp.cos(jnp.pi * done)))
+        return hyper.learning_rate * jnp.where(step < hyper.warmup_steps, rise, fall)
+
+    return rate
+
+
+def optimizer(hyper: Hyper) -> optax.GradientTransformation:
+    return optax.adamw(schedule(hyper), hyper.beta1, hyper.beta2, hyper.epsilon, weight_decay=hyper.weight_decay)
+
+
+def init(adapter, hyper: Hyper) -> State:
+    return State(adapter, optimizer(hyper).init(adapter), jnp.int32(0), jnp.int32(-1))
+
+
+def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
+    """Token-mean loss of a step and its gradient: (loss, gradient tree, counted tokens).
+
+    batch: `data.batches.Batch` of [16, T] arrays of which the first `rows` (traced) are used,
+    `micro_rows` at a time. The divisor is the weight of the whole step, so packing into fewer rows
+    changes nothing. key: dropout key, or None.
+    """
+    tokens = batch.weights.sum()
+    split = jax.tree.map(lambda x: x.reshape(-1, micro_rows, x.shape[-1]), batch)
+
+    def loss(adapter, index):
+        micro = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), split)
+        micro_key = None if key is None else jax.random.fold_in(key, index)
+        return objective.batch_nll(model, micro, adapter, spec, micro_key, compute) / tokens
+
+    def body(index, carry):
+        total, gradients = carry
+        value, part = jax.value_and_grad(loss)(adapter, index)
+        return total + value, jax.tree.map(jnp.add, gradients, part)
+
+    start = (jnp.float32(0), jax.tree.map(jnp.zeros_like, adapter))
+    total, gradients = jax.lax.fori_loop(0, -(-rows // micro_rows), body, start)
+    return total, gradients, tokens
+
+
+def train_step(state: State, model, batch, rows, key, *, spec, hyper: Hyper, compute):
+    """(State, Metrics) after one AdamW step on the step's token-mean loss, gradient clipped as torch does.
+
+    A NaN or infinite loss or gradient changes nothing but `failed`, and once failed nothing moves
+    any more: the state stays the last good one. key: the run's dropout key (folded with the step).
+    """
+    step_key = jax.random.fold_in(key, state.step)
+    spec_key = step_key if spec.dropout > 0 else None
+    loss, gradients, tokens = gradient(
+        model, state.adapter, batch, rows, spec_key, spec=spec, micro_rows=hyper.micro_rows, compute=compute
+    )
+    norm = optax.tree.norm(gradients)
+    scale = jnp.minimum(1.0, hyper.clip / (norm + 1e-6))  # torch.nn.utils.clip_grad_norm_
+    gradients = jax.tree.map(lambda g: g * scale, gradients)
+    updates, moments = optimizer(hyper).update(gradients, state.optimizer, state.adapter)
+    moved = (optax.apply_updates(state.adapter, updates), moments, state.step + 1)
+    good = jnp.isfinite(loss) & jnp.isfinite(norm) & (state.failed < 0)
+    kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), moved, (state.adapter, state.optimizer, state.step))
+    failed = jnp.where(good | (state.failed >= 0), state.failed, state.step)
+    metrics = Metrics(loss, norm, schedule(hyper)(state.step), tokens, failed)
+    return State(*kept, failed), metrics
+
+
+def compiled(spec: lora.Spec, hyper: Hyper, compute: transformer.Compute):
+    """`train_step` jitted, its state donated: step(state, model, batch, rows, key)."""
+    return jax.jit(functools.partial(train_step, spec=spec, hyper=hyper, compute=compute), donate_argnums=0)

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies
+
+from jaxent.data import batches
+
+LENGTHS = strategies.lists(strategies.integers(2, 50), min_size=1, max_size=16)
+
+
+def examples(lengths):
+    return [np.arange(100 * i, 100 * i + n, dtype=np.int32) for i, n in enumerate(lengths)]
+
+
+def contents(batch, used):
+    """The examples found in a batch, by row and segment."""
+    found = []
+    for row in range(used):
+        for segment in range(1, batch.segments[row].max() + 1):
+            at = np.flatnonzero(batch.segments[row] == segment)
+            assert np.array_equal(at, np.arange(at[0], at[-1] + 1))
+            np.testing.assert_array_equal(batch.positions[row, at], np.arange(len(at)))
+            np.testing.assert_array_equal(batch.targets[row, at[:-1]], batch.tokens[row, at[1:]])
+            np.testing.assert_array_equal(batch.weights[row, at], [1] * (len(at) - 1) + [0])
+            found.append(batch.tokens[row, at].tolist())
+    assert batch.weights[used:].sum() == batch.segments[used:].sum() == 0
+    return sorted(found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LENGTHS)
+def test_packing_and_padding_hold_every_example_once(lengths):
+    group = examples(lengths)
+    expected = sorted(e.tolist() for e in group)
+    packed, padded = batches.pack(group, 50, 16), batches.pad(group, 50, 16)
+    assert contents(*packed) == contents(*padded) == expected
+    assert packed[1] <= padded[1] == len(group)
+    assert packed[0].weights.sum() == padded[0].weights.sum()
+    assert packed[0].tokens.shape == (16, 50)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="an example of 51 tokens: expected 2 to 50"):
+        batches.pack(examples([51]), 50, 16)
+    with pytest.raises(ValueError, match="17 examples in 16 rows"):
+        batches.pad(examples([5] * 17), 50, 16)

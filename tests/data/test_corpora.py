@@ -1,0 +1,61 @@
+import json
+
+import numpy as np
+import pytest
+
+from jaxent.data import corpora, mix, tokens
+
+
+def small_root(tmp_path, **files):
+    for name, rows in files.items():
+        file = tmp_path / name.replace("__", "/")
+        file = file.with_name(file.name + ".jsonl")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return str(tmp_path)
+
+
+def test_text_formats():
+    with_input = {"instruction": "Add.", "input": "1 2", "output": "3"}
+    assert corpora.alpaca_text(with_input) == "### Instruction:\nAdd.\n\n### Input:\n1 2\n\n### Response:\n3"
+    assert "### Input" not in corpora.alpaca_text(with_input | {"input": ""})
+    assert corpora.gsm8k_text({"question": "q", "answer": "a\n#### 1"}) == "Question: q\nAnswer: a\n#### 1"
+    assert corpora.competition_text({"problem": "p", "solution": "s"}) == "Problem: p\nSolution: s"
+    assert corpora.article_text({"title": "t", "text": "x"}) == "t\n\nx"
+    assert corpora.news_text({"article": "a", "highlights": "h"}) == "a\n\nHighlights: h"
+    assert corpora.function_text({"whole_func_string": "def f(): pass"}) == "def f(): pass"
+
+
+def test_real_rows_tokenize_cache_and_batch(shared, tmp_path):
+    tokenizer = tokens.load(shared / "stories260k")
+    root = str(shared)
+    corpora.check(mix.DOMAINS, root)
+    load = lambda: corpora.load(("code", "natural"), tokenizer, 128, root, limit=40, cache=tmp_path)
+    corpus, again = load(), load()
+    assert list(corpus.sizes["code"]) == ["code_search_net_python", "code_search_net_javascript", "codealpaca"]
+    assert len(list(tmp_path.iterdir())) == 5  # one folder a source, nothing partial
+    first = corpus.domains["code"]["codealpaca"][0]
+    assert tokenizer.decode(first).startswith("### Instruction:") and len(first) <= 128
+    assert first[0] == tokenizer.bos_id and (first[-1] == tokenizer.eos_id) == (len(first) < 128)
+    b3 = mix.condition("B3")
+    one, two = corpus.batch(b3, 0, 3, 128), again.batch(b3, 0, 3, 128)
+    for a, b in zip(one[0], two[0]):
+        np.testing.assert_array_equal(a, b)
+    padded, sixteen = corpus.batch(b3, 0, 3, 128, packing="none")
+    assert sixteen == 16 and padded.weights.sum() == one[0].weights.sum()
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none of gsm8k/train.jsonl is there"):
+        corpora.check(["math"], str(tmp_path))
+    root = small_root(tmp_path, gsm8k__train=[{"question": "q", "solution": "s"}], competition_math__train=[])
+    with pytest.raises(ValueError, match="column 'answer' is missing .found question, solution."):
+        corpora.check(["math"], root)
+    root = small_root(tmp_path, gsm8k__train=[{"question": "q", "answer": "a"}])
+    with pytest.raises(ValueError, match="no rows, expected those of competition_math"):
+        corpora.check(["math"], root)
+
+
+def test_hub_failure_is_one_clear_line():
+    with pytest.raises(FileNotFoundError, match="data set openai/gsm8k: the Hub did not give it .* use --data_root"):
+        corpora.texts(corpora.sources(["math"])[0], None, 5)

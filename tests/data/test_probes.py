@@ -1,0 +1,66 @@
+import json
+import pathlib
+
+import pytest
+
+from jaxent.data import probes
+
+FILES = sorted(pathlib.Path(probes.__file__).with_name("probes").glob("*.jsonl"))
+REPLICATES = {"triad": 8, "hexad": 5}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_texts_satisfy_the_validator(file):
+    texts = probes._read(file)
+    assert probes.problems(texts) == []
+    probes.check_balance(texts, file.name)
+    assert len(texts) == 16 * REPLICATES[file.stem.split("_")[0]]
+    assert {p.domain for p in texts} == {file.stem.split("_")[1]}
+
+
+def rows(**change):
+    text = " ".join(f"word{i}" for i in range(30))
+    made = [
+        {"id": f"{r}-{s}", "domain": "code", "register": r, "shape": s, "replicate": 0, "topic": f"{r} {s}", "text": f"{r[:3]} {s} {text}"}
+        for r in probes.REGISTERS
+        for s in probes.SHAPES
+    ]
+    made[3] |= change
+    return made
+
+
+def write(tmp_path, made):
+    file = tmp_path / "own.jsonl"
+    file.write_text("\n".join(map(json.dumps, made)) + "\n")
+    return str(file)
+
+
+def test_own_file(tmp_path):
+    found = probes.load(write(tmp_path, rows()))
+    assert found.name == "own" and len(found.probes) == 16 and found.labels[0]["register"] == "formal"
+    other = probes.load(write(tmp_path, rows(text="another " * 30)))
+    assert other.hash != found.hash
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"shape": "causal"}, "replicate 0 has 2 texts in cell .*'causal'"),
+        ({"extra": 1}, "line 4: fields"),
+        ({"text": rows()[2]["text"]}, "a text appears twice"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        probes.load(write(tmp_path, rows(**change)))
+
+
+def test_validator_finds_label_words_and_lengths():
+    texts = [probes.Probe(**row) for row in rows(text="A constrained coder writes this.")]
+    found = probes.problems(texts)
+    assert any("label word 'constrain'" in line for line in found) and any("5 words" in line for line in found)
+
+
+def test_missing_file():
+    with pytest.raises(FileNotFoundError, match="expected triad, hexad or a JSONL file"):
+        probes.load("nowhere.jsonl")

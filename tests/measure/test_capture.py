@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from jaxent.checkpoint import hf
+from jaxent.measure import capture
+
+PROBES = [np.random.default_rng(i).integers(0, 160, n).tolist() for i, n in enumerate((5, 40, 33, 7, 90))]
+
+
+@pytest.mark.parametrize("layer", [0, 2, -1])
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_equals_transformers_hidden_states_without_padding(qwen, layer, pooling):
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.float32)
+    with torch.no_grad():
+        hidden = [theirs(torch.tensor([p]), output_hidden_states=True).hidden_states[layer][0] for p in PROBES]
+    expected = torch.stack([h.mean(0) if pooling == "mean" else h[-1] for h in hidden]).numpy()
+    found = capture.capture(hf.load(qwen, quantize=False), PROBES, where=capture.Where(layer, pooling))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_bad_input_is_refused(qwen):
+    model = hf.load(qwen, quantize=False)
+    with pytest.raises(ValueError, match="probe 1 has 257 tokens: expected 1 to the model's context 256"):
+        capture.capture(model, [[1], [1] * 257])
+    with pytest.raises(ValueError, match="'max': expected one of mean, last"):
+        capture.Where(pooling="max")

@@ -1,0 +1,149 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+import transformers
+from flax import nnx
+from model import published
+
+from jaxent.arrays import lora, nf4
+from jaxent.checkpoint import hf
+from jaxent.model import config, transformer
+
+run = jax.jit(lambda m, *a: m.logits(m(*a)))
+
+
+def rows(tokens, segments=None, positions=None):
+    tokens = np.asarray(tokens, np.int32)
+    segments = np.ones_like(tokens) if segments is None else np.asarray(segments, np.int32)
+    default = np.broadcast_to(np.arange(tokens.shape[1], dtype=np.int32), tokens.shape)
+    return tokens, segments, default if positions is None else np.asarray(positions, np.int32)
+
+
+def test_logits_equal_transformers(family):
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(family, dtype=torch.float32)
+    tokens = np.random.default_rng(0).integers(0, 160, (2, 50))
+    expected = theirs(torch.tensor(tokens)).logits.detach().numpy()
+    found = np.asarray(run(hf.load(family, quantize=False), *rows(tokens)))
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_logits_of_a_real_model_equal_transformers(stories):
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(stories)
+    tokens = np.random.default_rng(0).integers(3, 512, (2, 300))
+    expected = theirs(torch.tensor(tokens)).logits.detach().numpy()
+    found = np.asarray(run(hf.load(stories, quantize=False), *rows(tokens)))
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_bfloat16_is_as_close_as_torchs(qwen):
+    tokens = np.random.default_rng(1).integers(0, 160, (1, 40))
+    model = hf.load(qwen, quantize=False)
+    exact = np.asarray(run(model, *rows(tokens)))
+    half = transformer.Compute(jnp.bfloat16)
+    ours = np.asarray(jax.jit(lambda m, *a: m.logits(m(*a, compute=half)))(model, *rows(tokens)))
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.bfloat16)
+    theirs = theirs(torch.tensor(tokens)).logits.detach().float().numpy()
+    assert np.abs(ours - exact).mean() < 1.5 * np.abs(theirs - exact).mean()
+
+
+def test_packed_segments_equal_separate_rows(family):
+    model = hf.load(family, quantize=False)
+    rng = np.random.default_rng(2)
+    parts = [rng.integers(0, 160, n) for n in (20, 13, 30)]
+    segments = np.concatenate([np.full(len(p), i + 1) for i, p in enumerate(parts)] + [np.zeros(7)])
+    positions = np.concatenate([np.arange(len(p)) for p in parts] + [np.zeros(7)])
+    tokens = np.concatenate([*parts, np.zeros(7)])
+    packed = np.asarray(run(model, *rows([tokens], [segments], [positions])))[0]
+    for part, at in zip(parts, (0, 20, 33)):
+        alone = np.asarray(run(model, *rows([part])))[0]
+        np.testing.assert_allclose(packed[at : at + len(part)], alone, atol=1e-5 * np.abs(alone).max())
+
+
+def test_taps_are_transformers_hidden_states(qwen):
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.float32)
+    tokens = np.random.default_rng(3).integers(0, 160, (2, 20))
+    expected = theirs(torch.tensor(tokens), output_hidden_states=True).hidden_states
+    final, taps = hf.load(qwen, quantize=False)(*rows(tokens), tap=lambda x: x)
+    assert taps.shape == (3, 2, 20, 128)
+    for found, one in zip([*taps, final], expected):
+        np.testing.assert_allclose(found, one.detach().numpy(), atol=2e-5 * one.abs().max().item())
+
+
+def test_dropout_only_with_a_key_and_only_through_the_adapter(qwen):
+    model = hf.load(qwen, quantize=False)
+    spec = lora.Spec(4, 12.0, dropout=0.3)
+    adapter = lora.init(jax.random.key(0), spec, 3, transformer.shapes(model.config))
+    args = rows(np.arange(20)[None])
+    bare, plain = model(*args), model(*args, adapter, spec)
+    np.testing.assert_array_equal(bare, plain)  # B = 0
+    filled = jax.tree.map(lambda x: x + 0.05, adapter)
+    first, again, other = (model(*args, filled, spec, jax.random.key(k)) for k in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3 and np.abs(first - model(*args, filled, spec)).max() > 1e-3
+
+
+def gradient_temporaries(layers: int) -> tuple[int, int]:
+    """(temporary bytes of a QLoRA gradient over 128 tokens, float32 bytes of one layer's weights)."""
+    raw = {"model_type": "qwen2", "vocab_size": 256, "hidden_size": 512, "intermediate_size": 2048,
+           "num_hidden_layers": layers, "num_attention_heads": 8, "num_key_value_heads": 2,
+           "tie_word_embeddings": True}  # fmt: skip
+    c = config.from_dict(raw)
+    model = transformer.abstract(c, jnp.float32)
+    for row in hf.table(c):
+        if row.linear:
+            hf.place(model, row.path, nf4.abstract(row.shape[::-1], c.layers))
+    spec = lora.Spec(8, 24.0, 0.1)
+    adapter = jax.eval_shape(lambda k: lora.init(k, spec, c.layers, transformer.shapes(c)), jax.random.key(0))
+    args = jax.eval_shape(lambda: rows(np.zeros((1, 128), np.int32)))
+    loss = lambda adapter, model, args: model(*args, adapter, spec, jax.random.key(1)).sum()
+    memory = jax.jit(jax.grad(loss)).lower(adapter, model, args).compile().memory_analysis()
+    return memory.temp_size_in_bytes, 4 * sum(k * n for k, n in transformer.shapes(c).values())
+
+
+def test_remat_keeps_no_dequantised_weights():
+    (few, one_layer), (many, _) = gradient_temporaries(2), gradient_temporaries(8)
+    stream = 128 * 512 * 4
+    assert many - few < 6 * 2 * stream  # a layer more costs its input, not its weights
+    assert many < 3 * one_layer
+
+
+@pytest.mark.parametrize(
+    "name, parameters, linear, adapter",
+    [
+        ("Qwen2.5-Coder-7B", 7_615_616_512, 6_525_288_448, 161_480_704),
+        ("Qwen2.5-Coder-14B", 14_770_033_664, 13_212_057_600, 275_251_200),
+        ("Qwen2.5-Coder-32B", 32_763_876_352, 31_205_621_760, 536_870_912),
+        ("Mistral-7B-v0.3", 7_248_023_552, 6_979_321_856, 167_772_160),
+        ("DeepSeek-Coder-6.7B", 6_740_512_768, 6_476_005_376, 159_907_840),
+        ("CodeLlama-7B", 6_738_546_688, 6_476_005_376, 159_907_840),
+    ],
+)
+def test_full_size_models(name, parameters, linear, adapter):
+    c = config.from_dict(published.CONFIGS[name])
+    assert transformer.parameter_count(c) == parameters
+    shapes = transformer.shapes(c)
+    assert c.layers * sum(k * n for k, n in shapes.values()) == linear
+    tree = jax.eval_shape(lambda k: lora.init(k, lora.Spec(), c.layers, shapes), jax.random.key(0))
+    assert lora.count(tree) == adapter
+    model = transformer.abstract(c)
+    args = jax.eval_shape(lambda: rows(np.zeros((1, 2048), np.int32)))
+    assert jax.eval_shape(lambda m, a, x: m.logits(m(*x, a, lora.Spec())), model, tree, args).shape == (1, 2048, c.vocab)
+    for row in hf.table(c):
+        found = jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))  # every parameter has a row
+    assert len(found) == len(hf.table(c))
+
+
+def test_logical_axes_name_every_dimension():
+    model = transformer.abstract(config.from_dict(published.CONFIGS["Qwen2.5-Coder-7B"]))
+    for row in hf.table(model.config):
+        param = model
+        for part in row.path.split("."):
+            param = getattr(param, part)
+        assert len(param.logical) == len(param.get_value().shape), row.path
+
+
+def test_unknown_kernel_is_refused():
+    with pytest.raises(ValueError, match="expected one of xla, cudnn, splash"):
+        transformer.Compute(kernel="flash")

@@ -1,0 +1,102 @@
+import check_equivalence
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from jaxent.arrays import lora
+from jaxent.checkpoint import hf
+from jaxent.data import batches
+from jaxent.model import transformer
+from jaxent.train import step as steps
+
+SPEC = lora.Spec(4, 12.0, 0.0)
+COMPUTE = transformer.Compute()
+
+
+def examples(count=16, vocab=160, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, vocab, rng.integers(5, 60)).astype(np.int32) for _ in range(count)]
+
+
+def filled(model, spec=SPEC):
+    return check_equivalence.random_adapter(model.config, spec, 3)
+
+
+def gradient(model, adapter, batch, rows, micro_rows=1):
+    run = jax.jit(lambda m, a, b, r: steps.gradient(m, a, b, r, None, spec=SPEC, micro_rows=micro_rows, compute=COMPUTE))
+    return run(model, adapter, batch, rows)
+
+
+def test_schedule_is_transformers_cosine_with_warmup():
+    hyper = steps.Hyper(steps=340, learning_rate=1e-4, warmup_ratio=0.03)
+    adam = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1e-4)
+    theirs = transformers.get_cosine_schedule_with_warmup(adam, hyper.warmup_steps, 340)
+    expected = [(adam.step(), theirs.get_last_lr()[0], theirs.step())[1] for _ in range(340)]
+    found = jax.vmap(steps.schedule(hyper))(jnp.arange(340))
+    assert hyper.warmup_steps == 11
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-11)
+
+
+def test_packed_gradient_equals_sixteen_padded_rows(family):
+    model = hf.load(family)
+    adapter, group = filled(model), examples()
+    packed, used = batches.pack(group, 128, 16)
+    padded, sixteen = batches.pad(group, 128, 16)
+    assert used < sixteen == 16
+    loss, grads, tokens = gradient(model, adapter, packed, used)
+    expected_loss, expected, expected_tokens = gradient(model, adapter, padded, sixteen)
+    assert tokens == expected_tokens == sum(len(e) - 1 for e in group)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)
+    assert check_equivalence.tree_relative(grads, jax.tree.map(np.asarray, expected)) < 1e-5
+
+
+def test_rows_at_a_time_change_nothing(qwen):
+    model = hf.load(qwen)
+    adapter = filled(model)
+    batch, used = batches.pack(examples(), 64, 16)
+    one, four = gradient(model, adapter, batch, used), gradient(model, adapter, batch, used, micro_rows=4)
+    np.testing.assert_allclose(one[0], four[0], rtol=1e-6)
+    assert check_equivalence.tree_relative(four[1], jax.tree.map(np.asarray, one[1])) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["stories", "qwen"])
+def test_twenty_qlora_steps_equal_pytorch(request, name):
+    path = request.getfixturevalue(name)
+    vocab = 512 if name == "stories" else 160
+    hyper = steps.Hyper(steps=20, learning_rate=1e-3, warmup_ratio=0.1)
+    for check in check_equivalence.check_qlora(path, examples(80, vocab), lora.Spec(8, 24.0, 0.0), hyper):
+        assert check.passed, str(check)
+
+
+def test_one_trace_for_all_steps(qwen):
+    model, spec = hf.load(qwen), lora.Spec(4, 12.0, 0.1)
+    hyper = steps.Hyper(steps=5)
+    step = steps.compiled(spec, hyper, COMPUTE)
+    state = steps.init(lora.init(jax.random.key(0), spec, 3, transformer.shapes(model.config)), hyper)
+    for seed in range(5):
+        state, metrics = step(state, model, *batches.pack(examples(16 - seed, seed=seed), 64, 16), jax.random.key(1))
+    assert step._cache_size() == 1 and int(state.step) == 5 and np.isfinite(metrics.loss)
+
+
+def test_nan_keeps_the_last_good_state(qwen):
+    model, hyper = hf.load(qwen), steps.Hyper(steps=10, learning_rate=1e-2, warmup_ratio=0.0)
+    step = steps.compiled(SPEC, hyper, COMPUTE)
+    batch, rows = batches.pack(examples(), 64, 16)
+    state, _ = step(steps.init(filled(model), hyper), model, batch, rows, jax.random.key(0))
+    good = jax.tree.map(np.asarray, state)
+    broken = batch._replace(weights=batch.weights * np.nan)
+    state, metrics = step(state, model, broken, rows, jax.random.key(0))
+    state, metrics = step(state, model, batch, rows, jax.random.key(0))
+    assert int(metrics.failed) == int(state.failed) == 1 and int(state.step) == 1
+    for found, kept in zip(jax.tree.leaves((state.adapter, state.optimizer)), jax.tree.leaves((good.adapter, good.optimizer))):
+        np.testing.assert_array_equal(found, kept)
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="steps 0: expected a positive number"):
+        steps.Hyper(steps=0)
+    with pytest.raises(ValueError, match="warmup_ratio 1"):
+        steps.Hyper(warmup_ratio=1)
