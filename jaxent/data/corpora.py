@@ -17,11 +17,21 @@ from jaxent.data import batches, embedded, mix, tokens
 
 EMBEDDED = "embedded"
 _BATCH = 512  # texts tokenized at a time
+_TITLE = re.compile(  # WikiText's " = Title = "; a capitalised word tells it from a formula such as " = 1 rad / s = "
+    r"^ = ((?=[^=\n]*\b[^\W\d_a-z]\w)[^=\n]+) = *\n", flags=re.MULTILINE
+)
 
 
 def function_text(row: dict) -> str:
-    """code_search_net: the whole function as it stands in its file (its docstring is inside)."""
+    """code_search_net python: the whole function as it stands in its file, docstring inside."""
     return row["whole_func_string"]
+
+
+def commented_text(row: dict) -> str:
+    """code_search_net javascript: the function after its documentation as a /** */ comment, which the columns part."""
+    lines = row["func_documentation_string"].strip().splitlines()
+    comment = "".join(f" * {line}".rstrip() + "\n" for line in lines)
+    return (f"/**\n{comment} */\n" if lines else "") + row["whole_func_string"]
 
 
 def alpaca_text(row: dict) -> str:
@@ -66,19 +76,27 @@ class Source:
     text: Callable[[dict], str]
 
 
-# Parquet homes, for datasets 5 runs no loading scripts. competition_math was taken down from
-# hendrycks/competition_math; qwedsacf/competition_math is a copy with its columns. The paper names
-# no fiction set: TinyStories is open (CDLA-Sharing) and fiction throughout.
+# Homes in parquet or JSON, for datasets 5 runs no loading scripts. Where an original is gone, the next best:
+#   code_search_net   the original, converted to parquet; fallback claudios/code_search_net (same columns).
+#   CodeAlpaca-20k    the original, one JSON file; fallback zhan1993/code_alpaca_20k (parquet, same columns).
+#   gsm8k, wikipedia, cnn_dailymail   the originals under their owners' names, parquet.
+#   competition_math  hendrycks/competition_math was taken down in January 2025 (DMCA notice). This copy keeps
+#                     its columns and its 7,500 training rows apart from the 5,000 for testing. Fallbacks:
+#                     qwedsacf/competition_math (all 12,500 rows in one split, the test rows too) and
+#                     EleutherAI/hendrycks_math (seven configurations, one a subject).
+#   fiction           the paper names none. TinyStories: parquet, CDLA-Sharing, fiction throughout, but short and
+#                     machine-written; fallback for human prose: sedthh/gutenberg_english (column TEXT, whole
+#                     books, not all of them fiction).
 SOURCES = (
     Source("code_search_net_python", "code", ("code-search-net/code_search_net", "python", "train"),
            ("code_search_net/python.jsonl",), ("whole_func_string",), function_text),
     Source("code_search_net_javascript", "code", ("code-search-net/code_search_net", "javascript", "train"),
-           ("code_search_net/javascript.jsonl",), ("whole_func_string",), function_text),
+           ("code_search_net/javascript.jsonl",), ("func_documentation_string", "whole_func_string"), commented_text),
     Source("codealpaca", "code", ("sahil2801/CodeAlpaca-20k", None, "train"),
            ("codealpaca/code_alpaca_20k.json", "codealpaca/code_alpaca_2k.json"),
            ("instruction", "input", "output"), alpaca_text),
     Source("gsm8k", "math", ("openai/gsm8k", "main", "train"), ("gsm8k/train.jsonl",), ("question", "answer"), gsm8k_text),
-    Source("competition_math", "math", ("qwedsacf/competition_math", None, "train"),
+    Source("competition_math", "math", ("DigitalLearningGmbH/MATH-lighteval", "default", "train"),
            ("competition_math/train.jsonl",), ("problem", "solution"), competition_text),
     Source("wikipedia", "natural", ("wikimedia/wikipedia", "20231101.en", "train"),
            ("wikipedia/train.jsonl", "wikipedia/wikitext2_raw_test.txt"), ("title", "text"), article_text),
@@ -115,39 +133,54 @@ def texts(source: Source, root: str | None, limit: int) -> list[str]:
         file = local_file(source, root)
         found = _checked(source, _rows(file), str(file))
     else:
-        found = _hub_rows(source)
+        found = _checked(source, _hub_rows(source), f"data set {source.hub[0]}")
     return [source.text(row) for row in itertools.islice(found, limit)]
 
 
 def _checked(source: Source, rows: Iterable[dict], where: str):
-    """Rows, the first of which must have the source's columns; at least one."""
-    first = next(iter(rows := iter(rows)), None)
-    if first is None:
+    """Rows, at least one, each with text in the source's columns."""
+    number = 0
+    for number, row in enumerate(rows, 1):
+        found = row if isinstance(row, dict) else {}
+        for column in source.columns:
+            if not isinstance(found.get(column), str):
+                wrong = f"holds {found[column]!r:.40}" if column in found else "is missing"
+                raise ValueError(
+                    f"{where}, row {number}: column {column!r} {wrong} "
+                    f"(found {', '.join(found) or 'no columns'}), expected text in {', '.join(source.columns)}"
+                )
+        yield row
+    if not number:
         raise ValueError(f"{where}: no rows, expected those of {source.name}")
-    if missing := [c for c in source.columns if c not in first]:
-        raise ValueError(f"{where}: column {missing[0]!r} is missing (found {', '.join(first)}), expected {', '.join(source.columns)}")
-    return itertools.chain([first], rows)
 
 
 def _rows(file: pathlib.Path):
     """Rows of a .jsonl, a .json list, or a WikiText .txt cut at its top-level headings."""
     if file.suffix == ".jsonl":
         with file.open(encoding="utf-8") as lines:
-            yield from (json.loads(line) for line in lines if line.strip())
+            yield from (_parsed(line, f"{file} line {n}") for n, line in enumerate(lines, 1) if line.strip())
     elif file.suffix == ".json":
-        yield from json.loads(file.read_text(encoding="utf-8"))
+        rows = _parsed(file.read_text(encoding="utf-8"), str(file))
+        if not isinstance(rows, list):
+            raise ValueError(f"{file}: a JSON {type(rows).__name__}, expected a list of rows")
+        yield from rows
     else:
-        parts = re.split(r"^ = ([^=\n]+) = *\n", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        parts = re.split(_TITLE, file.read_text(encoding="utf-8"))
         yield from ({"title": t.strip(), "text": body.strip()} for t, body in zip(parts[1::2], parts[2::2]))
 
 
+def _parsed(text: str, where: str):
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON ({error})") from error
+
+
 def _hub_rows(source: Source):
+    """Rows streamed from the Hub; whatever goes wrong, at the start or on the way, is one line with the id."""
     name, config, split = source.hub
     try:
-        rows = datasets.load_dataset(name, config, split=split, streaming=True)
-        return _checked(source, rows, f"data set {name}")
-    except ValueError:
-        raise
+        yield from datasets.load_dataset(name, config, split=split, streaming=True)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise FileNotFoundError(f"data set {name}: the Hub did not give it ({reason}); use --data_root for local files") from error
@@ -179,6 +212,8 @@ class Corpus:
 
     def batch(self, mixture: mix.Mixture, seed: int, step: int, length: int, examples: int = 16, packing: str = "packed"):
         """The batch of one optimizer step and its used rows: a pure function of (seed, step)."""
+        if packing not in batches.PACKINGS:
+            raise ValueError(f"packing {packing!r}: expected one of {', '.join(batches.PACKINGS)}")
         every = {name: t for by_name in self.domains.values() for name, t in by_name.items()}
         chosen = [every[name][index] for name, index in mix.draw(mixture, self.sizes, seed, step, examples)]
         return (batches.pack if packing == "packed" else batches.pad)(chosen, length, examples)

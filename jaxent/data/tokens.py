@@ -6,6 +6,7 @@ import json
 import pathlib
 from collections.abc import Iterable
 
+import tokenizers
 import transformers
 
 
@@ -34,7 +35,8 @@ def load(folder: str | pathlib.Path) -> Tokenizer:
 
     Always `PreTrainedTokenizerFast` on the folder's own tokenizer.json: transformers 5's
     CodeLlamaTokenizer rebuilds the pipeline from the vocabulary and drops a leading space that the
-    file keeps. Raises FileNotFoundError without tokenizer.json, ValueError without an eos token.
+    file keeps. Raises FileNotFoundError without tokenizer.json, ValueError without an eos token and
+    for a special token outside the file, which transformers would give an id past the embedding.
     """
     file = pathlib.Path(folder) / "tokenizer.json"
     if not file.is_file():
@@ -42,9 +44,11 @@ def load(folder: str | pathlib.Path) -> Tokenizer:
     settings_file = file.with_name("tokenizer_config.json")
     settings = json.loads(settings_file.read_text()) if settings_file.is_file() else {}
     special = {name: _content(settings.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_file=str(file), **{k: v for k, v in special.items() if v})
-    if fast.eos_token_id is None:
-        raise ValueError(f"{settings_file}: eos_token {settings.get('eos_token')!r}, expected a token of the vocabulary")
+    raw = tokenizers.Tokenizer.from_file(str(file))
+    for name, token in special.items():
+        if raw.token_to_id(token) is None if token else name == "eos_token":
+            raise ValueError(f"{settings_file}: {name} {token!r}, expected a token of {file.name}")
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **{k: v for k, v in special.items() if v})
     probe = fast("a")["input_ids"]
     bos = fast.bos_token_id if fast.bos_token_id is not None and probe[:1] == [fast.bos_token_id] else None
     pad = fast.pad_token_id if fast.pad_token_id is not None else fast.eos_token_id

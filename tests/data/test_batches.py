@@ -43,3 +43,14 @@ def test_what_does_not_fit_is_refused():
         batches.pack(examples([51]), 50, 16)
     with pytest.raises(ValueError, match="17 examples in 16 rows"):
         batches.pad(examples([5] * 17), 50, 16)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LENGTHS)
+def test_packing_uses_the_rows_of_textbook_first_fit_decreasing(lengths):
+    """One bin an example is always enough, so 16 examples never need a 17th row."""
+    _, used = batches.pack(examples(lengths), 50, 16)
+    bins = [[] for _ in lengths]
+    for n in sorted(lengths, reverse=True):
+        next(b for b in bins if sum(b) + n <= 50).append(n)
+    assert used == sum(map(bool, bins))

@@ -23,6 +23,9 @@ def test_text_formats():
     assert corpora.competition_text({"problem": "p", "solution": "s"}) == "Problem: p\nSolution: s"
     assert corpora.article_text({"title": "t", "text": "x"}) == "t\n\nx"
     assert corpora.news_text({"article": "a", "highlights": "h"}) == "a\n\nHighlights: h"
+    documented = {"func_documentation_string": "Adds.\n\n@return {number}", "whole_func_string": "function f() {}"}
+    assert corpora.commented_text(documented) == "/**\n * Adds.\n *\n * @return {number}\n */\nfunction f() {}"
+    assert corpora.commented_text(documented | {"func_documentation_string": ""}) == "function f() {}"
     assert corpora.function_text({"whole_func_string": "def f(): pass"}) == "def f(): pass"
 
 
@@ -59,3 +62,57 @@ def test_what_is_missing_is_named(tmp_path):
 def test_hub_failure_is_one_clear_line():
     with pytest.raises(FileNotFoundError, match="data set openai/gsm8k: the Hub did not give it .* use --data_root"):
         corpora.texts(corpora.sources(["math"])[0], None, 5)
+
+
+def test_the_real_files_hold_these_many_texts(shared):
+    sizes = {s.name: len(corpora.texts(s, str(shared), 50_000)) for s in corpora.SOURCES}
+    assert sizes == {
+        "code_search_net_python": 2343,
+        "code_search_net_javascript": 1201,
+        "codealpaca": 2017,
+        "gsm8k": 7473,
+        "competition_math": 7500,
+        "wikipedia": 60,  # WikiText-2's test articles; two formulas in it look like headings
+        "cnn_dailymail": 43,
+        "fiction": 150,
+    }
+
+
+def test_examples_are_the_tokenizers_own_cut_at_length(shared, tmp_path):
+    tokenizer = tokens.load(shared / "stories260k")
+    texts = corpora.texts(corpora.sources(["math"])[0], str(shared), 30)
+    found = corpora.load(["math"], tokenizer, 200, str(shared), limit=30, cache=tmp_path).domains["math"]["gsm8k"]
+    expected = [[*ids, tokenizer.eos_id][:200] for ids in tokenizer.encode(texts)]
+    assert [list(found[i]) for i in range(len(found))] == expected
+    assert {len(ids) < 200 for ids in expected} == {True, False}
+
+
+@pytest.mark.parametrize(
+    "row, expected",
+    [
+        ("{bad", "train.jsonl line 2: not JSON"),
+        ('{"question": "q"}', "train.jsonl, row 2: column 'answer' is missing (found question), expected text in question"),
+        ('{"question": "q", "answer": null}', "row 2: column 'answer' holds None (found question, answer)"),
+        ("3", "row 2: column 'question' is missing (found no columns)"),
+    ],
+)
+def test_a_bad_row_anywhere_is_named(tmp_path, row, expected):
+    root = small_root(tmp_path, gsm8k__train=[{"question": "q", "answer": "a"}])
+    with (tmp_path / "gsm8k/train.jsonl").open("a") as file:
+        file.write(row + "\n")
+    with pytest.raises(ValueError) as caught:
+        corpora.texts(corpora.sources(["math"])[0], root, 9)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_formula_is_no_heading(tmp_path):
+    (tmp_path / "wikipedia").mkdir()
+    lines = " = Constant k filter = \n A filter with \n = 1 henry and capacitance C = \n 1 farad . \n = Nero = \n He ruled . \n"
+    (tmp_path / "wikipedia/wikitext2_raw_test.txt").write_text(lines)
+    found = corpora.texts(corpora.sources(["natural"])[0], str(tmp_path), 9)
+    assert [text.partition("\n")[0] for text in found] == ["Constant k filter", "Nero"]
+
+
+def test_an_unknown_packing_is_refused():
+    with pytest.raises(ValueError, match="packing 'Packed': expected one of packed, none"):
+        corpora.Corpus({}).batch(mix.condition("B5"), 0, 0, 40, packing="Packed")

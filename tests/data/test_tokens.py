@@ -1,8 +1,9 @@
+import json
 import pathlib
+import shutil
 
 import pytest
 import tokenizers
-import transformers
 
 from jaxent.data import tokens
 
@@ -44,4 +45,32 @@ def test_embedded_checkpoint_has_no_bos():
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="expected the checkpoint's tokenizer.json"):
+        tokens.load(tmp_path)
+
+
+# DeepSeek lists "\u00fc" and twelve other letters as added tokens, which its byte-level decoder then reads as
+# lone bytes. Mistral's file gives " x" and "x" the same tokens, so one leading space is lost and nothing else.
+@pytest.mark.parametrize("name", ["qwen2.5-coder", "mistral-7b-v0.3", "deepseek-coder", "codellama-7b-python"])
+def test_texts_come_back(shared, name):
+    own = tokens.load(shared / "tokenizers" / name)
+    texts = [text for text, _ in vectors(shared, VECTORS.get(name, "llama-spm"))]
+    back = [own.decode(ids) for ids in own.encode(texts)]
+    if name == "mistral-7b-v0.3":
+        texts = [text.removeprefix(" ") for text in texts]
+    assert [t for t, b in zip(texts, back) if t != b] == (["F\u00fchrer"] if name == "deepseek-coder" else [])
+
+
+def test_a_leading_space_is_kept(shared):
+    """transformers' own class for CodeLlama drops it against the file."""
+    own = tokens.load(shared / "tokenizers" / "codellama-7b-python")
+    assert own.encode([" Hello", "Hello"]) == [[1, 29871, 15043], [1, 15043]]
+
+
+@pytest.mark.parametrize("name", ["bos_token", "eos_token", "pad_token"])
+def test_special_tokens_outside_the_file_are_refused(shared, tmp_path, name):
+    """transformers would add them with an id past the model's embedding."""
+    shutil.copy(shared / "stories260k" / "tokenizer.json", tmp_path)
+    settings = {"bos_token": "<s>", "eos_token": "</s>", name: {"content": "<new>"}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=f"{name} '<new>', expected a token of tokenizer.json"):
         tokens.load(tmp_path)
