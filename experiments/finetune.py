@@ -1,0 +1,193 @@
+"""Fine-tunes a LoRA adapter under one of the paper's conditions and measures entanglement as it goes.
+
+    python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --condition=B3 --seed=0 --out=runs/qwen7b_b3_0
+    python experiments/finetune.py --preset=tiny
+
+The defaults are section 2.2's; --intervention=light is section 6.3's. Reproduces one row of Table 3:
+Qwen-7B, B3, seed 0: EI 0.955 before, 0.712 after. Writes run.json, metrics.jsonl, checkpoints/ and, at
+the end, adapter/ (PEFT's format) and summary.json to --out. --resume continues a killed run exactly.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+
+import jax
+from absl import app, flags, logging
+
+from jaxent.arrays import lora
+from jaxent.checkpoint import hf, peft, safetensors_folder
+from jaxent.data import batches, corpora, mix, probes, tokens
+from jaxent.measure import capture, entangle
+from jaxent.model import config as configs, transformer
+from jaxent.report import tables
+from jaxent.train import loop, step as steps
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
+flags.DEFINE_enum("condition", "B3", mix.CONDITIONS, "what to train on (Table 1)")
+flags.DEFINE_enum("intervention", "strong", ["strong", "light"], "light: rank 16, attention modules, 2000 steps")
+flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: the embedded checkpoint and data, a minute on two cores")
+flags.DEFINE_integer("seed", 0, "seed of adapter, data order and dropout")
+flags.DEFINE_string("out", None, "run folder")
+flags.DEFINE_bool("resume", False, "continue the run in --out")
+flags.DEFINE_string("data_root", None, "folder of local files, or 'embedded'; the Hub otherwise")
+flags.DEFINE_integer("max_examples", 50_000, "examples read from each source")
+flags.DEFINE_integer("rank", 64, "LoRA rank")
+flags.DEFINE_float("alpha", 128.0, "LoRA alpha")
+flags.DEFINE_float("dropout", 0.05, "LoRA dropout")
+flags.DEFINE_list("modules", list(lora.MODULES), "adapted linear modules")
+flags.DEFINE_integer("steps", 5000, "optimizer steps")
+flags.DEFINE_float("learning_rate", 1e-4, "peak learning rate")
+flags.DEFINE_float("warmup_ratio", 0.03, "share of steps that warm up")
+flags.DEFINE_integer("examples", 16, "examples an optimizer step (batch 1 x accumulation 16)")
+flags.DEFINE_integer("micro_rows", 1, "packed rows run at a time; must divide --examples")
+flags.DEFINE_integer("max_length", 2048, "tokens an example and a row")
+flags.DEFINE_enum("packing", "packed", batches.PACKINGS, "packed, or none: an example a row")
+flags.DEFINE_integer("curriculum_steps", 1000, "B5's steps of math before code")
+flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
+flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
+flags.DEFINE_string("probes", "triad", "probe set: triad, hexad or a JSONL file")
+flags.DEFINE_integer("replicates", None, "first replicate sets of the probes only")
+flags.DEFINE_integer("measure_every", 500, "steps between measurements")
+flags.DEFINE_integer("save_every", 100, "steps between checkpoints")
+
+_TINY = pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"
+_PRESETS = {
+    "light": {"rank": 16, "alpha": 32.0, "modules": list(lora.ATTENTION), "steps": 2000},
+    "tiny": {"model": str(_TINY), "data_root": corpora.EMBEDDED, "out": "runs/tiny", "steps": 60, "rank": 16,
+             "alpha": 32.0, "max_length": 256, "learning_rate": 1e-3, "measure_every": 20, "save_every": 20},
+}  # fmt: skip
+
+
+def apply_presets() -> None:
+    """Presets change defaults only: a flag given on the command line stays as given."""
+    for name in (FLAGS.intervention, FLAGS.preset):
+        for flag, value in _PRESETS.get(name, {}).items():
+            if not FLAGS[flag].present:
+                setattr(FLAGS, flag, value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """Everything that can be found wrong before a model is loaded."""
+
+    folder: pathlib.Path
+    config: configs.Config
+    tokenizer: tokens.Tokenizer
+    probes: probes.ProbeSet
+    mixture: mix.Mixture | None
+    spec: lora.Spec
+    hyper: steps.Hyper
+    length: int
+
+
+def check() -> Checked:
+    """Flags, files and data, cheaply; ValueError or FileNotFoundError in one line."""
+    for name in ("model", "out"):
+        if not FLAGS[name].value:
+            raise ValueError(f"--{name} is missing (or use --preset=tiny)")
+    if FLAGS.examples % FLAGS.micro_rows:
+        raise ValueError(f"--micro_rows {FLAGS.micro_rows}: expected a divisor of --examples {FLAGS.examples}")
+    mixture = mix.condition(FLAGS.condition, FLAGS.curriculum_steps)
+    spec = lora.Spec(FLAGS.rank, FLAGS.alpha, FLAGS.dropout, tuple(FLAGS.modules))
+    hyper = steps.Hyper(FLAGS.steps, FLAGS.learning_rate, FLAGS.warmup_ratio, micro_rows=FLAGS.micro_rows)
+    probe_set = probes.load(FLAGS.probes, FLAGS.replicates)
+    corpora.check(mixture.domains if mixture else (), FLAGS.data_root)
+    folder = safetensors_folder.locate(FLAGS.model)
+    config = configs.read(folder)
+    hf.check(safetensors_folder.open_folder(folder), config)
+    return Checked(folder, config, tokens.load(folder), probe_set, mixture, spec, hyper, min(FLAGS.max_length, config.context))
+
+
+def record(checked: Checked) -> dict:
+    """What run.json says: settings that decide the result, and where they ran."""
+    names = FLAGS.flags_by_module_dict()[sys.argv[0]]
+    settings = {f.name: f.value for f in names if f.name not in ("resume", "out", "preset", "intervention")}
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=pathlib.Path(__file__).parent, capture_output=True, text=True)
+    packages = ("jaxent", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "transformers", "datasets", "numpy")
+    return {
+        "settings": settings,
+        "command": sys.argv,
+        "probes": {"name": checked.probes.name, "number": len(checked.probes.probes), "hash": checked.probes.hash},
+        "tokenizer": checked.tokenizer.hash,
+        "git": commit.stdout.strip() or None,
+        "versions": {p: importlib.metadata.version(p) for p in packages} | {"python": platform.python_version()},
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def open_run(out: pathlib.Path, run: dict) -> None:
+    """Makes the run folder, or checks that --resume continues the same settings."""
+    file = out / "run.json"
+    if file.is_file() and not FLAGS.resume:
+        raise ValueError(f"--out {out} already holds a run: give another folder, or --resume to continue it")
+    if file.is_file():
+        before = json.loads(file.read_text())["settings"]
+        for name, value in run["settings"].items():
+            if before.get(name) != value:
+                raise ValueError(f"--resume: {name} is {value!r}, but the run in {out} has {before.get(name)!r}")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(run, indent=1) + "\n")
+    os.replace(partial, file)
+
+
+def summary(measured: list[dict]) -> str:
+    """EI, V-purity and accuracies before and after, as a table."""
+    before, after = measured[0], measured[-1]
+    rows = [["EI (literal)", before["ei"], after["ei"]], ["V-purity", before["v_purity"], after["v_purity"]]]
+    rows += [[f"accuracy, {c}", before["accuracy"][c], after["accuracy"][c]] for c in before["accuracy"]]
+    return tables.text(["", "before", f"after step {after['step']}"], rows)
+
+
+def main(_):
+    logging.set_verbosity(logging.WARNING)
+    apply_presets()
+    try:
+        checked = check()
+        out = pathlib.Path(FLAGS.out)
+        open_run(out, record(checked))
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"finetune: {error}")
+    if checked.length < FLAGS.max_length:
+        print(f"The model's context is {checked.length} tokens: used instead of --max_length {FLAGS.max_length}")
+    ids = checked.tokenizer.encode(checked.probes.texts)
+    labels = entangle.labels(checked.probes.labels)
+    compute = transformer.default_compute(FLAGS.dtype)
+    model = hf.load(str(checked.folder), FLAGS.quantize, progress=True)
+    domains = checked.mixture.domains if checked.mixture else ()
+    corpus = corpora.load(domains, checked.tokenizer, checked.length, FLAGS.data_root, FLAGS.max_examples, progress=True)
+
+    def measure(adapter) -> dict:
+        started = time.perf_counter()
+        found = entangle.measure(capture.capture(model, ids, adapter, checked.spec, compute=compute), labels)
+        return found.to_json() | {"seconds": time.perf_counter() - started}
+
+    def batch_at(index: int):
+        return corpus.batch(checked.mixture, FLAGS.seed, index, checked.length, FLAGS.examples, FLAGS.packing)
+
+    if checked.mixture is None:
+        measured = [{"step": 0, **measure(None)}]
+        (out / "metrics.jsonl").write_text(json.dumps({"kind": "measure", **measured[0]}) + "\n")
+    else:
+        plan = loop.Plan(checked.hyper, checked.spec, compute, FLAGS.seed, FLAGS.measure_every, FLAGS.save_every)
+        try:
+            state = loop.fit(model, plan, batch_at, measure, out)
+        except loop.NonFinite as error:
+            sys.exit(f"finetune: {error}")
+        peft.save(state.adapter, checked.spec, out / "adapter", FLAGS.model)
+        measured = [r for r in loop.logs.read(out / "metrics.jsonl") if r["kind"] == "measure"]
+    (out / "summary.json").write_text(json.dumps({"before": measured[0], "after": measured[-1]}, indent=1) + "\n")
+    print(f"\n{summary(measured)}\n\nRun folder: {out}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,72 @@
+import itertools
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jaxent.data import probes
+from jaxent.train import log
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "finetune.py"
+
+
+@pytest.fixture(scope="module")
+def own_probes(tmp_path_factory) -> str:
+    """A balanced probe file of 96 short texts whose words depend on their labels."""
+    file = tmp_path_factory.mktemp("probes") / "own.jsonl"
+    cells = itertools.product(range(2), ("code", "math", "medical"), probes.REGISTERS, probes.SHAPES)
+    rows = [
+        {"id": f"{d}-{r}-{s}-{n}", "domain": d, "register": r, "shape": s, "replicate": n, "topic": f"{d} {r} {s} {n}",
+         "text": f"{d} {'xyz'[n]} {r} {n} {s} {d} word"}
+        for n, d, r, s in cells
+    ]  # fmt: skip
+    file.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return str(file)
+
+
+def command(out, own_probes, *extra):
+    small = ["--preset=tiny", "--steps=8", "--measure_every=4", "--save_every=2", "--max_length=64", "--rank=4", "--alpha=12"]
+    return [sys.executable, str(SCRIPT), *small, f"--probes={own_probes}", f"--out={out}", *extra]
+
+
+def run(arguments) -> subprocess.CompletedProcess:
+    return subprocess.run(arguments, capture_output=True, text=True, env=os.environ | {"JAX_PLATFORMS": "cpu"})
+
+
+def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
+    whole = run(command(tmp_path / "whole", own_probes))
+    assert whole.returncode == 0, whole.stderr
+    assert "EI (literal)" in whole.stdout and f"Run folder: {tmp_path / 'whole'}" in whole.stdout
+    cut = tmp_path / "cut"
+    process = subprocess.Popen(command(cut, own_probes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and max([r["step"] for r in log.read(cut / "metrics.jsonl")], default=0) < 5:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not (cut / "adapter").exists()
+    assert "already holds a run" in run(command(cut, own_probes)).stderr
+    assert "rank is 8, but the run" in run(command(cut, own_probes, "--resume", "--rank=8")).stderr
+    resumed = run(command(cut, own_probes, "--resume"))
+    assert resumed.returncode == 0, resumed.stderr
+    name = "adapter/adapter_model.safetensors"
+    assert (cut / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert [r["step"] for r in log.read(cut / "metrics.jsonl") if r["kind"] == "measure"] == [0, 4, 8]
+
+
+@pytest.mark.parametrize(
+    "extra, message",
+    [
+        (["--condition=B7"], "value should be one of <B0|B1|B2|B3|B4|B5|B6>"),
+        (["--model=/nowhere"], "finetune: model '/nowhere': no such folder"),
+        (["--data_root=/nowhere"], "finetune: data root /nowhere: none of code_search_net/python.jsonl"),
+        (["--modules=q_proj,embed"], "finetune: LoRA modules q_proj,embed: expected"),
+    ],
+)
+def test_a_mistake_is_one_line_before_any_model_is_loaded(tmp_path, own_probes, extra, message):
+    found = run(command(tmp_path / "run", own_probes, *extra))
+    assert found.returncode != 0 and message in found.stderr and "Traceback" not in found.stderr
+    assert not (tmp_path / "run").exists()
