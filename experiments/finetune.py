@@ -123,16 +123,25 @@ def record(checked: Checked) -> dict:
     }
 
 
-def open_run(out: pathlib.Path, run: dict) -> None:
-    """Makes the run folder, or checks that --resume continues the same settings."""
+def check_run(out: pathlib.Path, run: dict) -> None:
+    """Refuses a folder that holds a run, or with --resume one whose settings, probes, tokenizer or texts are others."""
     file = out / "run.json"
-    if file.is_file() and not FLAGS.resume:
+    if not file.is_file():
+        return
+    if not FLAGS.resume:
         raise ValueError(f"--out {out} already holds a run: give another folder, or --resume to continue it")
+    before = json.loads(file.read_text())
+    pairs = [(name, value, before["settings"].get(name)) for name, value in run["settings"].items()]
+    pairs += [(name, run[name], before.get(name)) for name in ("probes", "tokenizer", "corpus") if name in run]
+    for name, value, old in pairs:
+        if value != old:
+            raise ValueError(f"--resume: {name} is {value!r}, but the run in {out} has {old!r}")
+
+
+def open_run(out: pathlib.Path, run: dict) -> None:
+    """Makes the run folder and its run.json, unless it is there already."""
+    file = out / "run.json"
     if file.is_file():
-        before = json.loads(file.read_text())["settings"]
-        for name, value in run["settings"].items():
-            if before.get(name) != value:
-                raise ValueError(f"--resume: {name} is {value!r}, but the run in {out} has {before.get(name)!r}")
         return
     out.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
@@ -153,18 +162,21 @@ def main(_):
     apply_presets()
     try:
         checked = check()
-        out = pathlib.Path(FLAGS.out)
-        open_run(out, record(checked))
+        out, run = pathlib.Path(FLAGS.out), record(checked)
+        check_run(out, run)
+        if checked.length < FLAGS.max_length:
+            print(f"The model's context is {checked.length} tokens: used instead of --max_length {FLAGS.max_length}")
+        domains = checked.mixture.domains if checked.mixture else ()
+        corpus = corpora.load(domains, checked.tokenizer, checked.length, FLAGS.data_root, FLAGS.max_examples, progress=True)
+        run["corpus"] = corpus.hashes
+        check_run(out, run)
+        open_run(out, run)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"finetune: {error}")
-    if checked.length < FLAGS.max_length:
-        print(f"The model's context is {checked.length} tokens: used instead of --max_length {FLAGS.max_length}")
     ids = checked.tokenizer.encode(checked.probes.texts)
     labels = entangle.labels(checked.probes.labels)
     compute = transformer.default_compute(FLAGS.dtype)
     model = hf.load(str(checked.folder), FLAGS.quantize, progress=True)
-    domains = checked.mixture.domains if checked.mixture else ()
-    corpus = corpora.load(domains, checked.tokenizer, checked.length, FLAGS.data_root, FLAGS.max_examples, progress=True)
 
     def measure(adapter) -> dict:
         started = time.perf_counter()

@@ -7,7 +7,8 @@
 Each loader runs in a process of its own, on the CPU, with double quantisation, `--repeats` times in turn; the
 files are read once before, so that all find them in the page cache. Peaks are sampled every 5 ms by the
 parent: "anonymous" is memory the process itself holds, "resident" adds mapped pages of the checkpoint, which
-the system may drop. Both are above what the process held before loading (interpreter and libraries).
+the system may drop. Both are above what the process held before loading (interpreter and libraries). Linux only
+(/proc).
 """
 
 import contextlib
@@ -44,13 +45,11 @@ _QWEN_1_5B = {
 
 _LOADERS = {
     "jaxent": """
-import jax, numpy
+import jax
 from jaxent.checkpoint import hf
-from jaxent.arrays import nf4
 def load(folder):
-    from flax import nnx
     model = hf.load(folder)
-    return sum(x.nbytes for x in jax.tree.leaves(jax.block_until_ready(nnx.state(model))))
+    return sum(x.nbytes for x in jax.tree.leaves(jax.block_until_ready(model)))
 """,
     "transformers + bitsandbytes": """
 import torch, transformers, bitsandbytes
@@ -102,9 +101,12 @@ def run(loader: str, folder: pathlib.Path) -> dict:
     """One load in a fresh process: seconds, bytes of the finished model, peaks above the start."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", _LOADERS[loader] + _CHILD, str(folder)]
-    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.PIPE, env=environment, text=True) as child:
+    pipe = subprocess.PIPE
+    with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True
+    ) as child:
         if child.stdout.readline().strip() != "ready":
-            raise RuntimeError(f"{loader}: {child.stderr.read().strip().splitlines()[-1]}")
+            raise RuntimeError(f"{loader}: {_last_line(errors)}")
         before = memory(child.pid)
         os.set_blocking(child.stdout.fileno(), False)
         child.stdin.write("\n")
@@ -116,9 +118,14 @@ def run(loader: str, folder: pathlib.Path) -> dict:
                 answer += child.stdout.read() or ""
             time.sleep(0.005)
         if not answer:
-            raise RuntimeError(f"{loader}: {child.stderr.read().strip().splitlines()[-1]}")
+            raise RuntimeError(f"{loader}: {_last_line(errors)}")
     seconds, size = answer.split()
     return {"seconds": float(seconds), "size": int(size), "anonymous": peak[0] - before[0], "resident": peak[1] - before[1]}
+
+
+def _last_line(file) -> str:
+    file.seek(0)
+    return (file.read().strip().splitlines() or ["no output"])[-1]
 
 
 def main(_):

@@ -188,10 +188,14 @@ def _hub_rows(source: Source):
 
 @dataclasses.dataclass(frozen=True)
 class Tokenized:
-    """One source as token ids: example i is tokens[offsets[i]:offsets[i + 1]] (memory-mapped int32, int64)."""
+    """One source as token ids: example i is tokens[offsets[i]:offsets[i + 1]] (memory-mapped int32, int64).
+
+    hash: of the texts, the tokenizer and the length.
+    """
 
     tokens: np.ndarray
     offsets: np.ndarray
+    hash: str
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -209,6 +213,11 @@ class Corpus:
     @property
     def sizes(self) -> dict[str, dict[str, int]]:
         return {d: {name: len(t) for name, t in by_name.items()} for d, by_name in self.domains.items()}
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """What was read, by source: equal hashes mean equal token ids."""
+        return {name: t.hash for by_name in self.domains.values() for name, t in by_name.items()}
 
     def batch(self, mixture: mix.Mixture, seed: int, step: int, length: int, examples: int = 16, packing: str = "packed"):
         """The batch of one optimizer step and its used rows: a pure function of (seed, step)."""
@@ -230,18 +239,35 @@ def load(
 ) -> Corpus:
     """Tokenizes each source once (cached by tokenizer, length and texts) and maps it.
 
+    A source read from the Hub once is not asked for again: later runs use its cache, also without a network.
     An example is the tokenizer's own encoding, cut at `length` tokens, with eos appended where it
     was not cut. root: a folder of local files, "embedded" for text every Python carries, None for the Hub.
     """
     cache = cache or pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxent"
     found: dict[str, dict[str, Tokenized]] = {}
     for domain in domains:
+        if not root:
+            found[domain] = {s.name: _from_hub(s, limit, tokenizer, length, cache, progress) for s in sources([domain])}
+            continue
         if root == EMBEDDED:
             named = {f"embedded_{domain}": embedded.split(domain)[0][:limit]}
         else:
             named = {s.name: texts(s, root, limit) for s in sources([domain])}
         found[domain] = {n: _tokenized(n, t, tokenizer, length, cache, progress) for n, t in named.items()}
     return Corpus(found)
+
+
+def _from_hub(source: Source, limit, tokenizer, length, cache, progress) -> Tokenized:
+    """The source's cached arrays if this request was answered before, else streamed, tokenized and remembered."""
+    request = hashlib.sha256(f"{source.hub} {source.text.__name__} {limit} {tokenizer.hash} {length}".encode())
+    answer = cache / f"{source.name}-hub-{request.hexdigest()[:16]}"
+    if answer.is_file() and (cache / answer.read_text()).is_dir():
+        return _open(cache / answer.read_text())
+    tokenized = _tokenized(source.name, texts(source, None, limit), tokenizer, length, cache, progress)
+    partial = answer.with_name(f"{answer.name}.partial-{os.getpid()}")
+    partial.write_text(f"{source.name}-{tokenized.hash}")
+    os.replace(partial, answer)
+    return tokenized
 
 
 def _tokenized(name, found: list[str], tokenizer, length, cache, progress) -> Tokenized:
@@ -251,7 +277,12 @@ def _tokenized(name, found: list[str], tokenizer, length, cache, progress) -> To
     folder = cache / f"{name}-{digest.hexdigest()[:16]}"
     if not folder.is_dir():
         _write(folder, name, found, tokenizer, length, progress)
-    return Tokenized(np.load(folder / "tokens.npy", mmap_mode="r"), np.load(folder / "offsets.npy"))
+    return _open(folder)
+
+
+def _open(folder: pathlib.Path) -> Tokenized:
+    arrays = np.load(folder / "tokens.npy", mmap_mode="r"), np.load(folder / "offsets.npy")
+    return Tokenized(*arrays, folder.name.rpartition("-")[2])
 
 
 def _write(folder, name, found, tokenizer, length, progress) -> None:

@@ -59,6 +59,17 @@ def test_what_is_missing_is_named(tmp_path):
         corpora.check(["math"], root)
 
 
+def test_a_source_read_from_the_hub_is_not_asked_for_again(shared, tmp_path, monkeypatch):
+    tokenizer = tokens.load(shared / "stories260k")
+    rows = [{"text": f"Once there were {n} cats."} for n in range(3)]
+    asked = []
+    monkeypatch.setattr(corpora, "_hub_rows", lambda source: asked.append(source.name) or iter(rows))
+    load = lambda **how: corpora.load(["creative"], tokenizer, 64, cache=tmp_path, **how)
+    first, again = load(), load()
+    assert asked == ["fiction"] and first.hashes == again.hashes and again.sizes == {"creative": {"fiction": 3}}
+    assert load(limit=2).sizes == {"creative": {"fiction": 2}} and len(asked) == 2
+
+
 def test_hub_failure_is_one_clear_line():
     with pytest.raises(FileNotFoundError, match="data set openai/gsm8k: the Hub did not give it .* use --data_root"):
         corpora.texts(corpora.sources(["math"])[0], None, 5)
