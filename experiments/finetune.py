@@ -24,7 +24,7 @@ from absl import app, flags, logging
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import batches, corpora, mix, probes, tokens
-from jaxent.measure import capture, entangle
+from jaxent.measure import capture, concepts, entangle
 from jaxent.model import config as configs, transformer
 from jaxent.report import tables
 from jaxent.train import loop, step as steps
@@ -150,9 +150,10 @@ def open_run(out: pathlib.Path, run: dict) -> None:
 
 
 def summary(measured: list[dict]) -> str:
-    """EI, V-purity and accuracies before and after, as a table."""
+    """Entanglement, V-purity and accuracies before and after, as a table."""
     before, after = measured[0], measured[-1]
-    rows = [["EI (literal)", before["ei"], after["ei"]], ["V-purity", before["v_purity"], after["v_purity"]]]
+    names = {"EI (literal)": "ei", "nested EI": "nested_ei", "SEI": "sei", "CVO": "cvo", "V-purity": "v_purity"}
+    rows = [[title, before[name], after[name]] for title, name in names.items()]
     rows += [[f"accuracy, {c}", before["accuracy"][c], after["accuracy"][c]] for c in before["accuracy"]]
     return tables.text(["", "before", f"after step {after['step']}"], rows)
 
@@ -174,7 +175,7 @@ def main(_):
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"finetune: {error}")
     ids = checked.tokenizer.encode(checked.probes.texts)
-    labels = entangle.labels(checked.probes.labels)
+    labels = concepts.label(checked.probes.labels)
     compute = transformer.default_compute(FLAGS.dtype)
     model = hf.load(str(checked.folder), FLAGS.quantize, progress=True)
 

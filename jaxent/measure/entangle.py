@@ -1,4 +1,11 @@
-"""Removal damage and entanglement intensity (sections 2.1 and 3.2)."""
+"""Removal damage and entanglement: the paper's EI (sections 2.1 and 3.2), and estimators that measure what it means to.
+
+    EI          off-own over own accuracy damage, one global SVD, folds refitted    the paper's, for comparison
+    nested EI   the same with every fold's own directions                           no direction has seen its probe
+    SEI         off-own over own rise of R^2 loss, whole concept subspaces          no floor at zero, no false overlap
+    overlap     mean cos^2 of the angles between the concepts' weight subspaces
+    CVO         the same between class-mean subspaces, cross-validated over sets    free of noise and scale: trust this one
+"""
 
 import dataclasses
 import functools
@@ -8,134 +15,265 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxent.measure import ridge
+from jaxent.measure import concepts, intervals, overlap, ridge
 
-LEAST_FLIPS = 10  # own-concept flips below which a ratio says nothing
-
-
-@dataclasses.dataclass(frozen=True)
-class Labels:
-    """Class codes [N, k] of k concepts, with the concepts' names and their classes' names."""
-
-    concepts: tuple[str, ...]
-    classes: tuple[tuple[str, ...], ...]
-    codes: np.ndarray
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        return tuple(map(len, self.classes))
-
-
-def labels(rows: list[dict], concepts: tuple[str, ...] = ("domain", "register", "shape")) -> Labels:
-    """Labels from one dict a probe; every concept needs two classes or more."""
-    classes = tuple(tuple(sorted({row[c] for row in rows})) for c in concepts)
-    for concept, found in zip(concepts, classes):
-        if len(found) < 2:
-            raise ValueError(f"concept {concept!r} has {len(found)} class ({', '.join(found)}): expected two or more")
-    codes = np.array([[classes[j].index(row[c]) for j, c in enumerate(concepts)] for row in rows])
-    return Labels(concepts, classes, codes)
+LEAST_FLIPS = 10  # own-concept flips below which a ratio of flips says nothing
+LEAST_RISE = 0.01  # own rise of the R^2 loss, all concepts together, below which their ratio says nothing
+_RANDOM = 32  # random directions whose removal is the baseline of damage
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """Literal EI of one set of activations and what it rests on.
+    """Everything measured on one set of activations; see the module's table for the estimators.
 
-    ei: off_flips / own_flips, NaN with a `reason` when own_flips < 10. ei_bound: 95% upper bound
-    3 / own_flips when no off-concept prediction flipped, else None. v_purity, accuracy per concept;
-    damage [r, k] accuracy drops (unclipped); own [r]; singular [r]; alpha and alpha_ratio =
-    alpha (N - 1) / tr G (the penalty is not scale free).
+    ei, nested_ei, sei, overlap, cvo, v_purity: NaN where undefined, the reason in `reasons`.
+    own_flips, off_flips: EI's denominator and numerator, probes whose prediction became wrong;
+    nested_own_flips, nested_off_flips: the nested EI's. ei_bound: 95% upper bound 3 / own_flips when
+    no off-concept prediction flipped, else None. v_purity_null: mean and SD of random loadings'.
+    accuracy, r2: leave-one-out, per concept. margins: (m-1)-th squared singular value of the class
+    means weighted by class size, over tr G / N; `weakest` is the concept with the smallest.
+    damage [r][k]: accuracy lost by concept k when direction r is removed (unclipped), own [r] its own concept, singular [r].
+    random_damage: per concept, the mean over random directions of the activations' span.
+    rise, overlaps, cvos [k][k]: SEI's, overlap's and CVO's matrices; rise[j][l] is concept l's when j is removed.
+    intervals: over replicate sets, of each quantity measured set by set (its mean differs from the
+    value on all probes, which are more); CVO's is a jackknife. alpha: the penalty; alpha_ratio:
+    alpha (N - 1) / tr G, which says how strong it is.
     """
 
     ei: float
-    reason: str | None
+    nested_ei: float
+    sei: float
+    overlap: float
+    cvo: float
+    v_purity: float
+    v_purity_null: tuple[float, float]
+    reasons: dict[str, str]
     own_flips: int
     off_flips: int
     ei_bound: float | None
-    v_purity: float
+    nested_own_flips: int
+    nested_off_flips: int
     accuracy: dict[str, float]
+    r2: dict[str, float]
+    margins: dict[str, float]
+    weakest: str
     damage: list[list[float]]
     own: list[int]
     singular: list[float]
+    random_damage: dict[str, float]
+    rise: list[list[float]]
+    overlaps: list[list[float]]
+    cvos: list[list[float]] | None
+    intervals: dict[str, intervals.Interval]
+    set_values: dict[str, list[float]]
     probes: int
+    sets: int
     alpha: float
     alpha_ratio: float
 
     def to_json(self) -> dict:
-        return dataclasses.asdict(self)
+        """Plain values; NaN and infinity become None, which JSON lacks."""
+        return _plain(dataclasses.asdict(self))
 
 
-def measure(x: np.ndarray, given: Labels, alpha: float = 1.0) -> Measurement:
-    """The paper's EI (one global SVD; each fold refitted with the direction removed; cells clipped at 0).
+def measure(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float = 1.0, scale_free: bool = False) -> Measurement:
+    """Measures activations x [N, d] of any model, one row a probe, against the probes' labels.
 
-    x: activations [N, d] from any model, one row a probe. D_ij = accuracy of concept j before minus
-    after removing direction i; own(i) = the concept with the largest share of V_i; EI = sum of off-own
-    damage over sum of own damage. Raises ValueError for NaN or infinity in x or a wrong shape.
+    labels: `concepts.label(rows)`, or the rows themselves: dicts with the keys domain, register, shape
+    and, for CVO and the intervals, replicate. alpha: ridge penalty; with scale_free, alpha tr(G) / (N - 1).
+    Raises ValueError for NaN or infinity in x, or a wrong shape.
 
     >>> rng = np.random.default_rng(0)
-    >>> rows = [{"color": c, "size": s} for c in "rgb" for s in "SL" for _ in range(20)]
+    >>> rows = [{"color": c, "size": s, "replicate": r} for r in range(8) for c in "rgb" for s in "SL"]
     >>> x = np.array([[r["color"] == "r", r["color"] == "g", r["size"] == "S"] for r in rows], float)
-    >>> found = measure(x + 0.3 * rng.normal(size=x.shape), labels(rows, ("color", "size")))
-    >>> found.accuracy["size"] > 0.9, found.probes
-    (True, 120)
+    >>> found = measure(x + 0.3 * rng.normal(size=x.shape), concepts.label(rows, ("color", "size")))
+    >>> found.accuracy["size"] > 0.9, found.probes, found.sets, abs(found.cvo) < 0.1
+    (True, 48, 8, True)
     """
+    return measure_layers(np.asarray(x)[None], labels, alpha, scale_free)[0]
+
+
+def measure_layers(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float = 1.0, scale_free: bool = False):
+    """`measure` of every layer of x [L, N, d] in one jitted call: a list of L Measurements."""
+    labels = labels if isinstance(labels, concepts.Labels) else concepts.label(labels)
     x = np.asarray(x, np.float64)
-    if x.ndim != 2 or x.shape[0] != len(given.codes):
-        raise ValueError(f"activations of shape {x.shape}: expected [{len(given.codes)}, d], one row a label")
+    if x.ndim != 3 or x.shape[1] != len(labels.codes):
+        raise ValueError(f"activations of shape {x.shape[1:]}: expected [{len(labels.codes)}, d], one row a label")
     if not np.isfinite(x).all():
-        raise ValueError(f"activations of probe {int(np.flatnonzero(~np.isfinite(x).all(1))[0])} hold NaN or infinity")
+        layer, probe = np.argwhere(~np.isfinite(x).all(2))[0]
+        raise ValueError(f"activations of probe {probe} hold NaN or infinity" + (f" in layer {layer}" if len(x) > 1 else ""))
     with ridge.exact():
-        found = _measure(jnp.asarray(x), jnp.asarray(given.codes), given.sizes, alpha)
-        found = jax.tree.map(np.asarray, found)
-    return _summary(*found, given, alpha)
+        every = _estimates(jnp.asarray(x), labels.codes, labels.sets, labels.sizes, alpha, scale_free)
+        every = jax.tree.map(np.asarray, every)
+    at = lambda tree, *index: jax.tree.map(lambda leaf: leaf[index], tree)
+    sets = 0 if labels.sets is None else len(labels.sets)
+    return [
+        _summary(at(every[0], layer), [at(every[1], layer, r) for r in range(sets)], x[layer], labels)
+        for layer in range(len(x))
+    ]  # fmt: skip
 
 
-@functools.partial(jax.jit, static_argnames=("sizes",))
-def _measure(x, codes, sizes, alpha):
-    """(right before [N,k], right after [r,N,k], v [r,c], singular [r], trace of G)."""
+@functools.partial(jax.jit, static_argnames=("sizes", "scale_free"))
+def _estimates(x, codes, sets, sizes, alpha, scale_free):
+    """`_estimate` of every layer's probes together, and of every replicate set (None without sets)."""
+    one = functools.partial(_estimate, sizes=sizes, alpha=alpha, scale_free=scale_free)
+    whole = jax.lax.map(lambda layer: one(layer, codes), x)
+    if sets is None:
+        return whole, None
+    by_set = lambda layer: jax.lax.map(lambda members: one(layer[members], codes[members]), sets)
+    return whole, jax.lax.map(by_set, x)
+
+
+def _estimate(x, codes, sizes, alpha, scale_free) -> dict:
+    """All that is measured on one set of probes, as arrays."""
     y = jnp.concatenate([jax.nn.one_hot(codes[:, j], m, dtype=x.dtype) for j, m in enumerate(sizes)], axis=1)
-    fit = ridge.fit(x, y, sum(sizes) - len(sizes), alpha)
-    after = jax.vmap(lambda a: _right(ridge.without(fit, y, a), codes, sizes))(fit.a.T)
-    return _right(fit.loo, codes, sizes), after, fit.v, fit.singular, jnp.trace(fit.gram)
-
-
-def _columns(sizes) -> list[slice]:
-    ends = np.cumsum(sizes)
-    return [slice(int(e - m), int(e)) for e, m in zip(ends, sizes)]
+    rank, n = sum(sizes) - len(sizes), len(x)
+    fit = ridge.fit(x, y, rank, alpha, scale_free)
+    right = lambda predicted: _right(predicted, codes, sizes)
+    before = right(fit.loo).astype(jnp.int64)
+    removed = lambda a: right(ridge.without(fit, a[:, None])).sum(0)
+    fold_predictions, fold_v = ridge.nested(fit, rank)
+    fold_right = jax.vmap(right, in_axes=1, out_axes=1)(fold_predictions)  # [N,r,k]
+    fold_own = jax.nn.one_hot(concepts.own(fold_v, sizes)[0], len(sizes), dtype=jnp.int64)
+    spans = [ridge.span(fit, part, m - 1) for part, m in zip(concepts.columns(sizes), sizes)]
+    random = ridge.random_directions(fit, jax.random.key(0), _RANDOM)
+    base_loss = _loss(fit.loo, y, sizes)
+    losses = jnp.stack([_loss(ridge.projected(fit, a), y, sizes) for a in spans])
+    angles = [[((a.T @ fit.gram @ b) ** 2).sum() / min(a.shape[1], b.shape[1]) for b in spans] for a in spans]
+    trace = jnp.trace(fit.gram)
+    return {
+        "before": before.sum(0),
+        "accuracy": before.sum(0) / n,
+        "after": jax.lax.map(removed, fit.a.T),
+        "v": fit.v,
+        "singular": fit.singular,
+        "nested": jnp.einsum("nrj,nrk->jk", fold_own, before[:, None, :] - fold_right),
+        "random": (before.sum(0) - jax.lax.map(removed, random.T).mean(0)) / n,
+        "r2": 1 - base_loss,
+        "rise": losses - base_loss,
+        "overlaps": jnp.array(angles),
+        "margins": _margins(fit.gram, codes, sizes) / (trace / n),
+        "alpha": fit.alpha,
+        "alpha_ratio": fit.alpha * (n - 1) / trace,
+    }
 
 
 def _right(predicted, codes, sizes):
     """Whether each probe's argmax over each concept's columns is its class: bool [N, k]."""
-    best = [predicted[:, part].argmax(1) for part in _columns(sizes)]
+    best = [predicted[:, part].argmax(1) for part in concepts.columns(sizes)]
     return jnp.stack(best, 1) == codes
 
 
-def _summary(before, after, v, singular, trace, given: Labels, alpha) -> Measurement:
-    n, accuracy = len(before), before.mean(0)
-    shares = np.stack([(v[:, part] ** 2).sum(1) for part in _columns(given.sizes)], 1)
-    own = shares.argmax(1)
-    flips = before.sum(0) - after.sum(1)  # [r, k]
-    clipped = np.maximum(flips, 0)
-    own_flips = int(clipped[np.arange(len(own)), own].sum())
-    off_flips = int(clipped.sum()) - own_flips
-    rank = sum(given.sizes) - len(given.sizes)
-    informative = int((singular > 1e-6 * singular[0]).sum())
-    reason = None
+def _loss(predicted, y, sizes):
+    """1 - R^2 of each concept's columns together: [k]."""
+    ratio = lambda part: ((y - predicted)[:, part] ** 2).sum() / ((y - y.mean(0))[:, part] ** 2).sum()
+    return jnp.stack([ratio(part) for part in concepts.columns(sizes)])
+
+
+def _margins(gram, codes, sizes):
+    """(m-1)-th squared singular value of sqrt(n_class / N) (class mean - mean), each concept: [k]."""
+    found = []
+    for j, m in enumerate(sizes):
+        member = jax.nn.one_hot(codes[:, j], m, dtype=gram.dtype)
+        weighted = member / jnp.sqrt(len(codes) * jnp.maximum(member.sum(0), 1))  # [N,m]
+        found.append(jnp.linalg.eigvalsh(weighted.T @ gram @ weighted)[1])
+    return jnp.stack(found)
+
+
+def _summary(whole: dict, by_set: list[dict], x, labels: concepts.Labels) -> Measurement:
+    values, reasons = _values(whole, labels)
+    set_values = [_values(one, labels)[0] for one in by_set]
+    per_set = {name: [v[name] for v in set_values] for name in values} if set_values else {}
+    spread = {name: intervals.over_sets(v) for name, v in per_set.items()}
+    for name, found in spread.items():
+        if math.isnan(found.mean):
+            undefined = int(np.isnan(per_set[name]).sum())
+            reasons[f"intervals.{name}"] = f"undefined in {undefined} of {len(by_set)} replicate sets"
+    cvos, values["cvo"] = None, math.nan
+    if len(by_set) < 2:
+        reasons["cvo"] = f"{len(by_set)} replicate sets, expected two or more"
+    else:
+        inner = overlap.products(x, labels)
+        cvos = overlap.matrix(inner, labels.sizes)
+        values["cvo"] = overlap.mean(cvos)
+        if math.isnan(values["cvo"]):
+            reasons["cvo"] = "the replicate sets do not agree on a concept's directions (Gamma not positive definite)"
+        if len(by_set) > 2:
+            spread["cvo"] = overlap.interval(inner, labels.sizes)
+    flips, own = _flips(whole, labels)
+    nested = np.maximum(whole["nested"], 0)
+    null = concepts.random_purity(labels.sizes)
+    named = lambda numbers: {c: float(v) for c, v in zip(labels.concepts, numbers)}
+    return Measurement(
+        **{name: values[name] for name in ("ei", "nested_ei", "sei", "overlap", "cvo", "v_purity")},
+        v_purity_null=(float(null.mean()), float(null.std())),
+        reasons=reasons,
+        own_flips=flips[0],
+        off_flips=flips[1],
+        ei_bound=3 / flips[0] if flips[1] == 0 and "ei" not in reasons else None,
+        nested_own_flips=int(np.trace(nested)),
+        nested_off_flips=int(nested.sum() - np.trace(nested)),
+        accuracy=named(whole["accuracy"]),
+        r2=named(whole["r2"]),
+        margins=named(whole["margins"]),
+        weakest=labels.concepts[int(np.argmin(whole["margins"]))],
+        damage=((whole["before"] - whole["after"]) / len(x)).tolist(),
+        own=own.tolist(),
+        singular=whole["singular"].tolist(),
+        random_damage=named(whole["random"]),
+        rise=whole["rise"].tolist(),
+        overlaps=whole["overlaps"].tolist(),
+        cvos=None if cvos is None else cvos.tolist(),
+        intervals=spread,
+        set_values=per_set,
+        probes=len(x),
+        sets=len(by_set),
+        alpha=float(whole["alpha"]),
+        alpha_ratio=float(whole["alpha_ratio"]),
+    )
+
+
+def _flips(one: dict, labels: concepts.Labels) -> tuple[tuple[int, int], np.ndarray]:
+    """((own, off) flips of the literal EI, each cell clipped at 0; own concept of each direction)."""
+    own = concepts.own(one["v"], labels.sizes)[0]
+    clipped = np.maximum(one["before"] - one["after"], 0)
+    mine = int(clipped[np.arange(len(own)), own].sum())
+    return (mine, int(clipped.sum()) - mine), own
+
+
+def _values(one: dict, labels: concepts.Labels) -> tuple[dict[str, float], dict[str, str]]:
+    """The single numbers of one set of probes, and why those that are NaN are undefined."""
+    rank = sum(labels.sizes) - len(labels.sizes)
+    informative = int((one["singular"] > 1e-6 * one["singular"][0]).sum())
+    (own, off), _ = _flips(one, labels)
+    nested = np.maximum(one["nested"], 0)
+    nested_own = int(np.trace(nested))
+    rise_own = float(np.trace(one["rise"]))
+    k = len(labels.sizes)
+    values = {
+        "ei": off / own if own else math.nan,
+        "nested_ei": (int(nested.sum()) - nested_own) / nested_own if nested_own else math.nan,
+        "sei": (float(one["rise"].sum()) - rise_own) / rise_own if rise_own > 0 else math.nan,
+        "overlap": float((one["overlaps"].sum() - np.trace(one["overlaps"])) / (k * k - k)),
+        "v_purity": float(concepts.own(one["v"], labels.sizes)[1].mean()),
+    }
+    reasons = {}
+    if own < LEAST_FLIPS:
+        reasons["ei"] = f"{own} own-concept flips, fewer than {LEAST_FLIPS}"
+    if nested_own < LEAST_FLIPS:
+        reasons["nested_ei"] = f"{nested_own} own-concept flips, fewer than {LEAST_FLIPS}"
+    if rise_own < LEAST_RISE:
+        reasons["sei"] = f"R^2 loss rises by {rise_own:.4f} where a concept's own subspace is removed, less than {LEAST_RISE}"
     if informative < rank:
         reason = f"{informative} informative directions, expected {rank}: the activations do not span the labels"
-    elif own_flips < LEAST_FLIPS:
-        reason = f"{own_flips} own-concept flips, fewer than {LEAST_FLIPS}"
-    return Measurement(
-        ei=math.nan if reason else off_flips / own_flips,
-        reason=reason,
-        own_flips=own_flips,
-        off_flips=off_flips,
-        ei_bound=3 / own_flips if off_flips == 0 and not reason else None,
-        v_purity=math.nan if informative < rank else float((shares.max(1) / shares.sum(1)).mean()),
-        accuracy={c: float(a) for c, a in zip(given.concepts, accuracy)},
-        damage=(flips / n).tolist(),
-        own=own.tolist(),
-        singular=singular.tolist(),
-        probes=n,
-        alpha=float(alpha),
-        alpha_ratio=float(alpha * (n - 1) / trace) if trace > 0 else math.inf,
-    )
+        reasons = dict.fromkeys(values, reason)
+    accuracy = {f"accuracy.{c}": float(a) for c, a in zip(labels.concepts, one["accuracy"])}
+    return values | dict.fromkeys(reasons, math.nan) | accuracy, reasons
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,8 @@
-"""Multi-output ridge regression of concept labels on activations, leave-one-out in closed form (section 3.2)."""
+"""Multi-output ridge regression of concept labels on activations, leave-one-out in closed form (section 3.2).
+
+Nothing here may be vmapped where it calls LAPACK (eigh, svd, solve): jaxlib runs a batched call on the very
+threads that wait for it, and two at once stop for ever. `jax.lax.map` does the same work safely.
+"""
 
 import contextlib
 import dataclasses
@@ -19,12 +23,18 @@ def exact():
 class Fit:
     """A ridge fit of N probes and c label columns, rank r. float64.
 
-    gram G = H X X' H [N,N] with H the centring; m = (G + alpha I)^-1 - 11'/(alpha N); c = m Y, so
-    that W = X'c [d,c]; directions a [N,r] with u_i = X'a_i the left singular vectors of W;
-    singular [r]; v [r,c] the right ones; loo [N,c] leave-one-out predictions.
+    y [N,c]; gram G = H X X' H [N,N] with H the centring; values [N], vectors [N,N] its
+    eigen-decomposition; m = H (G + alpha I)^-1 H = (G + alpha I)^-1 - 11'/(alpha N); c = m Y, so that W = X'c [d,c];
+    directions a [N,r] with u_i = X'a_i the left singular vectors of W; singular [r]; v [r,c] the right
+    ones; loo [N,c] leave-one-out predictions.
+
+    A direction or a basis is always given by its coefficients a on the centred probes: u = X'a.
     """
 
+    y: jax.Array
     gram: jax.Array
+    values: jax.Array
+    vectors: jax.Array
     m: jax.Array
     c: jax.Array
     a: jax.Array
@@ -34,30 +44,92 @@ class Fit:
     alpha: jax.Array
 
 
-def fit(x, y, rank: int, alpha) -> Fit:
+def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
     """Ridge of centred y [N,c] on centred x [N,d] with penalty alpha, and its top `rank` singular directions.
 
+    scale_free: the penalty is alpha tr(G) / (N - 1) instead, which follows the activations' scale.
     Leave-one-out residual e_n = c_n / m_nn: exact for refitting and re-centring without probe n
-    (equals scikit-learn's Ridge refitted N times).
+    (equals scikit-learn's Ridge refitted N times; the scale-free penalty is that of all probes).
     """
     n = x.shape[0]
     centred = x - x.mean(0)
     gram = centred @ centred.T
+    alpha = jnp.asarray(alpha, x.dtype) * (jnp.trace(gram) / (n - 1) if scale_free else 1)
     values, vectors = jnp.linalg.eigh(gram)
-    inverse = (vectors / (jnp.maximum(values, 0) + alpha)) @ vectors.T
-    m = inverse - 1 / (alpha * n)
+    values = jnp.maximum(values, 0)
+    centred_vectors = vectors - vectors.mean(0)  # subtracting 11'/(alpha N) instead would cancel badly
+    m = (centred_vectors / (values + alpha)) @ centred_vectors.T
     c = m @ y
     _, singular, v = jnp.linalg.svd(centred.T @ c, full_matrices=False)
     singular, v = singular[:rank], v[:rank]
     loo = y - c / jnp.diag(m)[:, None]
-    return Fit(gram, m, c, c @ v.T / singular, singular, v, loo, jnp.asarray(alpha))
+    return Fit(y, gram, values, vectors, m, c, c @ v.T / singular, singular, v, loo, alpha)
 
 
-def without(f: Fit, y, direction) -> jax.Array:
-    """Leave-one-out predictions [N,c] refitted with one direction u = X'a, a [N], projected out of x.
+def span(f: Fit, columns: slice, rank: int) -> jax.Array:
+    """An orthonormal basis a [N,rank] of the span of some of W's columns: (X'a)'(X'a) = I.
 
-    With p = G a, q = m p: m becomes m + q q'/(alpha q'a) (rank one, because u has norm one).
+    Directions with a singular value below 1e-6 of W's largest do not count: their coefficients are 0.
     """
-    q = f.m @ (f.gram @ direction)
-    weight = 1 / (f.alpha * (q @ direction))
-    return y - (f.c + jnp.outer(q, q @ y) * weight) / (jnp.diag(f.m) + q * q * weight)[:, None]
+    c = f.c[:, columns]
+    squares, v = jnp.linalg.eigh(c.T @ f.gram @ c)
+    squares, v = squares[::-1][:rank], v[:, ::-1][:, :rank]
+    counts = squares > (1e-6 * f.singular[0]) ** 2
+    return c @ v * jnp.where(counts, 1 / jnp.sqrt(jnp.where(counts, squares, 1)), 0)
+
+
+def without(f: Fit, a) -> jax.Array:
+    """Leave-one-out predictions [N,c], every fold refitted with the orthonormal directions a [N,s] projected out of x.
+
+    With Q = m G a: m becomes m + Q (alpha Q'a)^-1 Q'.
+    """
+    q = f.m @ (f.gram @ a)
+    weighted = jnp.linalg.solve(f.alpha * (q.T @ a), q.T)  # [s,N]
+    leverage = jnp.diag(f.m) + (q * weighted.T).sum(1)
+    return f.y - (f.c + q @ (weighted @ f.y)) / leverage[:, None]
+
+
+def projected(f: Fit, a) -> jax.Array:
+    """Leave-one-out predictions [N,c] with the orthonormal directions a [N,s] removed at test time only.
+
+    yhat_n - N/(N-1) sum_i p_ni (q_i'Y - q_ni e_n), with p = G a, q = m p and e the residual.
+    """
+    n, residual = len(f.y), f.y - f.loo
+    p = f.gram @ a
+    q = f.m @ p
+    return f.loo - n / (n - 1) * (p @ (q.T @ f.y) - (p * q).sum(1)[:, None] * residual)
+
+
+def nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
+    """Removal of each fold's own directions: predictions [N,r,c] and their loadings v [N,r,c].
+
+    Fold n fits W without probe n, takes its own SVD, and predicts n refitted without its i-th direction. With
+    C = m Y - m_n e_n' in the place of c, everything is a rank-one change of the full fit.
+    """
+    n, residual = len(f.y), f.y - f.loo
+    gm = f.gram @ f.m
+    mgm = f.m @ gm  # m G m
+    mg_c, cross = gm.T @ f.c, f.y.T @ mgm  # m G C [N,c], C'G m [c,N]
+    # (C - m_n e_n')' G (C - m_n e_n'), by its parts: [N,c,c]
+    mixed = jnp.einsum("cn,ne->nce", cross, residual)
+    square = jnp.einsum("n,nc,ne->nce", jnp.diag(mgm), residual, residual)
+    squares, vectors = jax.lax.map(jnp.linalg.eigh, f.c.T @ f.gram @ f.c - mixed - mixed.mT + square)
+
+    def fold(k):
+        v, scale = vectors[k][:, ::-1][:, :rank], 1 / jnp.sqrt(squares[k][::-1][:rank])
+        loading = residual[k] @ v
+        a = (f.c @ v - jnp.outer(f.m[:, k], loading)) * scale
+        q = (mg_c @ v - jnp.outer(mgm[:, k], loading)) * scale
+        weight = 1 / (f.alpha * (q * a).sum(0))
+        top = f.c[k] + (q[k] * weight)[:, None] * (q.T @ f.y)
+        return f.y[k] - top / (f.m[k, k] + q[k] ** 2 * weight)[:, None], v.T
+
+    return jax.vmap(fold)(jnp.arange(n))
+
+
+def random_directions(f: Fit, key, number: int) -> jax.Array:
+    """Coefficients a [N,number] of directions drawn uniformly from the span of the centred probes."""
+    seen = f.values > 1e-10 * f.values[-1]
+    z = jnp.where(seen[:, None], jax.random.normal(key, (len(f.y), number), f.y.dtype), 0)
+    z = z / jnp.linalg.norm(z, axis=0)
+    return f.vectors @ (z / jnp.sqrt(jnp.where(seen, f.values, 1))[:, None])

@@ -2,107 +2,197 @@ import doctest
 import itertools
 import math
 
+import jax
+import naive
 import numpy as np
 import pytest
-from sklearn import linear_model
+from hypothesis import given, settings, strategies as st
 
-from jaxent.measure import entangle, ridge
-
-ROWS = [
-    {"domain": d, "register": r, "shape": s}
-    for d, r, s in itertools.product("ABC", "wxyz", "1234")
-    for _ in range(2)
-]
-LABELS = entangle.labels(ROWS)
+from jaxent.measure import concepts, entangle, ridge
 
 
-def one_hot(codes, sizes):
-    return np.concatenate([np.eye(m)[codes[:, j]] for j, m in enumerate(sizes)], 1)
+def design(replicates=2, sizes=(3, 4, 4)):
+    names = concepts.FACTORS[: len(sizes)]
+    cells = itertools.product(*(range(m) for m in sizes))
+    return [dict(zip(names, cell)) | {"replicate": r} for cell in cells for r in range(replicates)], names
 
 
-def activations(d: int, noise: float = 1.0, seed: int = 0):
+ROWS = design()[0]
+LABELS = concepts.label(ROWS)
+
+
+def activations(labels, d: int, noise: float = 1.0, seed: int = 0):
     rng = np.random.default_rng(seed)
-    signal = one_hot(LABELS.codes, LABELS.sizes) @ rng.normal(size=(11, d))
-    return signal + noise * rng.normal(size=(len(ROWS), d))
+    signal = naive.one_hot(labels.codes, labels.sizes) @ rng.normal(size=(sum(labels.sizes), d))
+    return signal + noise * rng.normal(size=(len(labels.codes), d))
 
 
-def naive_loo(x, y, alpha=1.0):
-    """The definition: refit scikit-learn's Ridge, intercept included, once a probe."""
-    out = np.zeros_like(y)
-    for n in range(len(x)):
-        rest = np.arange(len(x)) != n
-        out[n] = linear_model.Ridge(alpha, solver="svd").fit(x[rest], y[rest]).predict(x[n : n + 1])[0]
-    return out
+def random_labels(rng, n, sizes):
+    """Unbalanced labels without replicate sets, every class at least once."""
+    codes = np.stack([rng.permutation(np.concatenate([np.arange(m), rng.integers(m, size=n - m)])) for m in sizes], 1)
+    names = tuple(f"c{j}" for j in range(len(sizes)))
+    return concepts.label([dict(zip(names, map(int, row))) for row in codes], names)
 
 
-def naive(x, alpha=1.0):
-    """EI by definition: SVD of the full fit's W, each direction projected out of x, all folds refitted."""
-    y, slices = one_hot(LABELS.codes, LABELS.sizes), entangle._columns(LABELS.sizes)
-    right = lambda p: np.stack([p[:, s].argmax(1) for s in slices], 1) == LABELS.codes
-    w = linear_model.Ridge(alpha, solver="svd").fit(x, y).coef_.T
-    u, _, v = np.linalg.svd(w, full_matrices=False)
-    base = right(naive_loo(x, y, alpha))
-    off = own = 0
-    for i in range(8):
-        removed = x - np.outer(x @ u[:, i], u[:, i])
-        flips = np.maximum(base.sum(0) - right(naive_loo(removed, y, alpha)).sum(0), 0)
-        j = int(np.argmax([(v[i, s] ** 2).sum() for s in slices]))
-        own, off = own + flips[j], off + flips.sum() - flips[j]
-    return base.mean(0), own, off
+def assert_equals_naive(x, labels, found, alpha=1.0):
+    codes, sizes, n = labels.codes, labels.sizes, len(x)
+    before, after, own = naive.literal(x, codes, sizes, alpha)
+    np.testing.assert_allclose(list(found.accuracy.values()), before / n)
+    np.testing.assert_allclose(np.array(found.damage) * n, before - after, atol=1e-9)
+    assert found.own == own
+    nested = np.maximum(naive.nested(x, codes, sizes, alpha), 0)
+    assert (found.nested_own_flips, found.nested_own_flips + found.nested_off_flips) == (np.trace(nested), nested.sum())
+    np.testing.assert_allclose(found.rise, naive.rise(x, codes, sizes, alpha), atol=1e-9)
+    np.testing.assert_allclose(found.overlaps, naive.overlaps(x, codes, sizes, alpha), atol=1e-9)
+    np.testing.assert_allclose(list(found.margins.values()), naive.margins(x, codes, sizes), atol=1e-12)
 
 
-@pytest.mark.parametrize("d, noise", [(150, 2.0), (40, 3.0), (12, 0.5)])
-def test_measurement_equals_naive_refits(d, noise):
-    x = activations(d, noise)
-    accuracy, own, off = naive(x)
+@pytest.mark.parametrize("d, noise", [(150, 2.0), (40, 3.0)])
+def test_everything_equals_naive_refits(d, noise):
+    x = activations(LABELS, d, noise)
     found = entangle.measure(x, LABELS)
-    np.testing.assert_allclose(list(found.accuracy.values()), accuracy)
-    assert (found.own_flips, found.off_flips) == (own, off)
-    assert found.ei == off / own
+    assert_equals_naive(x, LABELS, found)
+    np.testing.assert_allclose(found.cvos, naive.cvo(x, LABELS), atol=1e-9)
+    clipped = np.maximum(np.array(found.damage) * len(x), 0).round()
+    own = sum(clipped[i, j] for i, j in enumerate(found.own))
+    assert (found.own_flips, found.off_flips) == (own, clipped.sum() - own)
+    assert found.ei == found.off_flips / found.own_flips
+    rise = np.array(found.rise)
+    assert found.sei == pytest.approx((rise.sum() - np.trace(rise)) / np.trace(rise))
+    assert found.nested_ei == found.nested_off_flips / found.nested_own_flips
+    for r, members in enumerate(LABELS.sets):  # a set's values are those of measuring it alone
+        alone = entangle.measure(x[members], [ROWS[i] for i in members])
+        assert alone.accuracy["shape"] == found.set_values["accuracy.shape"][r]
+        assert alone.overlap == pytest.approx(found.set_values["overlap"][r])
+        np.testing.assert_equal(alone.ei, found.set_values["ei"][r])
 
 
-def test_leave_one_out_equals_scikit_learn():
-    x, y = activations(30), one_hot(LABELS.codes, LABELS.sizes)
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.sampled_from([8, 13, 24]),
+    d=st.sampled_from([9, 30]),
+    sizes=st.sampled_from([(2, 2), (3, 4), (2, 3, 2)]),
+    kind=st.sampled_from(["plain", "constant feature", "duplicated rows", "strong", "repeated singular values"]),
+    alpha=st.sampled_from([0.1, 1.0, 30.0]),
+)
+def test_random_cases_equal_naive_refits(seed, n, d, sizes, kind, alpha):
+    """Unbalanced labels, classes of one probe, N > d and N < d, N close to c."""
+    rng = np.random.default_rng(seed)
+    labels = random_labels(rng, n, sizes)
+    x = activations(labels, d, 1.5, seed)
+    if kind == "constant feature":
+        x[:, 0] = 7
+    elif kind == "duplicated rows":
+        x[n // 2 :] = x[: n - n // 2]
+    elif kind == "strong":
+        x *= 20
+    elif kind == "repeated singular values":
+        x = np.linalg.qr(rng.normal(size=(max(n, d), min(n, d))))[0].reshape(max(n, d), -1)
+        x = x if n >= d else x.T
+    found = entangle.measure(x, labels, alpha)
+    codes, y = labels.codes, naive.one_hot(labels.codes, labels.sizes)
+    with ridge.exact():
+        fit = ridge.fit(x, y, sum(sizes) - len(sizes), alpha)
+        predicted = naive.loo(x, y, alpha)
+        np.testing.assert_allclose(fit.loo, predicted, atol=1e-8)
+        removed = np.array(ridge.without(fit, fit.a[:, [0]]))
+    u = (x - x.mean(0)).T @ np.asarray(fit.a[:, 0])
+    np.testing.assert_allclose(removed, naive.loo(x - np.outer(x @ u, u), y, alpha), atol=1e-7)
+    np.testing.assert_allclose(found.rise, naive.rise(x, codes, sizes, alpha), atol=1e-7)
+
+
+def test_one_probe_of_a_class_is_predicted_by_folds_that_never_saw_it():
+    labels = concepts.label([{"a": int(i == 5), "b": i % 2} for i in range(12)], ("a", "b"))
+    found = entangle.measure(activations(labels, 30, 0.1), labels)
+    assert found.accuracy["a"] == 11 / 12  # its own fold has no such class to choose
+
+
+def test_fewer_probes_than_classes():
+    labels = concepts.label([{"a": i, "b": i % 2} for i in range(4)], ("a", "b"))  # c = 6, N = 4
+    found = entangle.measure(activations(labels, 10), labels)
+    assert math.isnan(found.ei) and "informative directions, expected 4" in found.reasons["ei"]
+
+
+def test_subspace_removal_equals_refitting():
+    x, y = activations(LABELS, 30), naive.one_hot(LABELS.codes, LABELS.sizes)
     with ridge.exact():
         fit = ridge.fit(x, y, 8, 1.0)
-        np.testing.assert_allclose(fit.loo, naive_loo(x, y), atol=1e-9)
-        direction = fit.a[:, 2]
-        u = (x - x.mean(0)).T @ np.asarray(direction)
-        assert np.linalg.norm(u) == pytest.approx(1)
-        expected = naive_loo(x - np.outer(x @ u, u), y)
-        np.testing.assert_allclose(ridge.without(fit, y, direction), expected, atol=1e-9)
+        basis = ridge.span(fit, slice(3, 7), 3)
+        u = np.asarray((x - x.mean(0)).T @ basis)
+        np.testing.assert_allclose(u.T @ u, np.eye(3), atol=1e-10)
+        np.testing.assert_allclose(ridge.without(fit, basis), naive.loo(naive.drop(x, u), y), atol=1e-9)
+        random = np.asarray(x - x.mean(0)).T @ ridge.random_directions(fit, jax.random.key(3), 5)
+        np.testing.assert_allclose(np.linalg.norm(random, axis=0), 1, atol=1e-9)
 
 
-def test_invariance_to_rotation_shift_and_order_of_probes():
-    x = activations(60)
+def test_invariance_to_rotation_shift_order_and_scale():
+    x = activations(LABELS, 60, 3.0)
     first = entangle.measure(x, LABELS)
     rng = np.random.default_rng(1)
     rotation = np.linalg.qr(rng.normal(size=(60, 60)))[0]
     order = rng.permutation(len(x))
-    shuffled = entangle.labels([ROWS[i] for i in order])
-    second = entangle.measure((x @ rotation + 5)[order], shuffled)
+    second = entangle.measure((x @ rotation + 5)[order], [ROWS[i] for i in order])
+    same = lambda m: (m.own_flips, m.off_flips, m.nested_own_flips, m.accuracy)
+    assert same(first) == same(second)
+    for name in ("v_purity", "sei", "overlap", "cvo"):
+        assert getattr(first, name) == pytest.approx(getattr(second, name))
+    free, scaled = (entangle.measure(f * x, LABELS, 0.1, scale_free=True) for f in (1, 100))
+    assert same(free) == same(scaled) and free.sei == pytest.approx(scaled.sei)
+    assert free.alpha_ratio == pytest.approx(0.1) and scaled.alpha == pytest.approx(1e4 * free.alpha)
+    assert same(entangle.measure(100 * x, LABELS)) != same(first)  # alpha = 1 is not scale free
+
+
+def test_renamed_classes_change_nothing():
+    x = activations(LABELS, 60, 3.0)
+    renamed = [r | {"shape": "zyxw"[r["shape"]]} for r in ROWS]
+    first, second = entangle.measure(x, LABELS), entangle.measure(x, renamed)
     assert (first.own_flips, first.off_flips, first.accuracy) == (second.own_flips, second.off_flips, second.accuracy)
-    assert first.v_purity == pytest.approx(second.v_purity)
+    assert first.cvo == pytest.approx(second.cvo)
+
+
+def test_layers_are_measured_as_each_alone():
+    x = np.stack([activations(LABELS, 20, 3.0, seed) for seed in range(3)])
+    for layer, found in zip(x, entangle.measure_layers(x, LABELS)):
+        alone = entangle.measure(layer, LABELS)
+        assert (found.own_flips, found.off_flips) == (alone.own_flips, alone.off_flips)
+        assert found.cvo == pytest.approx(alone.cvo)
 
 
 def test_too_few_flips_is_nan_with_a_reason():
     noise = np.random.default_rng(0).normal(size=(len(ROWS), 400))
     found = entangle.measure(1e-3 * noise, LABELS)  # nothing is decodable, so nothing can be damaged
     assert found.own_flips < entangle.LEAST_FLIPS
-    assert math.isnan(found.ei) and f"{found.own_flips} own-concept flips, fewer than 10" in found.reason
+    assert math.isnan(found.ei) and f"{found.own_flips} own-concept flips, fewer than 10" in found.reasons["ei"]
+    assert math.isnan(found.sei) and "less than 0.01" in found.reasons["sei"]
+    assert found.to_json()["ei"] is None
     constant = entangle.measure(np.ones((len(ROWS), 5)), LABELS)
-    assert math.isnan(constant.ei) and "0 informative directions, expected 8" in constant.reason
+    assert math.isnan(constant.ei) and "0 informative directions, expected 8" in constant.reasons["ei"]
+
+
+def test_without_replicates_there_is_no_cvo():
+    rows = [{k: v for k, v in r.items() if k != "replicate"} for r in ROWS]
+    found = entangle.measure(activations(LABELS, 50), rows)
+    assert math.isnan(found.cvo) and found.reasons["cvo"] == "0 replicate sets, expected two or more"
+    assert found.intervals == {} and found.sets == 0
 
 
 def test_bad_input_is_refused():
-    bad = activations(5)
+    bad = activations(LABELS, 5)
     bad[7, 2] = np.inf
-    with pytest.raises(ValueError, match="probe 7"):
+    with pytest.raises(ValueError, match="probe 7 hold NaN or infinity"):
         entangle.measure(bad, LABELS)
     with pytest.raises(ValueError, match=r"expected \[96, d\]"):
         entangle.measure(bad[:5], LABELS)
     with pytest.raises(ValueError, match="'domain' has 1 class"):
-        entangle.labels([r | {"domain": "A"} for r in ROWS])
+        concepts.label([r | {"domain": "A"} for r in ROWS])
+    with pytest.raises(ValueError, match="replicate 0 has 47 of 95 probes in 47 of 48 cells"):
+        concepts.label(ROWS[1:])
+
+
+def test_random_loadings_have_the_known_purity():
+    null = concepts.random_purity((3, 4, 4))
+    assert null.mean() == pytest.approx(0.585, abs=0.005) and null.std() == pytest.approx(0.051, abs=0.003)
 
 
 def test_doctest():

@@ -1,0 +1,72 @@
+"""Intervals over replicate sets: probes of one set share no topic with another's, so sets are the independent draws.
+
+Resampling probes or flips within a set is not offered: directions are refitted on the same probes, and such
+intervals cover far less than they claim.
+"""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+from scipy import stats
+
+_EXACT = 20  # sets up to which all sign flips are tried
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """mean of a quantity over `sets` replicate sets and its t interval [low, high]; NaN for fewer than two sets."""
+
+    mean: float
+    low: float
+    high: float
+    sets: int
+
+
+def over_sets(values, level: float = 0.95) -> Interval:
+    """Student's t interval of the mean of one value a set [R]; NaN if any set's value is undefined."""
+    values = np.asarray(values, float)
+    n, mean = len(values), float(values.mean()) if len(values) else math.nan
+    if n < 2:
+        return Interval(mean, math.nan, math.nan, n)
+    half = float(stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def jackknife(whole: float, without_one, level: float = 0.95) -> Interval:
+    """Interval of an estimate that needs several sets at once, from its values without each set [R].
+
+    The t interval of Tukey's pseudo-values R whole - (R - 1) without_r; its mean is the bias-corrected estimate.
+    """
+    without_one = np.asarray(without_one, float)
+    n = len(without_one)
+    return over_sets(n * whole - (n - 1) * without_one, level)
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """after - before over paired sets: its interval, the t test's p and the exact sign-flip test's p (two-sided)."""
+
+    interval: Interval
+    p_t: float
+    p_sign_flip: float
+
+
+def change(before, after, level: float = 0.95) -> Change:
+    """The paired change of one value a set [R] between two measurements on the same probes.
+
+    Sign-flip p: the share of all 2^R sign patterns whose mean difference is at least as far from 0.
+    Raises ValueError for unequal lengths or more than 20 sets.
+    """
+    before, after = np.asarray(before, float), np.asarray(after, float)
+    if before.shape != after.shape or not 2 <= len(before) <= _EXACT:
+        raise ValueError(f"paired values of {len(before)} and {len(after)} sets: expected equally many, 2 to {_EXACT}")
+    difference = after - before
+    if np.isnan(difference).any():
+        return Change(over_sets(difference), math.nan, math.nan)
+    signs = np.array(list(itertools.product((1, -1), repeat=len(difference))))
+    flipped = np.abs(signs @ difference)
+    p_flip = float((flipped >= flipped[0] * (1 - 1e-12)).mean())
+    p_t = float(stats.ttest_1samp(difference, 0).pvalue) if np.ptp(difference) else float(difference[0] == 0)
+    return Change(over_sets(difference, level), p_t, p_flip)

@@ -1,0 +1,60 @@
+"""CVO: how much the class-mean subspaces of two concepts overlap, cross-validated over replicate sets."""
+
+import numpy as np
+
+from jaxent.measure import concepts, intervals
+
+
+def products(x: np.ndarray, labels: concepts.Labels) -> np.ndarray:
+    """Inner products [R,R,q,q] between the class-mean contrasts of replicate sets, q = sum of (classes - 1).
+
+    Phi_r [q,d] holds each concept's orthonormal zero-sum contrasts of its class means in set r; entry
+    (r, s) is Phi_r Phi_s'. x: activations [N,d].
+    """
+    phi = np.stack([_contrasts(x[members], labels.codes[members], labels.sizes) for members in labels.sets])
+    return np.einsum("rqd,spd->rsqp", phi, phi, optimize=True)
+
+
+def _contrasts(x, codes, sizes) -> np.ndarray:
+    rows = []
+    for j, m in enumerate(sizes):
+        means = np.stack([x[codes[:, j] == k].mean(0) for k in range(m)])
+        rows.append(concepts.zero_sum(m) @ means)
+    return np.concatenate(rows)
+
+
+def matrix(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """CVO [k,k] of every two concepts from `products` of two sets or more; NaN on the diagonal and where undefined.
+
+    Gamma = mean over r != s of Phi_r Phi_s', where the noise of different sets cancels;
+    CVO_jl = tr(Gamma_jj^-1 Gamma_jl Gamma_ll^-1 Gamma_lj) / min(m_j - 1, m_l - 1): the mean squared
+    cosine of the principal angles between the two subspaces, whatever scale and noise. It is unbiased only
+    in Gamma, so small samples may leave [0, 1]. NaN where a Gamma_jj is not positive definite: the
+    sets do not agree on that concept's directions.
+    """
+    sets = len(inner)
+    gamma = (inner.sum((0, 1)) - np.trace(inner)) / (sets * (sets - 1))
+    gamma = (gamma + gamma.T) / 2
+    ends = np.cumsum([m - 1 for m in sizes])
+    parts = [slice(e - m + 1, e) for e, m in zip(ends, sizes)]
+    found = np.full((len(sizes), len(sizes)), np.nan)
+    sound = [np.linalg.eigvalsh(gamma[p, p])[0] > 0 for p in parts]
+    for j, a in enumerate(parts):
+        for l, b in enumerate(parts):
+            if j != l and sound[j] and sound[l]:
+                left = np.linalg.solve(gamma[a, a], gamma[a, b])
+                found[j, l] = np.trace(left @ np.linalg.solve(gamma[b, b], gamma[b, a])) / min(sizes[j] - 1, sizes[l] - 1)
+    return found
+
+
+def mean(pairs: np.ndarray) -> float:
+    """The mean over pairs of different concepts of a [k,k] matrix; NaN if any pair is."""
+    return float(pairs[~np.eye(len(pairs), dtype=bool)].mean())
+
+
+def interval(inner: np.ndarray, sizes: tuple[int, ...]) -> intervals.Interval:
+    """The jackknife interval of the mean CVO over replicate sets (three or more)."""
+    sets = range(len(inner))
+    kept = [[s for s in sets if s != left] for left in sets]
+    without_one = [mean(matrix(inner[np.ix_(k, k)], sizes)) for k in kept]
+    return intervals.jackknife(mean(matrix(inner, sizes)), without_one)

@@ -1,0 +1,133 @@
+"""The measurement written as its definition: scikit-learn's Ridge refitted for every fold and direction, dense bases."""
+
+import numpy as np
+from sklearn import linear_model
+
+
+def one_hot(codes, sizes):
+    return np.concatenate([np.eye(m)[codes[:, j]] for j, m in enumerate(sizes)], 1)
+
+
+def parts(sizes):
+    ends = np.cumsum(sizes)
+    return [slice(e - m, e) for e, m in zip(ends, sizes)]
+
+
+def right(predicted, codes, sizes):
+    return np.stack([predicted[:, p].argmax(1) for p in parts(sizes)], 1) == codes
+
+
+def ridge(x, y, alpha):
+    return linear_model.Ridge(alpha, solver="svd").fit(x, y)
+
+
+def loo(x, y, alpha=1.0):
+    out = np.zeros(y.shape)
+    for n in range(len(x)):
+        rest = np.arange(len(x)) != n
+        out[n] = ridge(x[rest], y[rest], alpha).predict(x[n : n + 1])[0]
+    return out
+
+
+def svd(x, y, alpha, rank):
+    u, s, vt = np.linalg.svd(ridge(x, y, alpha).coef_.T, full_matrices=False)
+    return u[:, :rank], s[:rank], vt[:rank]
+
+
+def drop(x, u):
+    """x with the orthonormal columns of u [d, s] projected out."""
+    return x - (x @ u) @ u.T
+
+
+def owner(loadings, sizes):
+    return int(np.argmax([(loadings[p] ** 2).sum() for p in parts(sizes)]))
+
+
+def literal(x, codes, sizes, alpha=1.0):
+    """(right before [k], right after each direction's removal [r, k], own concepts)."""
+    y, rank = one_hot(codes, sizes), sum(sizes) - len(sizes)
+    u, _, v = svd(x, y, alpha, rank)
+    after = [right(loo(drop(x, u[:, [i]]), y, alpha), codes, sizes).sum(0) for i in range(rank)]
+    return right(loo(x, y, alpha), codes, sizes).sum(0), np.array(after), [owner(row, sizes) for row in v]
+
+
+def nested(x, codes, sizes, alpha=1.0):
+    """Flips [own concept, concept], each fold removing the directions of its own fit."""
+    y, rank, k = one_hot(codes, sizes), sum(sizes) - len(sizes), len(sizes)
+    before = right(loo(x, y, alpha), codes, sizes)
+    flips = np.zeros((k, k), int)
+    for n in range(len(x)):
+        rest = np.arange(len(x)) != n
+        u, _, v = svd(x[rest], y[rest], alpha, rank)
+        for i in range(rank):
+            z = drop(x, u[:, [i]])
+            hit = right(ridge(z[rest], y[rest], alpha).predict(z[[n]]), codes[[n]], sizes)[0]
+            flips[owner(v[i], sizes)] += before[n].astype(int) - hit
+    return flips
+
+
+def losses(predicted, y, sizes):
+    total = ((y - y.mean(0)) ** 2).sum(0)
+    return np.array([((y - predicted)[:, p] ** 2).sum() / total[p].sum() for p in parts(sizes)])
+
+
+def spans(x, codes, sizes, alpha=1.0):
+    """An orthonormal basis [d, m - 1 or fewer] of each concept's columns of W."""
+    w = ridge(x, one_hot(codes, sizes), alpha).coef_.T
+    least, found = 1e-6 * np.linalg.norm(w, 2), []
+    for p, m in zip(parts(sizes), sizes):
+        u, s, _ = np.linalg.svd(w[:, p], full_matrices=False)
+        found.append(u[:, : m - 1][:, s[: m - 1] > least])
+    return found
+
+
+def rise(x, codes, sizes, alpha=1.0):
+    """Rise of the LOO R^2 loss of concept l with concept j's span removed from the test probe only."""
+    y = one_hot(codes, sizes)
+    base = losses(loo(x, y, alpha), y, sizes)
+    found = []
+    for u in spans(x, codes, sizes, alpha):
+        predicted = np.zeros(y.shape)
+        for n in range(len(x)):
+            rest = np.arange(len(x)) != n
+            fit, centre = ridge(x[rest], y[rest], alpha), x[rest].mean(0)
+            predicted[n] = fit.predict(centre + drop((x[n] - centre)[None], u))[0]
+        found.append(losses(predicted, y, sizes) - base)
+    return np.array(found)
+
+
+def overlaps(x, codes, sizes, alpha=1.0):
+    bases = spans(x, codes, sizes, alpha)
+    return np.array([[(np.linalg.svd(a.T @ b, compute_uv=False) ** 2).mean() for b in bases] for a in bases])
+
+
+def margins(x, codes, sizes):
+    x = x - x.mean(0)
+    found = []
+    for j, m in enumerate(sizes):
+        share = [(codes[:, j] == k).mean() for k in range(m)]
+        means = np.stack([np.sqrt(share[k]) * x[codes[:, j] == k].mean(0) for k in range(m)])
+        found.append(np.linalg.svd(means, compute_uv=False)[m - 2] ** 2 / ((x**2).sum() / len(x)))
+    return np.array(found)
+
+
+def cvo(x, labels):
+    """Mean over ordered pairs of different sets, cell by cell, of the contrasts' products; then the trace ratio."""
+    k, gammas = len(labels.sizes), {}
+    means = lambda r, j: np.stack(
+        [x[r][labels.codes[r][:, j] == c].mean(0) for c in range(labels.sizes[j])]
+    )
+    contrast = [np.linalg.qr(np.eye(m) - 1 / m)[0][:, : m - 1].T for m in labels.sizes]
+    for j in range(k):
+        for l in range(k):
+            total, count = 0, 0
+            for a, r in enumerate(labels.sets):
+                for b, s in enumerate(labels.sets):
+                    if a != b:
+                        total, count = total + contrast[j] @ means(r, j) @ means(s, l).T @ contrast[l].T, count + 1
+            gammas[j, l] = total / count
+    inv = np.linalg.inv
+    return np.array([
+        [np.trace(inv(gammas[j, j]) @ gammas[j, l] @ inv(gammas[l, l]) @ gammas[l, j]) / min(labels.sizes[j] - 1, labels.sizes[l] - 1)
+         if j != l else np.nan for l in range(k)] for j in range(k)
+    ])  # fmt: skip
