@@ -112,22 +112,23 @@ def margins(x, codes, sizes):
 
 
 def cvo(x, labels):
-    """Mean over ordered pairs of different sets, cell by cell, of the contrasts' products; then the trace ratio."""
-    k, gammas = len(labels.sizes), {}
-    means = lambda r, j: np.stack(
-        [x[r][labels.codes[r][:, j] == c].mean(0) for c in range(labels.sizes[j])]
-    )
-    contrast = [np.linalg.qr(np.eye(m) - 1 / m)[0][:, : m - 1].T for m in labels.sizes]
+    """The quadruple loop as it is written in the definition, with a contrast basis of its own."""
+    k, sizes = len(labels.sizes), labels.sizes
+    basis = [np.linalg.qr(np.eye(m) - 1 / m)[0][:, : m - 1].T for m in sizes]
+    phi = [
+        [basis[j] @ np.stack([x[members][labels.codes[members][:, j] == c].mean(0) for c in range(sizes[j])]) for j in range(k)]
+        for members in labels.sets
+    ]
+    sets = range(len(phi))
+    gamma = lambda j: np.mean([phi[r][j] @ phi[s][j].T for r in sets for s in sets if r != s], 0)
+    found = np.full((k, k), np.nan)
     for j in range(k):
         for l in range(k):
-            total, count = 0, 0
-            for a, r in enumerate(labels.sets):
-                for b, s in enumerate(labels.sets):
-                    if a != b:
-                        total, count = total + contrast[j] @ means(r, j) @ means(s, l).T @ contrast[l].T, count + 1
-            gammas[j, l] = total / count
-    inv = np.linalg.inv
-    return np.array([
-        [np.trace(inv(gammas[j, j]) @ gammas[j, l] @ inv(gammas[l, l]) @ gammas[l, j]) / min(labels.sizes[j] - 1, labels.sizes[l] - 1)
-         if j != l else np.nan for l in range(k)] for j in range(k)
-    ])  # fmt: skip
+            if j != l:
+                a, b = np.linalg.inv(gamma(j)), np.linalg.inv(gamma(l))
+                terms = [
+                    np.trace(a @ phi[r][j] @ phi[s][l].T @ b @ phi[t][l] @ phi[u][j].T)
+                    for r in sets for s in sets for t in sets for u in sets if len({r, s, t, u}) == 4
+                ]  # fmt: skip
+                found[j, l] = np.mean(terms) / min(sizes[j] - 1, sizes[l] - 1)
+    return found

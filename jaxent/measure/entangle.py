@@ -190,15 +190,15 @@ def _summary(whole: dict, by_set: list[dict], x, labels: concepts.Labels) -> Mea
             undefined = int(np.isnan(per_set[name]).sum())
             reasons[f"intervals.{name}"] = f"undefined in {undefined} of {len(by_set)} replicate sets"
     cvos, values["cvo"] = None, math.nan
-    if len(by_set) < 2:
-        reasons["cvo"] = f"{len(by_set)} replicate sets, expected two or more"
+    if len(by_set) < overlap.LEAST_SETS:
+        reasons["cvo"] = f"{len(by_set)} replicate sets, expected {overlap.LEAST_SETS} or more"
     else:
         inner = overlap.products(x, labels)
         cvos = overlap.matrix(inner, labels.sizes)
         values["cvo"] = overlap.mean(cvos)
         if math.isnan(values["cvo"]):
             reasons["cvo"] = "the replicate sets do not agree on a concept's directions (Gamma not positive definite)"
-        if len(by_set) > 2:
+        if len(by_set) > overlap.LEAST_SETS:
             spread["cvo"] = overlap.interval(inner, labels.sizes)
     flips, own = _flips(whole, labels)
     nested = np.maximum(whole["nested"], 0)

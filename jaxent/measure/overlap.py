@@ -1,8 +1,12 @@
 """CVO: how much the class-mean subspaces of two concepts overlap, cross-validated over replicate sets."""
 
+import itertools
+
 import numpy as np
 
 from jaxent.measure import concepts, intervals
+
+LEAST_SETS = 4  # an estimate takes four different sets at a time
 
 
 def products(x: np.ndarray, labels: concepts.Labels) -> np.ndarray:
@@ -24,26 +28,32 @@ def _contrasts(x, codes, sizes) -> np.ndarray:
 
 
 def matrix(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
-    """CVO [k,k] of every two concepts from `products` of two sets or more; NaN on the diagonal and where undefined.
+    """CVO [k,k] of every two concepts from `products` of four sets or more; NaN on the diagonal and where undefined.
 
-    Gamma = mean over r != s of Phi_r Phi_s', where the noise of different sets cancels;
-    CVO_jl = tr(Gamma_jj^-1 Gamma_jl Gamma_ll^-1 Gamma_lj) / min(m_j - 1, m_l - 1): the mean squared
-    cosine of the principal angles between the two subspaces, whatever scale and noise. It is unbiased only
-    in Gamma, so small samples may leave [0, 1]. NaN where a Gamma_jj is not positive definite: the
-    sets do not agree on that concept's directions.
+    Gamma = mean over r != s of Phi_r Phi_s', where the noise of different sets cancels, and
+    CVO_jl = mean of tr(Gamma_jj^-1 P^rs_jl Gamma_ll^-1 P^tu_lj) / min(m_j - 1, m_l - 1) with P^rs = Phi_r Phi_s', over
+    all r, s, t, u that are four different sets: the mean squared cosine of the principal angles between
+    the two subspaces, whatever scale and noise. (With Gamma in place of P the noise would be squared, and
+    concepts without overlap would seem to have some.) Small samples may leave [0, 1]. NaN where a Gamma_jj
+    is not positive definite: the sets do not agree on that concept's directions.
     """
     sets = len(inner)
+    if sets < LEAST_SETS:
+        raise ValueError(f"CVO of {sets} replicate sets: expected {LEAST_SETS} or more")
     gamma = (inner.sum((0, 1)) - np.trace(inner)) / (sets * (sets - 1))
     gamma = (gamma + gamma.T) / 2
     ends = np.cumsum([m - 1 for m in sizes])
     parts = [slice(e - m + 1, e) for e, m in zip(ends, sizes)]
-    found = np.full((len(sizes), len(sizes)), np.nan)
     sound = [np.linalg.eigvalsh(gamma[p, p])[0] > 0 for p in parts]
-    for j, a in enumerate(parts):
-        for l, b in enumerate(parts):
-            if j != l and sound[j] and sound[l]:
-                left = np.linalg.solve(gamma[a, a], gamma[a, b])
-                found[j, l] = np.trace(left @ np.linalg.solve(gamma[b, b], gamma[b, a])) / min(sizes[j] - 1, sizes[l] - 1)
+    r, s, t, u = np.array(list(itertools.permutations(range(sets), 4))).T
+    found = np.full((len(sizes), len(sizes)), np.nan)
+    for j, l in itertools.combinations(range(len(sizes)), 2):
+        if sound[j] and sound[l]:
+            a, b = parts[j], parts[l]
+            left = np.linalg.solve(gamma[a, a], inner[r, s][:, a, b])
+            right = np.linalg.solve(gamma[b, b], inner[t, u][:, b, a])
+            total = np.einsum("qxy,qyx->", left, right) / len(r)
+            found[j, l] = found[l, j] = total / min(sizes[j] - 1, sizes[l] - 1)
     return found
 
 
@@ -53,7 +63,7 @@ def mean(pairs: np.ndarray) -> float:
 
 
 def interval(inner: np.ndarray, sizes: tuple[int, ...]) -> intervals.Interval:
-    """The jackknife interval of the mean CVO over replicate sets (three or more)."""
+    """The jackknife interval of the mean CVO over replicate sets (five or more); NaN if undefined without one of them."""
     sets = range(len(inner))
     kept = [[s for s in sets if s != left] for left in sets]
     without_one = [mean(matrix(inner[np.ix_(k, k)], sizes)) for k in kept]

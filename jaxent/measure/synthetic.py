@@ -1,0 +1,91 @@
+"""Activations whose concepts share a known part of their structure: the truth that estimators are tried against."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from jaxent.measure import concepts
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """How synthetic activations are made.
+
+    overlap: mean squared cosine of the principal angles between every two concepts' class-mean subspaces,
+    0 (orthogonal) to 1 (the smaller lies within the larger). snr: SD of the class means along each of their axes over
+    the noise's SD along a mean axis. scale: a factor on everything. decay: noise variance of the
+    k-th axis of a random basis falls as k^-decay (0: isotropic).
+    """
+
+    overlap: float
+    snr: float = 0.5
+    scale: float = 1.0
+    decay: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.overlap <= 1 or self.snr <= 0 or self.scale <= 0 or self.decay < 0:
+            raise ValueError(f"{self}: expected 0 <= overlap <= 1, snr > 0, scale > 0, decay >= 0")
+
+
+def design(sizes: tuple[int, ...] = (3, 4, 4), sets: int = 8) -> concepts.Labels:
+    """Labels of a balanced factorial design: `sets` replicate sets, each holding every cell once."""
+    names = tuple(f"concept {j}" for j in range(len(sizes)))
+    cells = itertools.product(*map(range, sizes))
+    rows = [dict(zip(names, cell)) | {"replicate": r} for cell in cells for r in range(sets)]
+    return concepts.label(rows, names)
+
+
+def bases(sizes: tuple[int, ...], d: int, overlap: float, rng) -> list[np.ndarray]:
+    """Orthonormal class-mean subspaces [m_j - 1, d]: sqrt(1 - t) own + sqrt(t) shared directions, t = sqrt(overlap).
+
+    The i-th axes of two concepts then have cosine t, all others 0, so every squared principal cosine is t^2.
+    """
+    widths = [m - 1 for m in sizes]
+    if sum(widths) + max(widths) > d:
+        raise ValueError(f"{d} dimensions: expected at least {sum(widths) + max(widths)} for classes {sizes}")
+    axes = np.linalg.qr(rng.normal(size=(d, sum(widths) + max(widths))))[0].T
+    shared, start, t, found = axes[: max(widths)], max(widths), overlap**0.5, []
+    for width in widths:
+        found.append((1 - t) ** 0.5 * axes[start : start + width] + t**0.5 * shared[:width])
+        start += width
+    return found
+
+
+def class_means(labels: concepts.Labels, subspaces: list[np.ndarray]) -> np.ndarray:
+    """Each probe's sum of class means [N,d], of variance 1 along every axis of each subspace (balanced classes)."""
+    total = 0
+    for j, (m, basis) in enumerate(zip(labels.sizes, subspaces)):
+        corners = concepts.zero_sum(m).T * m**0.5  # [m,m-1]: zero mean, unit variance, uncorrelated
+        total = total + corners[labels.codes[:, j]] @ basis
+    return total
+
+
+def noise(shape: tuple[int, int], decay: float, rng) -> np.ndarray:
+    """Gaussian noise [N,d] of mean variance 1 an axis, isotropic or with a power-law spectrum in a random basis."""
+    draws = rng.normal(size=shape)
+    if decay == 0:
+        return draws
+    spectrum = np.arange(1.0, shape[1] + 1) ** -decay
+    rotation = np.linalg.qr(rng.normal(size=(shape[1], shape[1])))[0]
+    return (draws * np.sqrt(spectrum / spectrum.mean())) @ rotation
+
+
+def activations(labels: concepts.Labels, d: int, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Activations [N,d]: scale (class means + noise / snr)."""
+    means = class_means(labels, bases(labels.sizes, d, truth.overlap, rng))
+    return truth.scale * (means + noise((len(labels.codes), d), truth.decay, rng) / truth.snr)
+
+
+def planted(x: np.ndarray, labels: concepts.Labels, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """The same with real activations x [N,d] as the noise: their rows shuffled within each replicate set.
+
+    Shuffled, they keep every correlation between their axes and lose their relation to the labels.
+    Centred and brought to mean variance 1 an axis; `truth.decay` is not used.
+    """
+    rows = np.arange(len(x))
+    for members in labels.sets:
+        rows[members] = rng.permutation(members)
+    centred = x[rows] - x.mean(0)
+    means = class_means(labels, bases(labels.sizes, x.shape[1], truth.overlap, rng))
+    return truth.scale * (means + centred / (centred.var() ** 0.5 * truth.snr))
