@@ -24,7 +24,7 @@ from absl import app, flags, logging
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import batches, corpora, mix, probes, tokens
-from jaxent.measure import capture, concepts, entangle
+from jaxent.measure import capture, concepts, entangle, penalty
 from jaxent.model import config as configs, transformer
 from jaxent.report import tables
 from jaxent.train import loop, step as steps
@@ -55,6 +55,12 @@ flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the
 flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
 flags.DEFINE_string("probes", "triad", "probe set: triad, hexad or a JSONL file")
 flags.DEFINE_integer("replicates", None, "first replicate sets of the probes only")
+flags.DEFINE_float("csr_lambda", None, "weight of CSR's penalty (section 6.1; default 0.1 for B4, 0 otherwise)")
+flags.DEFINE_integer("csr_every", 50, "steps between CSR steps: lambda acts on one step in so many")
+flags.DEFINE_float("csr_variance", 0.9, "share of the target domain's variance that is free to change")
+flags.DEFINE_string("csr_target", "code", "domain of the probes that is free to change")
+flags.DEFINE_bool("csr_centred", False, "take the mean out before the target's subspace is fitted (the paper does not)")
+flags.DEFINE_string("csr_probes", "hexad", "probe set of the penalty: triad, hexad or a JSONL file")
 flags.DEFINE_integer("measure_every", 500, "steps between measurements")
 flags.DEFINE_integer("save_every", 100, "steps between checkpoints")
 
@@ -85,6 +91,7 @@ class Checked:
     mixture: mix.Mixture | None
     spec: lora.Spec
     hyper: steps.Hyper
+    csr: tuple[penalty.Spec, probes.ProbeSet] | None
     length: int
 
 
@@ -97,13 +104,28 @@ def check() -> Checked:
         raise ValueError(f"--micro_rows {FLAGS.micro_rows}: expected a divisor of --examples {FLAGS.examples}")
     mixture = mix.condition(FLAGS.condition, FLAGS.curriculum_steps)
     spec = lora.Spec(FLAGS.rank, FLAGS.alpha, FLAGS.dropout, tuple(FLAGS.modules))
-    hyper = steps.Hyper(FLAGS.steps, FLAGS.learning_rate, FLAGS.warmup_ratio, micro_rows=FLAGS.micro_rows)
+    hyper = steps.Hyper(
+        FLAGS.steps, FLAGS.learning_rate, FLAGS.warmup_ratio, micro_rows=FLAGS.micro_rows, csr_every=FLAGS.csr_every
+    )
+    csr = check_csr()
     probe_set = probes.load(FLAGS.probes, FLAGS.replicates)
     corpora.check(mixture.domains if mixture else (), FLAGS.data_root)
     folder = safetensors_folder.locate(FLAGS.model)
     config = configs.read(folder)
     hf.check(safetensors_folder.open_folder(folder), config)
-    return Checked(folder, config, tokens.load(folder), probe_set, mixture, spec, hyper, min(FLAGS.max_length, config.context))
+    length = min(FLAGS.max_length, config.context)
+    return Checked(folder, config, tokens.load(folder), probe_set, mixture, spec, hyper, csr, length)
+
+
+def check_csr() -> tuple[penalty.Spec, probes.ProbeSet] | None:
+    """The penalty's settings and probes, or None without one."""
+    weight = FLAGS.csr_lambda if FLAGS.csr_lambda is not None else 0.1 * (FLAGS.condition == "B4")
+    if weight == 0:
+        return None
+    spec = penalty.Spec(weight, FLAGS.csr_target, FLAGS.csr_variance, FLAGS.csr_centred)
+    probe_set = probes.load(FLAGS.csr_probes)
+    penalty.check_target(spec, [p.domain for p in probe_set.probes])
+    return spec, probe_set
 
 
 def record(checked: Checked) -> dict:
@@ -116,6 +138,7 @@ def record(checked: Checked) -> dict:
         "settings": settings,
         "command": sys.argv,
         "probes": {"name": checked.probes.name, "number": len(checked.probes.probes), "hash": checked.probes.hash},
+        "csr_probes": checked.csr[1].hash if checked.csr else None,
         "tokenizer": checked.tokenizer.hash,
         "git": commit.stdout.strip() or None,
         "versions": {p: importlib.metadata.version(p) for p in packages} | {"python": platform.python_version()},
@@ -132,7 +155,7 @@ def check_run(out: pathlib.Path, run: dict) -> None:
         raise ValueError(f"--out {out} already holds a run: give another folder, or --resume to continue it")
     before = json.loads(file.read_text())
     pairs = [(name, value, before["settings"].get(name)) for name, value in run["settings"].items()]
-    pairs += [(name, run[name], before.get(name)) for name in ("probes", "tokenizer", "corpus") if name in run]
+    pairs += [(name, run[name], before.get(name)) for name in ("probes", "csr_probes", "tokenizer", "corpus") if name in run]
     for name, value, old in pairs:
         if value != old:
             raise ValueError(f"--resume: {name} is {value!r}, but the run in {out} has {old!r}")
@@ -147,6 +170,21 @@ def open_run(out: pathlib.Path, run: dict) -> None:
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(run, indent=1) + "\n")
     os.replace(partial, file)
+
+
+def anchor_of(model, checked: Checked, compute) -> penalty.Anchor | None:
+    """CSR's anchor, once its penalty is seen to reach the adapter."""
+    if checked.csr is None:
+        return None
+    spec, probe_set = checked.csr
+    ids = checked.tokenizer.encode(probe_set.texts)
+    anchor = penalty.prepare(model, ids, [p.domain for p in probe_set.probes], spec, FLAGS.micro_rows * checked.length, compute)
+    fresh = lora.init(jax.random.key(FLAGS.seed), checked.spec, model.config.layers, transformer.shapes(model.config))
+    penalty.check(model, fresh, anchor, checked.spec, compute)
+    kept, d = anchor.subspace.shape[::-1]
+    print(f"CSR: {kept} of {d} dimensions hold {spec.variance:.0%} of {spec.target}'s variance; lambda {spec.weight:g} "
+          f"acts on one step in {FLAGS.csr_every}")  # fmt: skip
+    return anchor
 
 
 def summary(measured: list[dict]) -> str:
@@ -193,8 +231,9 @@ def main(_):
     else:
         plan = loop.Plan(checked.hyper, checked.spec, compute, FLAGS.seed, FLAGS.measure_every, FLAGS.save_every)
         try:
-            state = loop.fit(model, plan, batch_at, measure, out)
-        except loop.NonFinite as error:
+            anchor = anchor_of(model, checked, compute)
+            state = loop.fit(model, plan, batch_at, measure, out, anchor=anchor)
+        except (penalty.NoGradient, loop.NonFinite) as error:
             sys.exit(f"finetune: {error}")
         peft.save(state.adapter, checked.spec, out / "adapter", FLAGS.model)
         measured = [r for r in loop.logs.read(out / "metrics.jsonl") if r["kind"] == "measure"]

@@ -46,6 +46,11 @@ def activations(model, tokens, segments, positions, adapter, spec, where: Where,
     return model(tokens, segments, positions, adapter, spec, None, compute, tap)[1][where.layer]
 
 
+def bucket(length: int) -> int:
+    """length rounded up to a multiple of 32 tokens."""
+    return -(-length // _BUCKET) * _BUCKET
+
+
 def rows(examples: list[list[int]], length: int):
     """Right-padded int32 arrays [B, length]: tokens, segments (1 real, 0 padding), positions."""
     tokens, segments = np.zeros((2, len(examples), length), np.int32)
@@ -55,7 +60,7 @@ def rows(examples: list[list[int]], length: int):
     return tokens, segments, np.broadcast_to(np.arange(length, dtype=np.int32), tokens.shape)
 
 
-_activations = jax.jit(activations, static_argnames=("spec", "where", "compute"))
+run = jax.jit(activations, static_argnames=("spec", "where", "compute"))
 
 
 def capture(
@@ -77,12 +82,12 @@ def capture(
     out = np.zeros((len(examples), model.config.embed), np.float32)
     buckets: dict[int, list[int]] = {}
     for index, n in enumerate(lengths):
-        buckets.setdefault(-(-n // _BUCKET) * _BUCKET, []).append(index)
+        buckets.setdefault(bucket(n), []).append(index)
     for length, members in sorted(buckets.items()):
         size = min(len(members), max(1, _TOKENS // length))
         for begin in range(0, len(members), size):
             part = members[begin : begin + size]
             filled = [examples[i] for i in part] + [[0]] * (size - len(part))
-            result = _activations(model, *rows(filled, length), adapter, spec, where, compute)
+            result = run(model, *rows(filled, length), adapter, spec, where, compute)
             out[part] = np.asarray(result)[: len(part)]
     return out

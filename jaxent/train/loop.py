@@ -11,6 +11,7 @@ import tqdm
 from jaxent.arrays import lora
 from jaxent.checkpoint import run as runs
 from jaxent.data import batches
+from jaxent.measure import penalty
 from jaxent.model import transformer
 from jaxent.train import log as logs, step as steps
 
@@ -50,12 +51,13 @@ def fit(
     measure: Callable[[dict], dict],
     folder: pathlib.Path,
     state: steps.State | None = None,
+    anchor: penalty.Anchor | None = None,
     progress: bool = True,
 ) -> steps.State:
     """Runs `plan` in `folder` from `state` (default `initial`), continuing from its newest checkpoint if it has one.
 
     batch_at(step) gives a packed batch and its used rows; measure(adapter) gives numbers to log,
-    before training, every measure_every steps and at the end. A run killed at any moment and
+    before training, every measure_every steps and at the end; anchor: CSR's, or None. A run killed at any moment and
     continued ends in the bit-identical adapter. Raises `NonFinite` with the step's number, after
     saving the last good state.
     """
@@ -69,13 +71,13 @@ def fit(
         if begun is None:
             log.write("measure", 0, measure(state.adapter))
             checkpoints.save(0, state)
-        return _train(model, plan, batch_at, measure, state, checkpoints, log, progress)
+        return _train(model, plan, batch_at, measure, state, anchor, checkpoints, log, progress)
     finally:
         checkpoints.close()
         log.close()
 
 
-def _train(model, plan, batch_at, measure, state, checkpoints, log, progress):
+def _train(model, plan, batch_at, measure, state, anchor, checkpoints, log, progress):
     train_step = steps.compiled(plan.spec, plan.hyper, plan.compute)
     key = jax.random.fold_in(jax.random.key(plan.seed), 1)
     begun = int(state.step)
@@ -83,7 +85,7 @@ def _train(model, plan, batch_at, measure, state, checkpoints, log, progress):
     clock = time.perf_counter()
     batch, rows = batch_at(begun) if begun < plan.hyper.steps else (None, 0)
     for done in range(begun + 1, plan.hyper.steps + 1):
-        state, metrics = train_step(state, model, batch, rows, key)
+        state, metrics = train_step(state, model, batch, rows, key, anchor)
         this_rows = rows
         if done < plan.hyper.steps:
             batch, rows = batch_at(done)  # packed while the device works
@@ -94,6 +96,8 @@ def _train(model, plan, batch_at, measure, state, checkpoints, log, progress):
                 f"step {done}: loss {values['loss']}, gradient norm {values['grad_norm']}; expected finite numbers. "
                 f"The state after step {done - 1} is saved"
             )
+        if metrics.csr == metrics.csr:  # not NaN: a CSR step
+            values |= {"csr": metrics.csr.item(), "csr_ratio": metrics.csr_ratio.item()}
         now = time.perf_counter()
         log.write("train", done, values | {"rows": int(this_rows), "seconds": now - clock})
         bar.set_postfix(loss=f"{values['loss']:.3f}", tok_s=f"{values['tokens'] / (now - clock):.0f}", refresh=False)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxent.arrays import lora
+from jaxent.measure import penalty
 from jaxent.model import transformer
 from jaxent.train import objective
 
@@ -26,9 +27,10 @@ class Hyper:
     weight_decay: float = 0.0
     clip: float = 1.0
     micro_rows: int = 1
+    csr_every: int = 50
 
     def __post_init__(self):
-        for name in ("steps", "learning_rate", "clip", "micro_rows"):
+        for name in ("steps", "learning_rate", "clip", "micro_rows", "csr_every"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)}: expected a positive number")
         if not 0 <= self.warmup_ratio < 1:
@@ -53,12 +55,17 @@ class State:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-    """Of one step: token-mean loss (nats), gradient norm before clipping, learning rate, counted tokens."""
+    """Of one step: token-mean loss (nats), gradient norm before clipping, learning rate, counted tokens.
+
+    csr: the penalty's value and csr_ratio = |grad CSR| / |grad LM|; both NaN on steps without it.
+    """
 
     loss: jax.Array
     grad_norm: jax.Array
     learning_rate: jax.Array
     tokens: jax.Array
+    csr: jax.Array
+    csr_ratio: jax.Array
     failed: jax.Array
 
 
@@ -108,10 +115,10 @@ def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
     return total, gradients, tokens
 
 
-def train_step(state: State, model, batch, rows, key, *, spec, hyper: Hyper, compute):
+def train_step(state: State, model, batch, rows, key, anchor=None, *, spec, hyper: Hyper, compute):
     """(State, Metrics) after one AdamW step on the step's token-mean loss, gradient clipped as torch does.
 
-    A NaN or infinite loss or gradient changes nothing but `failed`, and once failed nothing moves
+    anchor: `penalty.Anchor`; its penalty is added to the loss of every `hyper.csr_every`-th step. A NaN or infinite loss or gradient changes nothing but `failed`, and once failed nothing moves
     any more: the state stays the last good one. key: the run's dropout key (folded with the step).
     """
     step_key = jax.random.fold_in(key, state.step)
@@ -119,6 +126,9 @@ def train_step(state: State, model, batch, rows, key, *, spec, hyper: Hyper, com
     loss, gradients, tokens = gradient(
         model, state.adapter, batch, rows, spec_key, spec=spec, micro_rows=hyper.micro_rows, compute=compute
     )
+    csr, ratio = jnp.float32(jnp.nan), jnp.float32(jnp.nan)
+    if anchor is not None:
+        gradients, csr, ratio = _penalised(state, gradients, model, anchor, spec, hyper, compute)
     norm = optax.tree.norm(gradients)
     scale = jnp.minimum(1.0, hyper.clip / (norm + 1e-6))  # torch.nn.utils.clip_grad_norm_
     gradients = jax.tree.map(lambda g: g * scale, gradients)
@@ -127,10 +137,22 @@ def train_step(state: State, model, batch, rows, key, *, spec, hyper: Hyper, com
     good = jnp.isfinite(loss) & jnp.isfinite(norm) & (state.failed < 0)
     kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), moved, (state.adapter, state.optimizer, state.step))
     failed = jnp.where(good | (state.failed >= 0), state.failed, state.step)
-    metrics = Metrics(loss, norm, schedule(hyper)(state.step), tokens, failed)
+    metrics = Metrics(loss, norm, schedule(hyper)(state.step), tokens, csr, ratio, failed)
     return State(*kept, failed), metrics
 
 
+def _penalised(state, gradients, model, anchor, spec, hyper, compute):
+    """(gradients + the penalty's, its value, the ratio of norms) on a step that is due; unchanged, NaN, NaN on others."""
+
+    def due(gradients):
+        value, extra = penalty.gradient(model, state.adapter, anchor, spec, compute)
+        ratio = optax.tree.norm(extra) / optax.tree.norm(gradients)
+        return jax.tree.map(jnp.add, gradients, extra), value, ratio
+
+    nan = jnp.float32(jnp.nan)
+    return jax.lax.cond((state.step + 1) % hyper.csr_every == 0, due, lambda g: (g, nan, nan), gradients)
+
+
 def compiled(spec: lora.Spec, hyper: Hyper, compute: transformer.Compute):
-    """`train_step` jitted, its state donated: step(state, model, batch, rows, key)."""
+    """`train_step` jitted, its state donated: step(state, model, batch, rows, key, anchor)."""
     return jax.jit(functools.partial(train_step, spec=spec, hyper=hyper, compute=compute), donate_argnums=0)

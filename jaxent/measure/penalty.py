@@ -1,0 +1,153 @@
+"""Complement-subspace regularisation (section 6.1): a penalty on probe activations that leave where they were.
+
+    L = lambda / N sum_n |P (h_n - h_n^0)|^2,   P = I - S S'
+
+h^0 are the base model's probe activations, S [D,p] the subspace of the target domain's. Section 6.1 adds it every
+50 steps, so lambda acts on one step in 50.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxent.arrays import lora
+from jaxent.measure import capture, ridge
+from jaxent.model import transformer
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """lambda, the target domain, the share of its variance that S keeps, and whether its mean is taken out first.
+
+    Section 6.1: 0.1, code, 0.9, uncentred.
+    """
+
+    weight: float = 0.1
+    target: str = "code"
+    variance: float = 0.9
+    centred: bool = False
+
+    def __post_init__(self):
+        if not (self.weight > 0 and 0 < self.variance < 1):
+            raise ValueError(f"CSR lambda {self.weight}, variance {self.variance}: expected lambda > 0, 0 < variance < 1")
+
+
+class NoGradient(ValueError):
+    """The penalty cannot act: no dimension is left to it, or its gradient does not reach the adapter."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Anchor:
+    """What the penalty compares with: probes in M micro-batches of B, right-padded to T tokens.
+
+    tokens, segments, positions int32 [M,B,T]; counts float32 [M,B], 1 for a probe, 0 for filling;
+    base float32 [M,B,D], the base model's activations; subspace float32 [D,p]; weight: lambda.
+    """
+
+    tokens: jax.Array
+    segments: jax.Array
+    positions: jax.Array
+    counts: jax.Array
+    base: jax.Array
+    subspace: jax.Array
+    weight: jax.Array
+
+
+def subspace(x: np.ndarray, variance: float, centred: bool = False) -> np.ndarray:
+    """The fewest leading right singular vectors S [D,p] of x [N,D] that hold `variance` of its sum of squares.
+
+    The paper's x is uncentred, so that the first direction is mostly the mean; p = 47 for its code domain.
+    """
+    x = np.asarray(x, np.float64)
+    x = x - x.mean(0) if centred else x
+    with ridge.exact():
+        _, s, vt = map(np.asarray, jnp.linalg.svd(jnp.asarray(x), full_matrices=False))
+    p = int(np.searchsorted(np.cumsum(s**2) / (s**2).sum(), variance) + 1)
+    return vt[:p].T
+
+
+def check_target(spec: Spec, domains: list[str]) -> None:
+    """Raises ValueError unless the target is one of the probes' domains."""
+    if spec.target not in domains:
+        raise ValueError(f"CSR target {spec.target!r}: expected a domain of the probes ({', '.join(sorted(set(domains)))})")
+
+
+def prepare(
+    model: transformer.Transformer,
+    examples: list[list[int]],
+    domains: list[str],
+    spec: Spec,
+    micro_tokens: int = 2048,
+    compute: transformer.Compute = transformer.Compute(),
+) -> Anchor:
+    """Runs the base model on the probes (token ids, one domain each) and fits the target's subspace.
+
+    micro_tokens: tokens run at a time in the training step. Raises ValueError for an unknown target domain,
+    `NoGradient` where the target's subspace leaves nothing to penalise.
+    """
+    check_target(spec, domains)
+    length = capture.bucket(max(map(len, examples)))
+    size = min(len(examples), max(1, micro_tokens // length))
+    micro = -(-len(examples) // size)
+    tokens, segments, positions = (
+        np.ascontiguousarray(a).reshape(micro, size, length)
+        for a in capture.rows(examples + [[0]] * (micro * size - len(examples)), length)
+    )
+    counts = (np.arange(micro * size) < len(examples)).astype(np.float32).reshape(micro, size)
+    run = lambda *arrays: capture.run(model, *arrays, None, None, capture.Where(), compute)
+    base = jnp.stack([run(*arrays) for arrays in zip(tokens, segments, positions)])
+    flat = np.asarray(base).reshape(-1, base.shape[-1])[: len(examples)]
+    target = subspace(flat[[d == spec.target for d in domains]], spec.variance, spec.centred)
+    if target.shape[1] >= flat.shape[1]:
+        raise NoGradient(f"CSR: {spec.target}'s subspace fills all {flat.shape[1]} dimensions, nothing is left to penalise")
+    put = functools.partial(jnp.asarray, dtype=jnp.float32)
+    return Anchor(*map(jnp.asarray, (tokens, segments, positions, counts)), base, put(target), put(spec.weight))
+
+
+def drift(h, base, basis) -> jax.Array:
+    """|P (h - base)|^2 of each row: h, base [B,D], basis S [D,p] -> [B]. P itself is never formed."""
+    moved = h - base
+    inside = jnp.matmul(jnp.matmul(moved, basis, precision="highest"), basis.T, precision="highest")
+    return jnp.sum((moved - inside) ** 2, axis=-1)
+
+
+def gradient(model, adapter, anchor: Anchor, spec: lora.Spec, compute):
+    """(L, gradient of L in adapter, same tree), a micro-batch of probes at a time, without dropout."""
+    number = anchor.counts.sum()
+
+    def loss(adapter, micro: Anchor):
+        arrays = micro.tokens, micro.segments, micro.positions
+        h = capture.activations(model, *arrays, adapter, spec, capture.Where(), compute)
+        return anchor.weight * jnp.sum(micro.counts * drift(h, micro.base, anchor.subspace)) / number
+
+    def body(carry, arrays):
+        micro = dataclasses.replace(anchor, **dict(zip(_MICRO, arrays)))
+        value, part = jax.value_and_grad(loss)(adapter, micro)
+        return (carry[0] + value, jax.tree.map(jnp.add, carry[1], part)), None
+
+    start = (jnp.float32(0), jax.tree.map(jnp.zeros_like, adapter))
+    return jax.lax.scan(body, start, tuple(getattr(anchor, name) for name in _MICRO))[0]
+
+
+_MICRO = ("tokens", "segments", "positions", "counts", "base")
+
+
+def check(model, adapter, anchor: Anchor, spec: lora.Spec, compute) -> None:
+    """Raises `NoGradient` unless a small change of the adapter gives the penalty a finite gradient that is not 0.
+
+    At a fresh adapter (B = 0) nothing has moved and the gradient is rightly 0, so B is moved first.
+    """
+    key = jax.random.key(0)
+    moved = {
+        path: dataclasses.replace(f, b=f.b + 1e-2 * jax.random.normal(jax.random.fold_in(key, i), f.b.shape))
+        for i, (path, f) in enumerate(adapter.items())
+    }
+    unit = dataclasses.replace(anchor, weight=jnp.float32(1))
+    run = jax.jit(functools.partial(gradient, spec=spec, compute=compute))
+    norm = sum(float(jnp.sum(g**2)) for g in jax.tree.leaves(run(model, moved, unit)[1])) ** 0.5
+    if not (np.isfinite(norm) and norm > 0):
+        raise NoGradient(f"CSR: the penalty's gradient has norm {norm}, expected a positive number: it would not act")
