@@ -17,9 +17,9 @@ _TOKENS = 8192  # tokens run at a time
 
 @dataclasses.dataclass(frozen=True)
 class Where:
-    """Which activations: layer -1 is after the final norm (Hugging Face's hidden_states[-1]), and the pooling."""
+    """Which activations: layer -1 is after the final norm (Hugging Face's hidden_states[-1]), None all; and the pooling."""
 
-    layer: int = -1
+    layer: int | None = -1
     pooling: str = "mean"
 
     def __post_init__(self):
@@ -38,12 +38,14 @@ def pool(hidden, segments, pooling: str) -> jax.Array:
 def activations(model, tokens, segments, positions, adapter, spec, where: Where, compute) -> jax.Array:
     """Pooled activations float32 [B, D] in evaluation mode, differentiable in adapter.
 
-    Layers are numbered as Hugging Face's hidden_states: 0 embedding, i after layer i, -1 final norm.
+    Layers are numbered as Hugging Face's hidden_states: 0 embedding, i after layer i, -1 final norm;
+    None gives all of them, [L + 1, B, D].
     """
     if where.layer in (-1, model.config.layers):
         return pool(model(tokens, segments, positions, adapter, spec, None, compute), segments, where.pooling)
     tap = functools.partial(pool, segments=segments, pooling=where.pooling)
-    return model(tokens, segments, positions, adapter, spec, None, compute, tap)[1][where.layer]
+    last, earlier = model(tokens, segments, positions, adapter, spec, None, compute, tap)
+    return earlier[where.layer] if where.layer is not None else jnp.concatenate([earlier, tap(last)[None]])
 
 
 def bucket(length: int) -> int:
@@ -73,13 +75,14 @@ def capture(
 ) -> np.ndarray:
     """Activations float32 [P, D] of token id lists, in their order; rows of similar length run together.
 
-    Raises ValueError for an empty text or one longer than the model's context.
+    [L + 1, P, D] where all layers are asked for. Raises ValueError for an empty text or one longer than the model's context.
     """
     lengths = [len(ids) for ids in examples]
     bad = [i for i, n in enumerate(lengths) if not 0 < n <= model.config.context]
     if bad:
         raise ValueError(f"probe {bad[0]} has {lengths[bad[0]]} tokens: expected 1 to the model's context {model.config.context}")
-    out = np.zeros((len(examples), model.config.embed), np.float32)
+    layers = () if where.layer is not None else (model.config.layers + 1,)
+    out = np.zeros((*layers, len(examples), model.config.embed), np.float32)
     buckets: dict[int, list[int]] = {}
     for index, n in enumerate(lengths):
         buckets.setdefault(bucket(n), []).append(index)
@@ -89,5 +92,5 @@ def capture(
             part = members[begin : begin + size]
             filled = [examples[i] for i in part] + [[0]] * (size - len(part))
             result = run(model, *rows(filled, length), adapter, spec, where, compute)
-            out[part] = np.asarray(result)[: len(part)]
+            out[..., part, :] = np.asarray(result)[..., : len(part), :]
     return out

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
@@ -57,6 +58,26 @@ def _sets(rows, concepts, classes) -> np.ndarray | None:
             )
         members.append(inside)
     return np.array(members)
+
+
+def checked(x: np.ndarray, labels: Labels) -> np.ndarray:
+    """Activations [L,N,d] as float64; ValueError for a wrong shape, NaN or infinity, naming the probe."""
+    x = np.asarray(x, np.float64)
+    if x.ndim != 3 or x.shape[1] != len(labels.codes):
+        raise ValueError(f"activations of shape {x.shape[1:]}: expected [{len(labels.codes)}, d], one row a label")
+    if not np.isfinite(x).all():
+        layer, probe = np.argwhere(~np.isfinite(x).all(2))[0]
+        raise ValueError(f"activations of probe {probe} hold NaN or infinity" + (f" in layer {layer}" if len(x) > 1 else ""))
+    return x
+
+
+def plain(value):
+    """A tree of plain values for JSON, which has no NaN and no infinity: they become None."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def columns(sizes: tuple[int, ...]) -> list[slice]:

@@ -73,7 +73,7 @@ class Measurement:
 
     def to_json(self) -> dict:
         """Plain values; NaN and infinity become None, which JSON lacks."""
-        return _plain(dataclasses.asdict(self))
+        return concepts.plain(dataclasses.asdict(self))
 
 
 def measure(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float = 1.0, scale_free: bool = False) -> Measurement:
@@ -96,12 +96,7 @@ def measure(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float = 
 def measure_layers(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float = 1.0, scale_free: bool = False):
     """`measure` of every layer of x [L, N, d] in one jitted call: a list of L Measurements."""
     labels = labels if isinstance(labels, concepts.Labels) else concepts.label(labels)
-    x = np.asarray(x, np.float64)
-    if x.ndim != 3 or x.shape[1] != len(labels.codes):
-        raise ValueError(f"activations of shape {x.shape[1:]}: expected [{len(labels.codes)}, d], one row a label")
-    if not np.isfinite(x).all():
-        layer, probe = np.argwhere(~np.isfinite(x).all(2))[0]
-        raise ValueError(f"activations of probe {probe} hold NaN or infinity" + (f" in layer {layer}" if len(x) > 1 else ""))
+    x = concepts.checked(x, labels)
     with ridge.exact():
         every = _estimates(jnp.asarray(x), labels.codes, labels.sets, labels.sizes, alpha, scale_free)
         every = jax.tree.map(np.asarray, every)
@@ -269,11 +264,3 @@ def _values(one: dict, labels: concepts.Labels) -> tuple[dict[str, float], dict[
         reasons = dict.fromkeys(values, reason)
     accuracy = {f"accuracy.{c}": float(a) for c, a in zip(labels.concepts, one["accuracy"])}
     return values | dict.fromkeys(reasons, math.nan) | accuracy, reasons
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

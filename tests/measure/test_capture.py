@@ -21,6 +21,15 @@ def test_equals_transformers_hidden_states_without_padding(qwen, layer, pooling)
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
 
+def test_all_layers_in_one_pass_are_each_layer(qwen):
+    model = hf.load(qwen)
+    every = capture.capture(model, PROBES, where=capture.Where(None))
+    assert every.shape == (model.config.layers + 1, len(PROBES), model.config.embed)
+    for layer in range(model.config.layers + 1):
+        one = capture.capture(model, PROBES, where=capture.Where(layer))
+        np.testing.assert_allclose(every[layer], one, atol=1e-5 * np.abs(one).max())
+
+
 def test_bad_input_is_refused(qwen):
     model = hf.load(qwen, quantize=False)
     with pytest.raises(ValueError, match="probe 1 has 257 tokens: expected 1 to the model's context 256"):

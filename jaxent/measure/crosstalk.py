@@ -1,0 +1,138 @@
+"""Crosstalk between domains (section 3.6): what removing one domain's direction does to another's recall."""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxent.measure import concepts, intervals, ridge
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Domains a and b as Table 8 has them.
+
+    ct: symmetric crosstalk (D_ab + D_ba) / 2 of damages divided by the removed domain's own; bdr: block-diagonal ratio
+    (D_aa + D_bb) / (D_aa + D_ab + D_ba + D_bb) of the undivided ones (divided ones do not give Table 8's
+    figures); asymmetry: |D_ab - D_ba| / (|D_ab| + |D_ba|). NaN where a denominator is 0.
+    """
+
+    a: str
+    b: str
+    ct: float
+    bdr: float
+    asymmetry: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Damage:
+    """One way of measuring damage: matrix [A][B], what B loses when A is removed, and every pair."""
+
+    matrix: list[list[float]]
+    pairs: list[Pair]
+
+
+@dataclasses.dataclass(frozen=True)
+class Crosstalk:
+    """damage: `raw` (drop of recall), `clipped` (at 0, as the paper's asymmetries of exactly 1.00 suggest) and
+    `continuous` (drop of the recall margin: the mean of the true domain's score less the best other's).
+
+    recall: of each domain before removal. intervals: over replicate sets, {kind: {"a|b": {"ct": Interval, ...}}}.
+    """
+
+    domains: tuple[str, ...]
+    recall: list[float]
+    damage: dict[str, Damage]
+    intervals: dict[str, dict[str, dict[str, intervals.Interval]]]
+    probes: int
+    sets: int
+    alpha: float
+    alpha_ratio: float
+
+    def pair(self, a: str, b: str, kind: str = "raw") -> Pair:
+        """The pair (a, b), whichever way round it is kept."""
+        return next(p for p in self.damage[kind].pairs if {p.a, p.b} == {a, b})
+
+    def to_json(self) -> dict:
+        """Plain values; NaN and infinity become None."""
+        return concepts.plain(dataclasses.asdict(self))
+
+
+KINDS = ("raw", "clipped", "continuous")
+
+
+def crosstalk(x: np.ndarray, labels: concepts.Labels, concept: str = "domain", alpha: float = 1.0) -> Crosstalk:
+    """Removal damage between the classes of one concept: x activations [N,d], one row a probe.
+
+    D_AB = the drop of B's recall (share of B's probes whose argmax over the concept's columns is B) when A's
+    one-vs-rest weight direction w_A / |w_A| is removed and every fold refitted. Raises ValueError
+    for NaN or infinity in x, or a wrong shape.
+    """
+    x = concepts.checked(np.asarray(x)[None], labels)[0]
+    j = labels.concepts.index(concept)
+    part, names = concepts.columns(labels.sizes)[j], labels.classes[j]
+    with ridge.exact():
+        run = functools.partial(_damage, sizes=labels.sizes, columns=(part.start, part.stop), alpha=alpha)
+        whole = jax.tree.map(np.asarray, run(jnp.asarray(x), labels.codes))
+        sets = [] if labels.sets is None else labels.sets
+        by_set = [jax.tree.map(np.asarray, run(jnp.asarray(x[m]), labels.codes[m])) for m in sets]
+    damage = _kinds(whole, names)
+    spread = {}
+    for kind in KINDS if len(by_set) > 1 else ():
+        every = [_kinds(one, names)[kind].pairs for one in by_set]
+        spread[kind] = {
+            f"{p.a}|{p.b}": {q: intervals.over_sets([getattr(pairs[i], q) for pairs in every]) for q in ("ct", "bdr", "asymmetry")}
+            for i, p in enumerate(every[0])
+        }
+    ratio = float(whole["alpha"] * (len(x) - 1) / whole["trace"])
+    return Crosstalk(names, whole["recall"].tolist(), damage, spread, len(x), len(by_set), float(alpha), ratio)
+
+
+@functools.partial(jax.jit, static_argnames=("sizes", "columns"))
+def _damage(x, codes, sizes, columns, alpha):
+    """Recall [m], its drop and the margin's drop [m,m] for each removed class."""
+    y = jnp.concatenate([jax.nn.one_hot(codes[:, i], m, dtype=x.dtype) for i, m in enumerate(sizes)], axis=1)
+    fit = ridge.fit(x, y, sum(sizes) - len(sizes), alpha)
+    part = slice(*columns)
+    member = y[:, part]
+    share = member / member.sum(0)
+
+    def recall(predicted):
+        scores = predicted[:, part]
+        hit = jax.nn.one_hot(scores.argmax(1), scores.shape[1], dtype=x.dtype)
+        best_other = jnp.where(member == 1, -jnp.inf, scores).max(1)
+        margin = (scores * member).sum(1) - best_other
+        return (share * hit * member).sum(0), share.T @ margin
+
+    def removed(c):
+        a = c / jnp.sqrt(c @ fit.gram @ c)
+        return recall(ridge.without(fit, a[:, None]))
+
+    before, after = recall(fit.loo), jax.lax.map(removed, fit.c[:, part].T)
+    return {
+        "recall": before[0],
+        "raw": before[0] - after[0],
+        "continuous": before[1] - after[1],
+        "alpha": fit.alpha,
+        "trace": jnp.trace(fit.gram),
+    }
+
+
+def _kinds(found: dict, names) -> dict[str, Damage]:
+    matrices = {"raw": found["raw"], "clipped": np.maximum(found["raw"], 0), "continuous": found["continuous"]}
+    return {kind: Damage(matrix.tolist(), pairs(matrix, names)) for kind, matrix in matrices.items()}
+
+
+def pairs(damage: np.ndarray, names: tuple[str, ...]) -> list[Pair]:
+    """CT, BDR and asymmetry (Definitions 1 and 2) of every two classes from damage [m,m], rows removed."""
+    ratio = lambda a, b: float(a / b) if b != 0 else math.nan
+    found = []
+    for i, a in enumerate(names):
+        for k in range(i + 1, len(names)):
+            ab, ba = ratio(damage[i, k], damage[i, i]), ratio(damage[k, i], damage[k, k])
+            own, cross = damage[i, i] + damage[k, k], damage[i, k] + damage[k, i]
+            found.append(Pair(a, names[k], (ab + ba) / 2, ratio(own, own + cross), ratio(abs(ab - ba), abs(ab) + abs(ba))))
+    return found
