@@ -11,7 +11,6 @@ the end, adapter/ (PEFT's format) and summary.json to --out. --resume continues 
 import dataclasses
 import importlib.metadata
 import json
-import os
 import pathlib
 import platform
 import subprocess
@@ -26,7 +25,7 @@ from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import batches, corpora, mix, probes, tokens
 from jaxent.measure import capture, concepts, entangle, penalty
 from jaxent.model import config as configs, transformer
-from jaxent.report import tables
+from jaxent.report import records, tables
 from jaxent.train import loop, step as steps
 
 FLAGS = flags.FLAGS
@@ -164,12 +163,8 @@ def check_run(out: pathlib.Path, run: dict) -> None:
 def open_run(out: pathlib.Path, run: dict) -> None:
     """Makes the run folder and its run.json, unless it is there already."""
     file = out / "run.json"
-    if file.is_file():
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(run, indent=1) + "\n")
-    os.replace(partial, file)
+    if not file.is_file():
+        records.write(file, json.dumps(run, indent=1) + "\n")
 
 
 def anchor_of(model, checked: Checked, compute) -> penalty.Anchor | None:
@@ -227,7 +222,7 @@ def main(_):
 
     if checked.mixture is None:
         measured = [{"step": 0, **measure(None)}]
-        (out / "metrics.jsonl").write_text(json.dumps({"kind": "measure", **measured[0]}) + "\n")
+        records.write(out / "metrics.jsonl", json.dumps({"kind": "measure", **measured[0]}) + "\n")
     else:
         plan = loop.Plan(checked.hyper, checked.spec, compute, FLAGS.seed, FLAGS.measure_every, FLAGS.save_every)
         try:
@@ -237,7 +232,7 @@ def main(_):
             sys.exit(f"finetune: {error}")
         peft.save(state.adapter, checked.spec, out / "adapter", FLAGS.model)
         measured = [r for r in loop.logs.read(out / "metrics.jsonl") if r["kind"] == "measure"]
-    (out / "summary.json").write_text(json.dumps({"before": measured[0], "after": measured[-1]}, indent=1) + "\n")
+    records.write(out / "summary.json", json.dumps({"before": measured[0], "after": measured[-1]}, indent=1) + "\n")
     print(f"\n{summary(measured)}\n\nRun folder: {out}")
 
 

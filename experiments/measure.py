@@ -9,7 +9,6 @@ takes seconds. Section 3.2 measures the terminal layer: Qwen-7B's base has EI 0.
 """
 
 import json
-import os
 import pathlib
 import sys
 
@@ -20,7 +19,7 @@ from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import corpora, probes, tokens
 from jaxent.measure import capture, concepts, energy, entangle
 from jaxent.model import config as configs, transformer
-from jaxent.report import figures, tables
+from jaxent.report import figures, records, tables
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
@@ -107,11 +106,8 @@ def main(_):
         about |= {"sv_energy": moved.total, "sv_energy_modules": moved.modules}
     measured = [about | {"layer": layer, **one.to_json()} for layer, one in zip(layers, found)]
     out = pathlib.Path(FLAGS.out)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, text in {"measure.json": json.dumps(measured, indent=1), "table.txt": table(measured)}.items():
-        partial = out / f"{name}.partial"
-        partial.write_text(text + "\n")
-        os.replace(partial, out / name)
+    records.write(out / "measure.json", json.dumps(measured, indent=1) + "\n")
+    records.write(out / "table.txt", table(measured) + "\n")
     for draw in (figures.damage, figures.spectrum, figures.estimates):
         draw(measured[-1], out / draw.__name__)
     if len(layers) > 1:

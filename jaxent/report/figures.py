@@ -136,3 +136,39 @@ def _band(axis, at, layers, name, values, color, label) -> None:
     low, high = ([math.nan if f.get(k) is None else f[k] for f in found] for k in ("low", "high"))
     if name == "cvo":  # the others' intervals are of single sets, which are smaller samples than the line's
         axis.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
+
+
+def crosstalk(measured: dict, stem: pathlib.Path) -> None:
+    """Damage between domains, rows removed: recall and recall margin."""
+    names = list(measured["domains"])
+    drawn, ((left, right),) = figure(1, 2, width=5.0, height=3.8)
+    for axis, kind, title in ((left, "raw", "Recall lost"), (right, "continuous", "Recall margin lost")):
+        heat(axis, measured["damage"][kind]["matrix"], names, names)
+        axis.set_title(title)
+        axis.set_xlabel("domain that loses")
+        axis.tick_params(axis="x", rotation=30)
+    left.set_ylabel("domain removed")
+    save(drawn, stem)
+
+
+def validity(panels: list[dict], stem: pathlib.Path) -> None:
+    """Estimators against a known truth (dashed), a panel a question; bands are one SD over draws."""
+    drawn, axes = figure(2, 3, width=3.9, height=3.0)
+    order = ("ei", "nested_ei", "sei", "cvo")  # CVO on top
+    for axis, panel in zip(axes.flat, panels):
+        at = [p["value"] for p in panel["points"]]
+        for name in order:
+            color = COLORS[list(ESTIMATORS).index(name)]
+            mean, sd = (np.array([math.nan if p[name][k] is None else p[name][k] for p in panel["points"]]) for k in ("mean", "sd"))
+            axis.fill_between(at, mean - sd, mean + sd, color=color, alpha=0.15, linewidth=0)
+            axis.plot(at, mean, "-o", color=color, markersize=3, linewidth=2.2 if name == "cvo" else 1.2, label=ESTIMATORS[name])
+        axis.plot(at, [p["truth"] for p in panel["points"]], "--", color="#111111", linewidth=1.2, label="truth")
+        if panel["log"]:
+            axis.set_xscale("log")
+        axis.set_ylim(-0.1, 1.6)
+        axis.set_title(panel["title"])
+    for axis in axes[:, 0]:
+        axis.set_ylabel("estimate")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    drawn.legend(handles[::-1], names[::-1], loc="outside lower center", ncols=5)
+    save(drawn, stem)
