@@ -30,7 +30,7 @@ from absl import app, flags
 from jaxent.arrays import dynamic8, lora, nf4
 from jaxent.checkpoint import hf, peft as adapters, safetensors_folder
 from jaxent.data import batches, embedded, tokens
-from jaxent.decode import greedy
+from jaxent.decode import loop
 from jaxent.model import config as configs, transformer
 from jaxent.train import step as steps
 
@@ -92,7 +92,7 @@ def check_dense(path: str, ids, new_tokens: int) -> list[Check]:
     del theirs
     gc.collect()
     ours = hf.load(path, quantize=False, dtype=jnp.float32)
-    found = greedy.generate(ours, prompts, new_tokens)
+    found = loop.complete(loop.Runner(ours), prompts, loop.Request(new_tokens))
     wrong = sum(a != b for mine, their in zip(found, continuations, strict=True) for a, b in zip(mine, their, strict=True))
     return [
         Check("logits, float32", "transformers", relative(logits(ours, ids), expected), 1e-4),

@@ -68,8 +68,8 @@ def init(key, spec: Spec, layers: int, shapes: dict[str, tuple[int, int]]) -> di
 
 
 def delta(factors: Factors, spec: Spec) -> jax.Array:
-    """The dense change of the weight, (alpha / rank) A B: [L, K, N] float32."""
-    return spec.scaling * jnp.einsum("lkr,lrn->lkn", factors.a, factors.b, precision="highest")
+    """The dense change of the weight, (alpha / rank) A B: [..., K, N] float32."""
+    return spec.scaling * jnp.matmul(factors.a, factors.b, precision="highest")
 
 
 def count(adapter) -> int:

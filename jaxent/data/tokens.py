@@ -12,13 +12,17 @@ import transformers
 
 @dataclasses.dataclass(frozen=True)
 class Tokenizer:
-    """A checkpoint's tokenizer; `hash` is the sha256 of its tokenizer.json, bos_id is None where it adds none."""
+    """A checkpoint's tokenizer; `hash` is the sha256 of its tokenizer.json, bos_id is None where it adds none.
+
+    eos_ids: every id that ends a generation: eos_id and those of generation_config.json.
+    """
 
     fast: transformers.PreTrainedTokenizerFast
     hash: str
     bos_id: int | None
     eos_id: int
     pad_id: int
+    eos_ids: tuple[int, ...]
 
     def encode(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids of each text, with the special tokens the model's own tokenizer adds (bos for Llama, Mistral)."""
@@ -52,7 +56,14 @@ def load(folder: str | pathlib.Path) -> Tokenizer:
     probe = fast("a")["input_ids"]
     bos = fast.bos_token_id if fast.bos_token_id is not None and probe[:1] == [fast.bos_token_id] else None
     pad = fast.pad_token_id if fast.pad_token_id is not None else fast.eos_token_id
-    return Tokenizer(fast, hashlib.sha256(file.read_bytes()).hexdigest(), bos, fast.eos_token_id, pad)
+    ends = tuple(sorted({fast.eos_token_id, *_generation_ends(file.with_name("generation_config.json"))}))
+    return Tokenizer(fast, hashlib.sha256(file.read_bytes()).hexdigest(), bos, fast.eos_token_id, pad, ends)
+
+
+def _generation_ends(file: pathlib.Path) -> list[int]:
+    """eos_token_id of a generation_config.json: an id, several, or none."""
+    found = json.loads(file.read_text()).get("eos_token_id") if file.is_file() else None
+    return found if isinstance(found, list) else [] if found is None else [found]
 
 
 def _content(token) -> str | None:

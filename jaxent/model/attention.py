@@ -37,18 +37,30 @@ def attend(q, k, v, segments, window: int | None, kernel: str) -> jax.Array:
     if kernel == "splash":
         return _splash(q, k, v, segments, window)
     index = jnp.broadcast_to(jnp.arange(q.shape[1]), segments.shape)
-    mask = visible(segments, segments, index, index, window)
-    return masked(q, k, v, mask, kernel)
-
-
-def masked(q, k, v, mask, kernel: str = "xla") -> jax.Array:
-    """Attention under an explicit mask: q [B,T,N,H], k and v [B,S,K,H], mask bool [B,1,T,S] -> [B,T,N,H].
-
-    The mask goes in as a bias: as a mask, its broadcast to [B,N,T,S] is kept for the gradient.
-    """
-    bias = (mask.astype(q.dtype) - 1) * jnp.finfo(q.dtype).max.astype(q.dtype) / 2
+    bias = _bias(visible(segments, segments, index, index, window), q.dtype)
     with jax.default_matmul_precision("highest" if q.dtype == jnp.float32 else None):
         return jax.nn.dot_product_attention(q, k, v, bias, implementation=kernel)
+
+
+def _bias(mask, dtype):
+    """A mask as what is added to the scores: given as a mask, its broadcast to [B,N,T,S] would be kept for the gradient."""
+    return (mask.astype(dtype) - 1) * jnp.finfo(dtype).max.astype(dtype) / 2
+
+
+def cached(q, k, v, mask) -> jax.Array:
+    """Attention of new queries on a cache: q [B,T,N,H], k and v [B,K,S,H], mask bool [B,1,T,S] -> [B,T,N,H].
+
+    Keys and values are read once for all heads of a group, in the layout the cache has. Softmax in float32.
+    """
+    b, t, heads, dim = q.shape
+    group = heads // k.shape[1]
+    precision = "highest" if q.dtype == jnp.float32 else None
+    grouped = q.reshape(b, t, k.shape[1], group, dim)
+    scores = jnp.einsum("btkgh,bksh->bkgts", grouped, k, precision=precision, preferred_element_type=jnp.float32)
+    scores = jnp.where(mask[:, :, None], scores / math.sqrt(dim), jnp.finfo(jnp.float32).min)
+    weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
+    out = jnp.einsum("bkgts,bksh->btkgh", weights, v, precision=precision)
+    return out.reshape(b, t, heads, dim)
 
 
 def _splash(q, k, v, segments, window, interpret: bool = False):

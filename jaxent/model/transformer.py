@@ -1,6 +1,7 @@
 """The decoder: Flax NNX modules named as Hugging Face names them, one scan over the layers."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -98,7 +99,7 @@ class Attention(nnx.Module):
         self.v_proj = Linear(config, "v_proj", dtype, rngs)
         self.o_proj = Linear(config, "o_proj", dtype, rngs)
 
-    def __call__(self, x, ctx, layer, cache):
+    def __call__(self, x, ctx, layer=None, cache=None):
         c, (b, t, _) = self.config, x.shape
         q = self.q_proj(x, ctx).reshape(b, t, c.heads, c.head_dim)
         k = self.k_proj(x, ctx).reshape(b, t, c.kv_heads, c.head_dim)
@@ -106,11 +107,11 @@ class Attention(nnx.Module):
         q = layers.rotate(q, ctx.positions, c.rope_theta, c.rope_scale)
         k = layers.rotate(k, ctx.positions, c.rope_theta, c.rope_scale)
         if cache is None:
-            out = attention.attend(q, k, v, ctx.segments, c.window, ctx.kernel)
+            out, kept = attention.attend(q, k, v, ctx.segments, c.window, ctx.kernel), (k, v)
         else:
-            cache = cache.write(layer, ctx.column, k, v)
-            out = attention.masked(q, *cache.read(layer), ctx.mask)
-        return self.o_proj(out.reshape(b, t, -1), ctx), cache
+            kept = cache.write(layer, ctx.column, k, v)
+            out = attention.cached(q, *kept.read(layer, ctx.mask.shape[-1]), ctx.mask)
+        return self.o_proj(out.reshape(b, t, -1), ctx), kept
 
 
 class MLP(nnx.Module):
@@ -133,10 +134,11 @@ class Block(nnx.Module):
         self.input_layernorm = Norm(shape, config.norm_eps, dtype)
         self.post_attention_layernorm = Norm(shape, config.norm_eps, dtype)
 
-    def __call__(self, x, ctx, layer, cache=None):
-        mixed, cache = self.self_attn(self.input_layernorm(x), ctx, layer, cache)
+    def __call__(self, x, ctx, layer=None, cache=None):
+        """(residual stream, this layer's keys and values [B,T,K,H], or the cache with them written)."""
+        mixed, kept = self.self_attn(self.input_layernorm(x), ctx, layer, cache)
         x = x + mixed
-        return x + self.mlp(self.post_attention_layernorm(x), ctx), cache
+        return x + self.mlp(self.post_attention_layernorm(x), ctx), kept
 
 
 class Embedding(nnx.Module):
@@ -199,34 +201,48 @@ class Transformer(nnx.Module):
             # [B,N,T,S] broadcasts out of the scan and keeps them for the gradient.
             local, _ = jax.lax.optimization_barrier(((positions, segments), index))
             ctx = _Context(local[0], factors, spec, layer_key, local[1], compute.kernel)
-            return block(x, ctx, index)[0], None if tap is None else tap(x)
+            return block(x, ctx)[0], None if tap is None else tap(x)
 
         inputs = (self.layers, adapter, jnp.arange(self.config.layers))
         x, taps = jax.lax.scan(jax.checkpoint(body, prevent_cse=False), x, inputs)
         x = self.norm(x)
         return x if tap is None else (x, taps)
 
-    def extend(self, tokens, start, column, cache: caches.Cache, adapter=None, spec=None, compute: Compute = Compute()):
-        """Runs T more columns of left-padded rows: (hidden states [B,T,D] after the final norm, cache).
+    def prefill(self, tokens, start, adapter=None, spec=None, compute: Compute = Compute()):
+        """Runs whole left-padded prompts: (hidden states [B,D] of the last column, keys, values [L,B,T,K,H]).
 
-        tokens int [B,T] go to columns column .. column + T - 1; start int [B] is each row's first
-        real column, so a position is its column - start. Columns before start are never seen.
+        tokens int [B,T]; start int [B] is each row's first real column, so a position is its column - start.
         """
-        t, columns = tokens.shape[1], cache.k.shape[2]
-        q_index = jnp.broadcast_to(column + jnp.arange(t), tokens.shape)
-        kv_index = jnp.broadcast_to(jnp.arange(columns), (tokens.shape[0], columns))
-        real = jnp.ones_like(q_index), (kv_index >= start[:, None]).astype(q_index.dtype)
-        mask = attention.visible(*real, q_index, kv_index, self.config.window)
-        positions = jnp.maximum(q_index - start[:, None], 0)
+        columns = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+        segments = (columns >= start[:, None]).astype(jnp.int32)
+        positions = jnp.maximum(columns - start[:, None], 0)
         x = self.embed_tokens.weight.get_value()[tokens].astype(compute.dtype)
+
+        def body(x, inputs):
+            block, factors = inputs
+            return block(x, _Context(positions, factors, spec, segments=segments, kernel=compute.kernel))
+
+        x, (k, v) = jax.lax.scan(body, x, (self.layers, adapter))
+        return self.norm(x[:, -1]), k, v
+
+    def extend(self, tokens, start, column, cache: caches.Cache, visible: int, adapter=None, spec=None, compute: Compute = Compute()):
+        """Runs one more column of left-padded rows: (hidden states [B,D] after the final norm, cache).
+
+        tokens int [B] go to column `column` (traced); start as in `prefill`. Only the cache's first `visible` columns
+        are read, which must hold `column`; columns before start are never seen.
+        """
+        seen = jnp.broadcast_to(jnp.arange(visible), (len(tokens), visible))
+        at = jnp.full((len(tokens), 1), column)
+        mask = attention.visible(jnp.ones_like(at), (seen >= start[:, None]).astype(at.dtype), at, seen, self.config.window)
+        x = self.embed_tokens.weight.get_value()[tokens[:, None]].astype(compute.dtype)
 
         def body(carry, inputs):
             block, factors, layer = inputs
-            ctx = _Context(positions, factors, spec, column=column, mask=mask)
+            ctx = _Context(at - start[:, None], factors, spec, column=column, mask=mask)
             return block(carry[0], ctx, layer, carry[1]), None
 
         (x, cache), _ = jax.lax.scan(body, (x, cache), (self.layers, adapter, jnp.arange(self.config.layers)))
-        return self.norm(x), cache
+        return self.norm(x[:, 0]), cache
 
     def head(self) -> jax.Array:
         """The output matrix [V, D]: the embedding itself when tied."""
@@ -249,17 +265,25 @@ def parameter_count(config: configs.Config) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract(config)))
 
 
-def merged(model: Transformer, adapter, spec: lora.Spec, dtype=jnp.float32) -> Transformer:
-    """A dense model whose adapted weights are W + (alpha / rank) A B in dtype (PEFT's merge_and_unload).
+def dense(model: Transformer, dtype, adapter=None, spec: lora.Spec | None = None) -> Transformer:
+    """The model with every linear weight dense in dtype, a layer decoded at a time: the very values NF4 stands for.
 
-    NF4 weights are decoded first. Modules without an adapter are decoded as well.
+    With an adapter, W + (alpha / rank) A B instead, added in float32 and cast once (PEFT's merge_and_unload).
     """
     result = jax.tree.map(lambda x: x, model)
     for module, path in lora.PATHS.items():
         group, _ = path.split(".")
         param = getattr(getattr(result.layers, group), module).weight
-        weight = layers.dense(param.get_value(), jnp.float32)
-        if path in adapter:
-            weight = weight + lora.delta(adapter[path], spec)
-        param.set_value(weight.astype(dtype))
+        factors = None if adapter is None else adapter.get(path)
+        param.set_value(_dense_layers(param.get_value(), factors, dtype, spec))
     return result
+
+
+@functools.partial(jax.jit, static_argnames=("dtype", "spec"))
+def _dense_layers(weight, factors, dtype, spec):
+    def one(inputs):
+        w, f = inputs
+        w = layers.dense(w, jnp.float32)
+        return (w if f is None else w + lora.delta(f, spec)).astype(dtype)
+
+    return jax.lax.map(one, (weight, factors))

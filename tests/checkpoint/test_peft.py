@@ -1,6 +1,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import peft
 import pytest
@@ -63,13 +64,13 @@ def test_merge_equals_pefts(qwen, tmp_path):
     adapters.save(adapter, spec, tmp_path, qwen)
     base = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.float32)
     theirs = peft.PeftModel.from_pretrained(base, tmp_path).merge_and_unload()
-    merged = transformer.merged(model, adapter, spec)
+    merged = transformer.dense(model, jnp.float32, adapter, spec)
     expected = theirs.model.layers[2].mlp.gate_proj.weight.detach().numpy().T
     np.testing.assert_allclose(merged.layers.mlp.gate_proj.weight.get_value()[2], expected, atol=2e-6)
     tokens = np.arange(30)[None]
     args = (tokens, np.ones_like(tokens), tokens)
     np.testing.assert_allclose(merged(*args), model(*args, adapter, spec), atol=1e-4)
-    quantised = transformer.merged(hf.load(qwen), adapter, spec)
+    quantised = transformer.dense(hf.load(qwen), jnp.float32, adapter, spec)
     assert quantised.layers.mlp.gate_proj.weight.get_value().shape == (3, 128, 256)
 
 
