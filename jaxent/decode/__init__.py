@@ -1,5 +1,5 @@
 """Adapter to text to pass or fail: `generate` decodes any number of prompts together."""
 
-from jaxent.decode.generate import Completion, generate, stream
+from jaxent.decode.text import Completion, generate, stream
 
 __all__ = ["Completion", "generate", "stream"]

@@ -1,0 +1,116 @@
+"""Tokens per second of the decode loop against transformers' generate: same weights, prompts, dtype and machine.
+
+    pip install -e '.[test]'
+    python scripts/benchmark_decode.py                    # 4 layers of Qwen2.5-Coder-0.5B's shapes, batches 1, 8, 32, 164
+    python scripts/benchmark_decode.py --layers=24 --vocab=151936 --batches=1,8
+
+Greedy, ragged prompts, no eos: both generate the same number of tokens. Each is run twice and its second time counts;
+ours compiles in the first, which is printed. `of the limit` compares a step of ours with the time that reading every
+weight and the cache once takes at this machine's measured memory bandwidth.
+"""
+
+import gc
+import pathlib
+import tempfile
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import transformers
+from absl import app, flags, logging
+
+from jaxent.checkpoint import hf
+from jaxent.decode import loop
+from jaxent.model import cache as caches, transformer
+from jaxent.report import tables
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("layers", 4, "decoder layers")
+flags.DEFINE_integer("vocab", 32_000, "tokens of the vocabulary")
+flags.DEFINE_list("batches", ["1", "8", "32", "164"], "rows decoded together")
+flags.DEFINE_integer("new", 64, "new tokens a row")
+flags.DEFINE_integer("longest", 256, "tokens of the longest prompt; the shortest has an eighth")
+flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "arithmetic of both")
+
+
+def random_model(folder: pathlib.Path) -> str:
+    """A random checkpoint of Qwen2.5-Coder-0.5B's shapes, with --layers layers."""
+    torch.manual_seed(0)
+    config = transformers.Qwen2Config(
+        vocab_size=FLAGS.vocab, hidden_size=896, intermediate_size=4864, num_hidden_layers=FLAGS.layers, num_attention_heads=14,
+        num_key_value_heads=2, tie_word_embeddings=True, rope_theta=1e6, pad_token_id=0, eos_token_id=None, bos_token_id=None,
+    )  # fmt: skip
+    transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, FLAGS.dtype)).save_pretrained(folder)
+    return str(folder)
+
+
+def bandwidth() -> float:
+    """Bytes a second this machine reads: the sum of a gigabyte, best of five."""
+    x = jnp.ones((1 << 28,), jnp.float32)
+    total = jax.jit(jnp.sum)
+    total(x).block_until_ready()
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        total(x).block_until_ready()
+        times.append(time.perf_counter() - started)
+    return x.nbytes / min(times)
+
+
+def torch_run(model, prompts: list[list[int]]) -> list[list[int]]:
+    """transformers' greedy generate of the left-padded batch."""
+    width = max(map(len, prompts))
+    ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    with torch.no_grad():
+        out = model.generate(ids, attention_mask=mask, do_sample=False, max_new_tokens=FLAGS.new)
+    return out[:, width:].tolist()
+
+
+def timed(run) -> tuple[float, float, list[list[int]]]:
+    """(seconds of the first call, of the second, its result)."""
+    seconds = []
+    for _ in range(2):
+        started = time.perf_counter()
+        found = run()
+        seconds.append(time.perf_counter() - started)
+    return *seconds, found
+
+
+def main(_):
+    logging.set_verbosity(logging.WARNING)
+    transformers.utils.logging.set_verbosity_error()
+    rate, rows = bandwidth(), []
+    with tempfile.TemporaryDirectory() as scratch:
+        path = random_model(pathlib.Path(scratch))
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, FLAGS.dtype)).eval()
+        ours = loop.Runner(hf.load(path, quantize=False), compute=transformer.Compute(jnp.dtype(FLAGS.dtype)))
+        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(ours.model))
+        for batch in map(int, FLAGS.batches):
+            rng = np.random.default_rng(batch)
+            prompts = [rng.integers(1, FLAGS.vocab, n).tolist() for n in rng.integers(FLAGS.longest // 8, FLAGS.longest + 1, batch)]
+            _, torch_seconds, expected = timed(lambda: torch_run(theirs, prompts))
+            first, seconds, found = timed(lambda: loop.complete(ours, prompts, loop.Request(FLAGS.new)))
+            gc.collect()
+            one = lambda: loop.complete(ours, prompts, loop.Request(1))
+            one()
+            started = time.perf_counter()
+            one()
+            prefill = time.perf_counter() - started
+            step = (seconds - prefill) / (FLAGS.new - 1)
+            cache = batch * caches.row_bytes(ours.model.config, FLAGS.longest + FLAGS.new // 2, ours.compute.dtype)
+            same = np.mean([a == b for mine, their in zip(found, expected) for a, b in zip(mine, their)])
+            rows.append([
+                str(batch), batch * FLAGS.new / seconds, batch * FLAGS.new / torch_seconds, torch_seconds / seconds,
+                f"{(weights + cache) / rate / step:.0%}", prefill, first - seconds, f"{same:.1%}",
+            ])  # fmt: skip
+            print(tables.text(["batch", "tokens/s", "transformers", "ratio", "of the limit", "prefill s", "compiling s", "same"], rows[-1:]), flush=True)
+    header = ["batch", "tokens/s", "transformers", "ratio", "of the limit", "prefill s", "compiling s", "same tokens"]
+    print(f"\n{FLAGS.layers} layers, vocabulary {FLAGS.vocab}, {FLAGS.dtype}, {weights / 2**20:.0f} MiB of weights, {rate / 1e9:.1f} GB/s")
+    print(tables.text(header, rows))
+
+
+if __name__ == "__main__":
+    app.run(main)
