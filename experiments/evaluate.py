@@ -20,10 +20,11 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
+from jaxent.arrays import axes
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import corpora, tokens
-from jaxent.decode import choose, generate, humaneval, plan, sandbox, scoring
-from jaxent.model import config as configs, transformer
+from jaxent.decode import choose, generate, humaneval, loop, plan, sandbox, scoring
+from jaxent.model import config as configs, sharding, transformer
 from jaxent.report import records
 
 FLAGS = flags.FLAGS
@@ -34,6 +35,7 @@ flags.DEFINE_enum("weights", "nf4", ["nf4", "dequantized", "merged"],
                   "nf4: as trained; dequantized: the same values, decoded once; merged: the adapter added in")  # fmt: skip
 flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
 flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
+flags.DEFINE_string("mesh", None, "devices by axis, such as data:4,tensor:2 (default: one device)")
 flags.DEFINE_string("humaneval", None, "HumanEvalPlus.jsonl (default: what evalplus downloads)")
 flags.DEFINE_integer("limit", None, "first problems only; every output says so")
 flags.DEFINE_integer("max_new", 768, "new tokens a problem")
@@ -50,36 +52,39 @@ flags.DEFINE_string("out", None, "folder for the results")
 _TINY = {"model": str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"), "out": "runs/evaluate", "max_new": 64}
 
 
-def runnable(config: configs.Config, compute: transformer.Compute):
-    """The model, its adapter and spec in the form --weights asks for."""
+def runner(config: configs.Config, mesh) -> loop.Runner:
+    """The model in the form --weights asks for, on the mesh if there is one."""
+    compute = transformer.default_compute(FLAGS.dtype, mesh is not None)
     model = hf.load(FLAGS.model, FLAGS.quantize, progress=True)
     adapter, spec = peft.load(FLAGS.adapter, config) if FLAGS.adapter else (None, None)
-    if FLAGS.weights == "nf4":
-        return model, adapter, spec
-    linear = sum(k * n for k, n in transformer.shapes(config).values())
-    needed, free = plan.dense_bytes(config, linear, compute.dtype), plan.free_bytes()
-    if needed > free:
-        raise ValueError(f"--weights={FLAGS.weights} needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} are free: use nf4")
+    if FLAGS.weights != "nf4":
+        linear = sum(k * n for k, n in transformer.shapes(config).values())
+        needed, free = plan.dense_bytes(config, linear, compute.dtype), plan.free_bytes()
+        if needed > free:
+            raise ValueError(f"--weights={FLAGS.weights} needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} are free: use nf4")
+        model = transformer.dense(model, compute.dtype, adapter if FLAGS.weights == "merged" else None, spec)
     if FLAGS.weights == "merged":
-        return transformer.dense(model, compute.dtype, adapter, spec), None, None
-    return transformer.dense(model, compute.dtype), adapter, spec
+        adapter = spec = None
+    if mesh is not None:
+        model = sharding.shard(model, mesh)
+        adapter = None if adapter is None else sharding.shard_adapter(adapter, mesh)
+    return loop.Runner(model, adapter, spec, compute, mesh)
 
 
-def generated(folder, config, tokenizer, problems: humaneval.Problems, done: list[humaneval.Sample]) -> dict:
+def generated(folder, config, mesh, tokenizer, problems: humaneval.Problems, done: list[humaneval.Sample]) -> dict:
     """Generates the samples that are missing, each on disk as soon as it is done; what it took."""
     todo = [problem for problem, count in humaneval.missing(problems, done, FLAGS.samples) for _ in range(count)]
     if not todo:
         return {"samples": 0}
-    compute = transformer.default_compute(FLAGS.dtype)
-    model, adapter, spec = runnable(config, compute)
+    run = runner(config, mesh)
     longest = max(map(len, tokenizer.encode([p.prompt for p in todo])))
     if longest + FLAGS.max_new > config.context:
         print(f"{longest} prompt and {FLAGS.max_new} new tokens pass the model's context of {config.context}: positions it has not seen")
     started = time.perf_counter()
     found = generate(
-        model, tokenizer, [p.prompt for p in todo], FLAGS.max_new, stops=humaneval.STOPS, temperature=FLAGS.temperature,
-        top_p=FLAGS.top_p, seed=int(np.random.SeedSequence([FLAGS.seed, len(done)]).generate_state(1)[0]), adapter=adapter,
-        spec=spec, compute=compute, progress=True,
+        run.model, tokenizer, [p.prompt for p in todo], FLAGS.max_new, stops=humaneval.STOPS, temperature=FLAGS.temperature,
+        top_p=FLAGS.top_p, seed=int(np.random.SeedSequence([FLAGS.seed, len(done)]).generate_state(1)[0]), adapter=run.adapter,
+        spec=run.spec, compute=run.compute, mesh=mesh, progress=True,
         on_done=lambda row, completion: humaneval.append(folder, problems, [humaneval.finish(todo[row], completion.text)]),
     )  # fmt: skip
     seconds, produced = time.perf_counter() - started, sum(len(c.ids) for c in found)
@@ -116,10 +121,13 @@ def main(_):
         hf.check(safetensors_folder.open_folder(folder), config)
         if FLAGS.adapter:
             peft.load(FLAGS.adapter, config)
+        mesh = axes.make(FLAGS.mesh) if FLAGS.mesh else None
+        if mesh is not None:
+            sharding.check(hf.abstract(config, FLAGS.quantize and FLAGS.weights == "nf4"), mesh)
         tokenizer = tokens.load(folder)
         out = pathlib.Path(FLAGS.out)
         done = humaneval.resume(out, identity(folder, tokenizer, problems))
-        took = generated(out, config, tokenizer, problems, done)
+        took = generated(out, config, mesh, tokenizer, problems, done)
     except (ValueError, FileNotFoundError, PermissionError) as error:
         sys.exit(f"evaluate: {error}")
     gc.collect()

@@ -10,7 +10,7 @@ Three flows run through the package:
 
     checkpoint.hf.load -> Transformer[NF4] -> measure.capture -> [P, D] -> measure -> report
     data.corpora -> data.mix -> data.batches -> train.step(adapter | frozen base)
-    checkpoint.peft -> decode.generate -> text
+    checkpoint.peft -> decode.text
 """
 
 __version__ = "0.1.0"

@@ -1,10 +1,13 @@
-"""Tests run on the CPU; real data and a real pretrained model lie beside the checkout, where there are any."""
+"""Tests run on the CPU, as eight devices; real data and a real pretrained model lie beside the checkout, where there are any."""
 
+import itertools
+import json
 import os
 import pathlib
 import sys
 
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -15,6 +18,8 @@ SHARED = ROOT.parent / "shared" / "data"
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 
 import families
+
+from jaxent.data import probes
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +46,17 @@ def family(request, tmp_path_factory) -> str:
 def qwen(tmp_path_factory) -> str:
     """A tiny random Qwen2 checkpoint: biases, grouped queries, tied head, 128-aligned."""
     return families.write("qwen2_tied", tmp_path_factory.mktemp("qwen"))
+
+
+@pytest.fixture(scope="session")
+def own_probes(tmp_path_factory) -> str:
+    """A balanced probe file of 96 short texts whose words depend on their labels."""
+    file = tmp_path_factory.mktemp("probes") / "own.jsonl"
+    cells = itertools.product(range(2), ("code", "math", "medical"), probes.REGISTERS, probes.SHAPES)
+    rows = [
+        {"id": f"{d}-{r}-{s}-{n}", "domain": d, "register": r, "shape": s, "replicate": n, "topic": f"{d} {r} {s} {n}",
+         "text": f"{d} {'xyz'[n]} {r} {n} {s} {d} word"}
+        for n, d, r, s in cells
+    ]  # fmt: skip
+    file.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return str(file)

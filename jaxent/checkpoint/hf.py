@@ -44,6 +44,8 @@ def table(config: configs.Config) -> list[Row]:
         rows.append(Row(f"model.layers.{{}}.{path}.weight", f"layers.{path}.weight", (n, k), linear=True))
         if config.qkv_bias and module in ("q_proj", "k_proj", "v_proj"):
             rows.append(Row(f"model.layers.{{}}.{path}.bias", f"layers.{path}.bias", (n,)))
+    for norm in ("self_attn.q_norm", "self_attn.k_norm") if config.qk_norm else ():
+        rows.append(Row(f"model.layers.{{}}.{norm}.weight", f"layers.{norm}.weight", (config.head_dim,)))
     for norm in ("input_layernorm", "post_attention_layernorm"):
         rows.append(Row(f"model.layers.{{}}.{norm}.weight", f"layers.{norm}.weight", (d,)))
     rows.append(Row("model.norm.weight", "norm.weight", (d,)))
@@ -99,6 +101,15 @@ def check(folder: safetensors_folder.Folder, config: configs.Config) -> None:
         left.remove("lm_head.weight")
     if left:
         raise ValueError(f"{folder.path}: surplus tensor {min(left)!r}, which no {config.family} parameter uses")
+
+
+def abstract(config: configs.Config, quantize: bool = True, dtype=jnp.bfloat16) -> transformer.Transformer:
+    """What `load` would give, as ShapeDtypeStructs: nothing is read or allocated."""
+    model = transformer.abstract(config, dtype)
+    for row in table(config) if quantize else ():
+        if row.linear:
+            place(model, row.path, nf4.abstract(row.shape[::-1], config.layers))
+    return model
 
 
 def _read(folder, row, name, *, quantize, double, dtype, bar):

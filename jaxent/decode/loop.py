@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from jaxent.arrays import lora
+from jaxent.arrays import axes, lora
 from jaxent.decode import choose, plan
 from jaxent.model import cache as caches, transformer
 
@@ -36,12 +37,18 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """What generates: a model, its adapter (unmerged, or None) and the arithmetic."""
+    """What generates: a model, its adapter (unmerged, or None), the arithmetic, and the mesh both lie on, if any."""
 
     model: transformer.Transformer
     adapter: dict[str, lora.Factors] | None = None
     spec: lora.Spec | None = None
     compute: transformer.Compute = transformer.Compute()
+    mesh: Mesh | None = None
+
+    @property
+    def ways(self) -> int:
+        """Parts that the rows are split into: batches are multiples of it."""
+        return axes.ways(self.mesh, "batch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +89,8 @@ def decode(
     order = sorted(range(len(prompts)), key=lambda row: -lengths[row])
     while order:
         shape = plan.layout(lengths[order[0]], request.max_new, request.chunk)
-        size = plan.rows_that_fit(runner.model.config, shape.columns, runner.compute.dtype, plan.free_bytes())
+        free = plan.free_bytes() * runner.ways * axes.ways(runner.mesh, "kv_heads")
+        size = plan.rows_that_fit(runner.model.config, shape.columns, runner.compute.dtype, free)
         rows, order = order[:size], order[size:]
         yield from _batch(runner, prompts, rows, shape, request, stopped)
 
@@ -97,7 +105,7 @@ def complete(runner: Runner, prompts: list[list[int]], request: Request) -> list
 
 def _batch(runner, prompts, rows, shape: plan.Layout, request: Request, stopped) -> Iterator[Piece]:
     state = _prefilled(runner, prompts, rows, shape, request)
-    options = dict(spec=runner.spec, compute=runner.compute, sampling=request.sampling, eos=request.eos)
+    options = dict(spec=runner.spec, compute=runner.compute, sampling=request.sampling, eos=request.eos, mesh=runner.mesh)
     found: dict[int, list[int]] = {row: [] for row in rows}
     alive = dict(enumerate(rows))  # place in the batch -> row
     new = np.asarray(state.last)[:, None]
@@ -111,7 +119,7 @@ def _batch(runner, prompts, rows, shape: plan.Layout, request: Request, stopped)
                 del alive[place]
         if not alive:
             return
-        state, alive = _compact(state, alive)
+        state, alive = _compact(state, alive, runner)
         count = min(request.chunk, request.max_new - produced)
         column = shape.width + produced - 1
         visible = shape.visible(column + count)
@@ -136,19 +144,40 @@ def _piece(row, ids, before: list[int], near, request: Request, stopped) -> Piec
 
 def _prefilled(runner: Runner, prompts, rows, shape: plan.Layout, request: Request) -> _State:
     """The state after every row's prompt and first new token; prompts of like length run together, at their own width."""
-    cache = caches.empty(runner.model.config, len(rows), shape.columns, runner.compute.dtype)
-    keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(request.seed)))(jnp.array(rows))
-    last, near = (np.zeros(len(rows), np.int32) for _ in range(2))
-    for begin, width, size in _prefill_groups([len(prompts[r]) for r in rows], shape.width):
-        tokens, start = _left_padded([prompts[r] for r in rows[begin : begin + size]], width)
+    size = plan.ladder(len(rows), runner.ways)[0]
+    prompts = [prompts[row] for row in rows]
+    prompts += prompts[-1:] * (size - len(rows))  # rows that only fill the mesh
+    cache = _empty(config=runner.model.config, rows=size, columns=shape.columns, dtype=runner.compute.dtype, mesh=runner.mesh)
+    keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(request.seed)))(jnp.arange(size).at[: len(rows)].set(jnp.array(rows)))
+    last, near = (np.zeros(size, np.int32) for _ in range(2))
+    for begin, width, number in _prefill_groups([len(p) for p in prompts], shape.width):
+        group = slice(begin, begin + number)
+        tokens, start = _left_padded(prompts[group], width, runner.ways)
+        drawn = keys[(begin + np.arange(len(tokens))) % size]
         cache, first, tie = _prefill(
-            runner.model, cache, runner.adapter, tokens, start, keys[begin : begin + size], jnp.int32(begin),
-            jnp.int32(shape.width - width), spec=runner.spec, compute=runner.compute, sampling=request.sampling,
+            runner.model, cache, runner.adapter, tokens, start, drawn, jnp.int32(begin), jnp.int32(shape.width - width),
+            number=number, spec=runner.spec, compute=runner.compute, sampling=request.sampling, mesh=runner.mesh,
         )  # fmt: skip
-        last[begin : begin + size], near[begin : begin + size] = first, tie
-    start = jnp.array([shape.width - len(prompts[r]) for r in rows], jnp.int32)
+        last[group], near[group] = first, tie
+    start = np.array([shape.width - len(p) for p in prompts], np.int32)
     done = np.isin(last, request.eos)
-    return _State(cache, start, jnp.asarray(last), keys, jnp.asarray(done), jnp.asarray(near))
+    done[len(rows) :] = True
+    return _State(cache, *_placed((start, last, keys, done, near), runner.mesh))
+
+
+def _placed(arrays, mesh: Mesh | None):
+    """Arrays of one entry a row, split as rows are."""
+    return [jnp.asarray(x) if mesh is None else jax.device_put(x, axes.named(mesh, "batch")) for x in arrays]
+
+
+@functools.partial(jax.jit, static_argnames=("config", "rows", "columns", "dtype", "mesh"))
+def _empty(*, config, rows, columns, dtype, mesh):
+    return _split(caches.empty(config, rows, columns, dtype), mesh)
+
+
+def _split(cache: caches.Cache, mesh: Mesh | None) -> caches.Cache:
+    """The cache told to be split by rows and heads."""
+    return jax.tree.map(lambda x: axes.constrain(x, mesh, "layer", "batch", "kv_heads", None, None), cache)
 
 
 def _prefill_groups(lengths: list[int], width: int) -> Iterator[tuple[int, int, int]]:
@@ -160,25 +189,28 @@ def _prefill_groups(lengths: list[int], width: int) -> Iterator[tuple[int, int, 
             yield members[at], w, len(members[at : at + size])
 
 
-def _left_padded(prompts: list[list[int]], width: int) -> tuple[np.ndarray, np.ndarray]:
+def _left_padded(prompts: list[list[int]], width: int, ways: int) -> tuple[np.ndarray, np.ndarray]:
+    """(tokens [B,width], first real columns [B]), B the number of prompts rounded up to a multiple of ways."""
+    prompts = prompts + prompts[:1] * (-len(prompts) % ways)
     padded = np.zeros((len(prompts), width), np.int32)
     for row, prompt in zip(padded, prompts):
         row[width - len(prompt) :] = prompt
     return padded, np.array([width - len(p) for p in prompts], np.int32)
 
 
-@functools.partial(jax.jit, static_argnames=("spec", "compute", "sampling"), donate_argnums=1)
-def _prefill(model, cache, adapter, tokens, start, keys, row, column, *, spec, compute, sampling):
-    """The cache with these prompts' columns from (row, column) on, their first new tokens, and near ties."""
+@functools.partial(jax.jit, static_argnames=("number", "spec", "compute", "sampling", "mesh"), donate_argnums=1)
+def _prefill(model, cache, adapter, tokens, start, keys, row, column, *, number, spec, compute, sampling, mesh):
+    """The cache with the first `number` prompts' columns from (row, column) on, their first new tokens, and near ties."""
+    tokens = axes.constrain(tokens, mesh, "batch", None)
     hidden, k, v = model.prefill(tokens, start, adapter, spec, compute)
     first, near = _next(model, hidden, keys, tokens.shape[1] - start, sampling, compute)
-    return cache.fill(row, column, k, v), first, near
+    return _split(cache.fill(row, column, k[:, :number], v[:, :number]), mesh), first[:number], near[:number]
 
 
 @functools.partial(
-    jax.jit, static_argnames=("size", "visible", "spec", "compute", "sampling", "eos"), donate_argnames="state"
+    jax.jit, static_argnames=("size", "visible", "spec", "compute", "sampling", "eos", "mesh"), donate_argnames="state"
 )
-def _chunk(model, state: _State, adapter, column, count, *, size, visible, spec, compute, sampling, eos):
+def _chunk(model, state: _State, adapter, column, count, *, size, visible, spec, compute, sampling, eos, mesh):
     """Up to `count` (traced, at most `size`) more tokens of every row: (state, tokens [B,size], columns run).
 
     Ends early when every row is done. state.last goes to `column` first.
@@ -195,7 +227,7 @@ def _chunk(model, state: _State, adapter, column, count, *, size, visible, spec,
         ended = state.done | jnp.isin(token, jnp.array(eos, jnp.int32)) if eos else state.done
         near = state.near + jnp.where(state.done, 0, near)
         out = jax.lax.dynamic_update_slice(out, token[:, None], (0, i))
-        return i + 1, out, dataclasses.replace(state, cache=cache, last=token, done=ended, near=near)
+        return i + 1, out, dataclasses.replace(state, cache=_split(cache, mesh), last=token, done=ended, near=near)
 
     out = jnp.zeros((len(state.last), size), jnp.int32)
     ran, out, state = jax.lax.while_loop(more, body, (jnp.int32(0), out, state))
@@ -209,22 +241,21 @@ def _next(model, hidden, keys, position, sampling, compute):
     return choose.choose(logits, drawn, sampling), choose.near_tie(logits, compute.dtype).astype(jnp.int32)
 
 
-def _compact(state: _State, alive: dict[int, int]) -> tuple[_State, dict[int, int]]:
+def _compact(state: _State, alive: dict[int, int], runner: Runner) -> tuple[_State, dict[int, int]]:
     """The state of the living rows, once they fit a smaller size of the ladder; spare places repeat a row that is done."""
-    sizes = plan.ladder(len(state.last))
+    sizes = plan.ladder(len(state.last), runner.ways)
     size = min(n for n in sizes if n >= len(alive))
     places = list(alive)
     if size == sizes[0]:
         ended = np.ones(size, bool)
         ended[places] = False
-        return dataclasses.replace(state, done=jnp.asarray(ended)), alive
-    kept = np.array(places + [places[0]] * (size - len(places)))
-    state = _take(state, kept)
-    state = dataclasses.replace(state, done=jnp.arange(size) >= len(places))
-    return state, dict(enumerate(alive.values()))
+        return dataclasses.replace(state, done=_placed([ended], runner.mesh)[0]), alive
+    kept = np.array(places + places[:1] * (size - len(places)))
+    state = _take(state, kept, mesh=runner.mesh)
+    return dataclasses.replace(state, done=_placed([np.arange(size) >= len(places)], runner.mesh)[0]), dict(enumerate(alive.values()))
 
 
-@jax.jit
-def _take(state: _State, rows) -> _State:
-    rest = {f.name: getattr(state, f.name)[rows] for f in dataclasses.fields(state) if f.name != "cache"}
-    return _State(cache=state.cache.take(rows), **rest)
+@functools.partial(jax.jit, static_argnames="mesh")
+def _take(state: _State, rows, *, mesh) -> _State:
+    rest = {f.name: axes.constrain(getattr(state, f.name)[rows], mesh, "batch") for f in dataclasses.fields(state) if f.name != "cache"}
+    return _State(cache=_split(state.cache.take(rows), mesh), **rest)

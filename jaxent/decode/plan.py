@@ -51,11 +51,11 @@ def prefill_width(length: int, width: int) -> int:
     return min(width, max(_COLUMN, 1 << math.ceil(math.log2(length))))
 
 
-def ladder(rows: int) -> tuple[int, ...]:
-    """Batch sizes that a batch of `rows` passes through as rows finish: halves, rounded up."""
-    sizes = [rows]
-    while sizes[-1] > 1:
-        sizes.append(-(-sizes[-1] // 2))
+def ladder(rows: int, ways: int = 1) -> tuple[int, ...]:
+    """Batch sizes that a batch of `rows` passes through as rows finish: halves, rounded up to multiples of ways."""
+    sizes = [-(-rows // ways) * ways]
+    while sizes[-1] > ways:
+        sizes.append(-(-sizes[-1] // (2 * ways)) * ways)
     return tuple(sizes)
 
 
@@ -74,7 +74,7 @@ def free_bytes() -> int:
 def rows_that_fit(config: configs.Config, columns: int, dtype, free: int) -> int:
     """Rows decoded together in `free` bytes: each has its cache (half as much again while finished rows leave) and logits.
 
-    Raises ValueError where not even one fits.
+    free: of one device, times the parts that rows and heads are split into. Raises ValueError where not even one fits.
     """
     row = _COPIES * caches.row_bytes(config, columns, dtype) + _LOGITS * 4 * config.vocab
     rows = int(_SHARE * free // row)

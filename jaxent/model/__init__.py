@@ -1,1 +1,1 @@
-"""One decoder for the Qwen2, Llama and Mistral families."""
+"""One decoder for the Qwen2, Qwen3, Llama and Mistral families."""

@@ -1,10 +1,14 @@
-"""Model configurations, read from a Hugging Face config.json."""
+"""Model configurations, read from a Hugging Face config.json.
+
+Families (model_type): qwen2 (Qwen2, Qwen2.5, Qwen2.5-Coder), qwen3 (Qwen3, dense), llama (Llama 2 and 3,
+CodeLlama, DeepSeek-Coder) and mistral; any size of each, from its config alone.
+"""
 
 import dataclasses
 import json
 import pathlib
 
-FAMILIES = ("qwen2", "llama", "mistral")
+FAMILIES = ("qwen2", "qwen3", "llama", "mistral")
 
 # Keys that change nothing in what this package computes (generation, training and bookkeeping).
 _HARMLESS = frozenset(
@@ -20,11 +24,47 @@ _READ = frozenset(
 )
 
 
+# Rope scalings understood, each with the keys it has.
+_ROPE = {
+    "default": {},
+    "linear": {"factor"},
+    "llama3": {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bands:
+    """Llama 3's rule for which pairs of a head are slowed: turns are counted over `context`, the original trained length.
+
+    A pair of fewer than `low` turns is divided by the rope's factor, one of more than `high` is kept, in between is blended.
+    """
+
+    low: float
+    high: float
+    context: int
+
+    def __post_init__(self):
+        if not 0 < self.low < self.high:
+            raise ValueError(f"config: low_freq_factor {self.low} and high_freq_factor {self.high}, expected 0 < low < high")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rope:
+    """Rotary embedding: pair i of a head of H turns by theta^(-2i / H) radians a token, divided by factor.
+
+    With bands, only the slow pairs are divided (rope_type "llama3").
+    """
+
+    theta: float
+    factor: float = 1.0
+    bands: Bands | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Shapes and constants of a decoder-only model.
 
-    heads is a multiple of kv_heads; rope positions are divided by rope_scale (linear scaling);
+    heads is a multiple of kv_heads; qk_norm is an RMS norm of each head's query and key before the rotation;
     window is the sliding window in tokens or None; context is the trained length in tokens.
     """
 
@@ -38,10 +78,10 @@ class Config:
     head_dim: int
     context: int
     norm_eps: float
-    rope_theta: float
-    rope_scale: float
+    rope: Rope
     tied: bool
     qkv_bias: bool
+    qk_norm: bool
     window: int | None
 
     def __post_init__(self):
@@ -65,14 +105,15 @@ def from_dict(raw: dict, where: str = "config.json") -> Config:
     unknown = sorted(set(raw) - _HARMLESS - _READ)
     if unknown:
         raise ValueError(f"{where}: unknown key {unknown[0]!r} = {raw[unknown[0]]!r}; refusing to guess what it changes")
-    missing = [k for k in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads") if k not in raw]
+    needed = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    needed += ("num_key_value_heads", "head_dim") if family == "qwen3" else ()  # their defaults do not follow from the others
+    missing = [k for k in needed if k not in raw]
     if missing:
         raise ValueError(f"{where}: key {missing[0]!r} is missing")
     _expect(where, "hidden_act", raw.get("hidden_act", "silu"), "silu")
     _expect(where, "mlp_bias", raw.get("mlp_bias", False), False)
     if family != "qwen2":
         _expect(where, "attention_bias", raw.get("attention_bias", False), False)
-    theta, scale = _rope(raw, where)
     heads = raw["num_attention_heads"]
     return Config(
         family=family,
@@ -85,10 +126,10 @@ def from_dict(raw: dict, where: str = "config.json") -> Config:
         head_dim=raw.get("head_dim") or raw["hidden_size"] // heads,
         context=raw.get("max_position_embeddings", 2048),
         norm_eps=raw.get("rms_norm_eps", 1e-6),
-        rope_theta=theta,
-        rope_scale=scale,
+        rope=_rope(raw, where),
         tied=raw.get("tie_word_embeddings", False),
         qkv_bias=family == "qwen2",
+        qk_norm=family == "qwen3",
         window=_window(raw, family, where),
     )
 
@@ -98,23 +139,28 @@ def _expect(where, key, found, wanted):
         raise ValueError(f"{where}: {key} {found!r}, expected {wanted!r}")
 
 
-def _rope(raw, where) -> tuple[float, float]:
-    """(theta, linear factor) from transformers 4's rope_theta + rope_scaling or 5's rope_parameters."""
+def _rope(raw, where) -> Rope:
+    """From transformers 4's rope_theta + rope_scaling or 5's rope_parameters."""
     rope = {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
     kind = rope.pop("rope_type", None) or rope.pop("type", None) or "default"
     rope.pop("type", None)
     theta = rope.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0
-    factor = rope.pop("factor", 1.0)
-    if kind not in ("default", "linear") or rope or (kind == "default" and factor != 1.0):
-        raise ValueError(f"{where}: rope scaling {kind!r} with {rope or {'factor': factor}}, expected 'default' or 'linear' with a factor")
-    return float(theta), float(factor)
+    if kind not in _ROPE:
+        raise ValueError(f"{where}: rope scaling {kind!r} with {rope}, expected one of {', '.join(_ROPE)}")
+    if set(rope) != set(_ROPE[kind]):
+        raise ValueError(f"{where}: rope scaling {kind!r} with {rope}, expected {', '.join(sorted(_ROPE[kind])) or 'nothing'}")
+    bands = None
+    if kind == "llama3":
+        bands = Bands(float(rope["low_freq_factor"]), float(rope["high_freq_factor"]), rope["original_max_position_embeddings"])
+    return Rope(float(theta), float(rope.get("factor", 1.0)), bands)
 
 
 def _window(raw, family, where) -> int | None:
-    """Sliding window in tokens. Qwen2 states one but uses it only with use_sliding_window."""
-    if family == "llama" or (family == "qwen2" and not raw.get("use_sliding_window", False)):
+    """Sliding window in tokens. Qwen states one but uses it only with use_sliding_window, above max_window_layers."""
+    qwen = family in ("qwen2", "qwen3")
+    if family == "llama" or (qwen and not raw.get("use_sliding_window", False)):
         return None
     kinds = set(raw.get("layer_types") or ())
-    if family == "qwen2" and raw.get("max_window_layers", 0) > 0 or len(kinds) > 1:
+    if qwen and raw.get("max_window_layers", 28) > 0 or len(kinds) > 1:
         raise ValueError(f"{where}: a sliding window on some layers only (max_window_layers {raw.get('max_window_layers')}) is not supported")
     return raw.get("sliding_window")

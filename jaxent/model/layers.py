@@ -1,9 +1,13 @@
 """Pure functions of arrays: what a decoder layer is made of."""
 
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxent.arrays import lora, nf4
+from jaxent.model import config as configs
 
 _DROPOUT_STEPS = 1 << 16
 
@@ -52,13 +56,28 @@ def rms_norm(x, weight, eps: float) -> jax.Array:
     return weight.astype(x.dtype) * wide.astype(x.dtype)
 
 
-def rotate(x, positions, theta: float, scale: float) -> jax.Array:
+def frequencies(rope: configs.Rope, head_dim: int) -> np.ndarray:
+    """Radians a token of each pair of a head, float32 [H/2]; transformers' ROPE_INIT_FUNCTIONS.
+
+    theta^(-2i / H) / factor; with bands, blend * theta^(-2i / H) + (1 - blend) * theta^(-2i / H) / factor,
+    blend = (turns in bands.context tokens - low) / (high - low) clipped to [0, 1]. Computed on the host and
+    rounded as transformers does: angles a hundred thousand tokens away show the last bit.
+    """
+    exponent = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+    plain = np.float32(1) / (rope.theta ** exponent.astype(np.float64)).astype(np.float32)
+    slowed = plain / np.float32(rope.factor)
+    if rope.bands is None:
+        return slowed
+    turns = rope.bands.context / (2 * math.pi / plain)
+    blend = np.clip((turns - rope.bands.low) / (rope.bands.high - rope.bands.low), 0, 1)
+    return (1 - blend) * slowed + blend * plain
+
+
+def rotate(x, positions, inverse) -> jax.Array:
     """Rotary embedding, halves convention (Hugging Face's rotate_half): x [B,T,N,H], positions [B,T].
 
-    Angle of pair i: (position / scale) * theta^(-2i / H).
+    Angle of pair i: position * inverse[i], inverse [H/2] from `frequencies`.
     """
-    half = x.shape[-1] // 2
-    inverse = 1.0 / (theta ** (jnp.arange(0, half, dtype=jnp.float32) * 2 / x.shape[-1])) / scale
     angle = positions[:, :, None, None].astype(jnp.float32) * inverse
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)

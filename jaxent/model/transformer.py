@@ -25,10 +25,14 @@ class Compute:
             raise ValueError(f"attention kernel {self.kernel!r}: expected one of {', '.join(attention.KERNELS)}")
 
 
-def default_compute(dtype: str | None = None) -> Compute:
-    """bfloat16 on accelerators, float32 on CPU (where bfloat16 products are slower), unless dtype is given."""
+def default_compute(dtype: str | None = None, sharded: bool = False) -> Compute:
+    """bfloat16 on accelerators, float32 on CPU (where bfloat16 products are slower), unless dtype is given.
+
+    sharded: arrays lie on a mesh, where the TPU kernel, which is not split by itself, gives way to XLA's attention.
+    """
     chosen = jnp.dtype(dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"))
-    return Compute(chosen, attention.default_kernel(chosen))
+    kernel = attention.default_kernel(chosen)
+    return Compute(chosen, "xla" if sharded and kernel == "splash" else kernel)
 
 
 def shapes(config: configs.Config) -> dict[str, tuple[int, int]]:
@@ -45,7 +49,7 @@ def shapes(config: configs.Config) -> dict[str, tuple[int, int]]:
     }
 
 
-_LOGICAL = {
+LOGICAL = {
     "q_proj": ("embed", "heads"),
     "k_proj": ("embed", "kv_heads"),
     "v_proj": ("embed", "kv_heads"),
@@ -66,7 +70,7 @@ class Linear(nnx.Module):
 
     def __init__(self, config, module: str, dtype, rngs: nnx.Rngs):
         k, n = shapes(config)[module]
-        logical = _LOGICAL[module]
+        logical = LOGICAL[module]
         self.module = module
         self.weight = _normal(rngs, (config.layers, k, n), dtype, ("layer", *logical))
         biased = config.qkv_bias and module in ("q_proj", "k_proj", "v_proj")
@@ -81,11 +85,11 @@ class Linear(nnx.Module):
 
 
 class Norm(nnx.Module):
-    """weight [(L,) D] of an RMS norm."""
+    """weight [(L,) D] of an RMS norm, or [L, H] of one over each head (axis None: never split)."""
 
-    def __init__(self, shape, eps: float, dtype):
+    def __init__(self, shape, eps: float, dtype, axis: str | None = "embed"):
         self.eps = eps
-        self.weight = nnx.Param(jnp.ones(shape, dtype), logical=("layer", "embed")[-len(shape) :])
+        self.weight = nnx.Param(jnp.ones(shape, dtype), logical=("layer", axis)[-len(shape) :])
 
     def __call__(self, x):
         return layers.rms_norm(x, self.weight.get_value(), self.eps)
@@ -98,14 +102,18 @@ class Attention(nnx.Module):
         self.k_proj = Linear(config, "k_proj", dtype, rngs)
         self.v_proj = Linear(config, "v_proj", dtype, rngs)
         self.o_proj = Linear(config, "o_proj", dtype, rngs)
+        norm = lambda: Norm((config.layers, config.head_dim), config.norm_eps, dtype, axis=None)
+        self.q_norm, self.k_norm = (norm(), norm()) if config.qk_norm else (None, None)
 
     def __call__(self, x, ctx, layer=None, cache=None):
         c, (b, t, _) = self.config, x.shape
         q = self.q_proj(x, ctx).reshape(b, t, c.heads, c.head_dim)
         k = self.k_proj(x, ctx).reshape(b, t, c.kv_heads, c.head_dim)
         v = self.v_proj(x, ctx).reshape(b, t, c.kv_heads, c.head_dim)
-        q = layers.rotate(q, ctx.positions, c.rope_theta, c.rope_scale)
-        k = layers.rotate(k, ctx.positions, c.rope_theta, c.rope_scale)
+        if self.q_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        inverse = layers.frequencies(c.rope, c.head_dim)
+        q, k = layers.rotate(q, ctx.positions, inverse), layers.rotate(k, ctx.positions, inverse)
         if cache is None:
             out, kept = attention.attend(q, k, v, ctx.segments, c.window, ctx.kernel), (k, v)
         else:

@@ -83,6 +83,7 @@ def with_decoded_weights(model) -> torch.nn.Module:
     return model
 
 
+@pytest.mark.parametrize("family", families.ALL, indirect=True)
 @pytest.mark.parametrize("double", [True, False])
 def test_reads_what_bitsandbytes_quantised_without_requantising(family, tmp_path, double):
     theirs = bitsandbytes_copy(family, tmp_path, double)
@@ -107,9 +108,10 @@ def test_quantised_logits_equal_those_of_the_decoded_weights(qwen):
     np.testing.assert_allclose(run(quantised, *ARGS), run(dense, *ARGS), atol=1e-5)
 
 
-def test_round_trip(qwen, tmp_path):
-    raw = json.loads((pathlib.Path(qwen) / "config.json").read_text())
-    model = hf.load(qwen, quantize=False)
+@pytest.mark.parametrize("family", families.ALL, indirect=True)
+def test_round_trip(family, tmp_path):
+    raw = json.loads((pathlib.Path(family) / "config.json").read_text())
+    model = hf.load(family, quantize=False)
     hf.save(model, tmp_path, raw)
     again = hf.load(str(tmp_path), quantize=False)
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), model, again))
@@ -129,6 +131,15 @@ def test_round_trip(qwen, tmp_path):
 def test_checkpoints_that_do_not_fit_are_refused_by_name(qwen, tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         hf.load(edit(qwen, tmp_path / "bad", change))
+
+
+def test_query_and_key_norms_are_strict_both_ways(qwen, tmp_path):
+    name, norm = "model.layers.1.self_attn.k_norm.weight", torch.ones(32)
+    qwen3 = families.write("qwen3", tmp_path / "qwen3")
+    with pytest.raises(ValueError, match=f"'{name}' is missing, expected shape .32,."):
+        hf.load(edit(qwen3, tmp_path / "without", lambda t: t.pop(name)))
+    with pytest.raises(ValueError, match=f"surplus tensor '{name}', which no qwen2 parameter uses"):
+        hf.load(edit(qwen, tmp_path / "with", lambda t: t.update({name: norm})))
 
 
 def test_harmless_extras_are_accepted(qwen, tmp_path):

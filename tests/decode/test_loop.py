@@ -159,7 +159,7 @@ def test_the_cache_is_updated_in_place(qwen):
     ints = jax.ShapeDtypeStruct((rows,), jnp.int32)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), rows))
     state = loop._State(cache, ints, ints, keys, jax.ShapeDtypeStruct((rows,), bool), ints)
-    options = dict(size=8, visible=256, spec=None, compute=transformer.Compute(), sampling=choose.Sampling(), eos=())
+    options = dict(size=8, visible=256, spec=None, compute=transformer.Compute(), sampling=choose.Sampling(), eos=(), mesh=None)
     memory = loop._chunk.lower(model, state, None, jnp.int32(0), jnp.int32(8), **options).compile().memory_analysis()
     size = rows * caches.row_bytes(model.config, columns, jnp.float32)
     assert memory.alias_size_in_bytes >= size and memory.temp_size_in_bytes < size / 2

@@ -2,8 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
+import transformers
+from model import published
+from transformers.models.llama import modeling_llama
 
-from jaxent.model import layers
+from jaxent.model import config, layers
 
 
 def test_dropout_keeps_the_mean_at_the_stated_rate():
@@ -28,6 +32,32 @@ def test_rms_norm_definition():
 
 def test_rotation_is_relative_and_scaled():
     q, k = jax.random.normal(jax.random.key(0), (2, 1, 1, 1, 16))
-    at = lambda x, p, s=1.0: layers.rotate(x, jnp.array([[p]]), 1e4, s)[0, 0, 0]
+    at = lambda x, p, s=1.0: layers.rotate(x, jnp.array([[p]]), layers.frequencies(config.Rope(1e4, s), 16))[0, 0, 0]
     np.testing.assert_allclose(at(q, 9) @ at(k, 5), at(q, 104) @ at(k, 100), rtol=1e-4)
     np.testing.assert_allclose(at(q, 8, 4.0), at(q, 2), rtol=1e-5)
+
+
+def test_llama3_keeps_fast_pairs_slows_the_slow_and_blends_between():
+    bands = config.Bands(1.0, 4.0, 8192)
+    plain = layers.frequencies(config.Rope(5e5), 128)
+    turns = plain * 8192 / (2 * np.pi)
+    share = layers.frequencies(config.Rope(5e5, 8.0, bands), 128) / plain
+    np.testing.assert_array_equal(share[turns > 4], 1)
+    np.testing.assert_array_equal(share[turns < 1], 1 / 8)
+    between = (turns > 1) & (turns < 4)
+    assert between.sum() > 3 and (np.diff(share[between]) < 0).all() and ((share > 1 / 8) & (share < 1))[between].all()
+
+
+@pytest.mark.parametrize("name", ["CodeLlama-7B", "DeepSeek-Coder-6.7B", "Llama-3.1-8B", "Qwen3-8B"])
+def test_rotation_equals_transformers_far_beyond_the_original_context(name):
+    raw = dict(published.CONFIGS[name])
+    theirs = modeling_llama.LlamaRotaryEmbedding(transformers.LlamaConfig(**raw))
+    ours = config.from_dict(raw)
+    inverse = layers.frequencies(ours.rope, ours.head_dim)
+    np.testing.assert_allclose(inverse, theirs.inv_freq.numpy(), rtol=1.2e-7)  # one unit in the last place
+    positions = np.array([[0, 1, 8191, 8192, 20_000, 131_071]])
+    x = np.random.default_rng(0).normal(size=(1, 6, 2, ours.head_dim)).astype(np.float32)
+    wide = torch.tensor(x).transpose(1, 2)
+    expected, _ = modeling_llama.apply_rotary_pos_emb(wide, wide, *theirs(wide, torch.tensor(positions)))
+    found = layers.rotate(jnp.array(x), jnp.array(positions), inverse)
+    np.testing.assert_allclose(found, expected.transpose(1, 2).numpy(), atol=1e-5)

@@ -1,3 +1,4 @@
+import families
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,7 @@ import transformers
 from flax import nnx
 from model import published
 
-from jaxent.arrays import lora, nf4
+from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.model import config, transformer
 
@@ -21,6 +22,7 @@ def rows(tokens, segments=None, positions=None):
     return tokens, segments, default if positions is None else np.asarray(positions, np.int32)
 
 
+@pytest.mark.parametrize("family", families.ALL, indirect=True)
 def test_logits_equal_transformers(family):
     theirs = transformers.AutoModelForCausalLM.from_pretrained(family, dtype=torch.float32)
     tokens = np.random.default_rng(0).integers(0, 160, (2, 50))
@@ -90,10 +92,7 @@ def gradient_temporaries(layers: int) -> tuple[int, int]:
            "num_hidden_layers": layers, "num_attention_heads": 8, "num_key_value_heads": 2,
            "tie_word_embeddings": True}  # fmt: skip
     c = config.from_dict(raw)
-    model = transformer.abstract(c, jnp.float32)
-    for row in hf.table(c):
-        if row.linear:
-            hf.place(model, row.path, nf4.abstract(row.shape[::-1], c.layers))
+    model = hf.abstract(c, dtype=jnp.float32)
     spec = lora.Spec(8, 24.0, 0.1)
     adapter = jax.eval_shape(lambda k: lora.init(k, spec, c.layers, transformer.shapes(c)), jax.random.key(0))
     args = jax.eval_shape(lambda: rows(np.zeros((1, 128), np.int32)))
@@ -112,12 +111,22 @@ def test_remat_keeps_no_dequantised_weights():
 @pytest.mark.parametrize(
     "name, parameters, linear, adapter",
     [
+        ("Qwen2.5-Coder-0.5B", 494_032_768, 357_826_560, 35_192_832),
+        ("Qwen2.5-Coder-1.5B", 1_543_714_304, 1_310_195_712, 73_859_072),
+        ("Qwen2.5-Coder-3B", 3_085_938_688, 2_774_532_096, 119_734_272),
         ("Qwen2.5-Coder-7B", 7_615_616_512, 6_525_288_448, 161_480_704),
         ("Qwen2.5-Coder-14B", 14_770_033_664, 13_212_057_600, 275_251_200),
         ("Qwen2.5-Coder-32B", 32_763_876_352, 31_205_621_760, 536_870_912),
         ("Mistral-7B-v0.3", 7_248_023_552, 6_979_321_856, 167_772_160),
+        ("DeepSeek-Coder-1.3B", 1_346_471_936, 1_214_251_008, 59_965_440),
         ("DeepSeek-Coder-6.7B", 6_740_512_768, 6_476_005_376, 159_907_840),
+        ("DeepSeek-Coder-33B", 33_342_991_360, 32_879_673_344, 492_666_880),
         ("CodeLlama-7B", 6_738_546_688, 6_476_005_376, 159_907_840),
+        ("CodeLlama-13B", 13_016_028_160, 12_687_769_600, 250_347_520),
+        ("CodeLlama-34B", 33_743_970_304, 33_218_887_680, 435_683_328),
+        ("Llama-3.1-8B", 8_030_261_248, 6_979_321_856, 167_772_160),
+        ("Qwen3-0.6B", 596_049_920, 440_401_920, 40_370_176),
+        ("Qwen3-8B", 8_190_735_360, 6_945_767_424, 174_587_904),
     ],
 )
 def test_full_size_models(name, parameters, linear, adapter):
@@ -130,13 +139,12 @@ def test_full_size_models(name, parameters, linear, adapter):
     model = transformer.abstract(c)
     args = jax.eval_shape(lambda: rows(np.zeros((1, 2048), np.int32)))
     assert jax.eval_shape(lambda m, a, x: m.logits(m(*x, a, lora.Spec())), model, tree, args).shape == (1, 2048, c.vocab)
-    for row in hf.table(c):
-        found = jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))  # every parameter has a row
-    assert len(found) == len(hf.table(c))
+    assert len(jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))) == len(hf.table(c))  # every parameter has a row
 
 
-def test_logical_axes_name_every_dimension():
-    model = transformer.abstract(config.from_dict(published.CONFIGS["Qwen2.5-Coder-7B"]))
+@pytest.mark.parametrize("name", ["Qwen2.5-Coder-7B", "Qwen3-8B"])
+def test_logical_axes_name_every_dimension(name):
+    model = transformer.abstract(config.from_dict(published.CONFIGS[name]))
     for row in hf.table(model.config):
         param = model
         for part in row.path.split("."):

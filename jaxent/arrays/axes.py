@@ -1,0 +1,89 @@
+"""Meshes of devices, and how arrays are split over them: one table from the axes of arrays to the axes of the mesh.
+
+    data     rows of a batch; every group of devices holds all weights
+    fsdp     rows of a batch, and weights, each split along its embedding axis
+    tensor   heads, hidden units of the MLP and the vocabulary
+"""
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxent.arrays import nf4
+
+AXES = ("data", "fsdp", "tensor")
+RULES = {
+    "batch": ("data", "fsdp"),
+    "embed": "fsdp",
+    "heads": "tensor",
+    "kv_heads": "tensor",
+    "mlp": "tensor",
+    "vocab": "tensor",
+    "layer": None,
+}
+"""Logical axis of an array -> mesh axis or axes it is split over (None: whole on every device)."""
+
+
+def parse(text: str) -> dict[str, int]:
+    """Sizes by mesh axis of "data:2,tensor:4"; axes not named have size 1."""
+    sizes = dict.fromkeys(AXES, 1)
+    for part in text.split(","):
+        name, _, number = part.partition(":")
+        if name not in AXES or not number.isdigit() or int(number) < 1 or sizes[name] != 1:
+            raise ValueError(f"mesh {text!r}: found {part!r}, expected axis:size with distinct axes out of {', '.join(AXES)}, as data:2,tensor:4")
+        sizes[name] = int(number)
+    return sizes
+
+
+def make(text: str) -> Mesh:
+    """The mesh of "data:2,tensor:4" over all devices; ValueError unless it uses every one."""
+    sizes, devices = parse(text), jax.devices()
+    if int(np.prod(list(sizes.values()))) != len(devices):
+        wanted = " x ".join(map(str, sizes.values()))
+        raise ValueError(f"mesh {text!r} has {wanted} places, but there are {len(devices)} devices: expected as many")
+    return jax.make_mesh(tuple(sizes.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+
+
+def ways(mesh: Mesh | None, logical: str) -> int:
+    """How many parts a logical axis is split into."""
+    names = RULES[logical] or ()
+    return 1 if mesh is None else int(np.prod([mesh.shape[n] for n in ((names,) if isinstance(names, str) else names)]))
+
+
+def spec(*logical: str | None) -> PartitionSpec:
+    """The partition of an array with these logical axes (None: not split)."""
+    return PartitionSpec(*(None if name is None else RULES[name] for name in logical))
+
+
+def named(mesh: Mesh, *logical: str | None) -> NamedSharding:
+    """`spec` on a mesh."""
+    return NamedSharding(mesh, spec(*logical))
+
+
+def constrain(x, mesh: Mesh | None, *logical: str | None):
+    """x, told to lie as `named` says; as it is without a mesh."""
+    return x if mesh is None else jax.lax.with_sharding_constraint(x, named(mesh, *logical))
+
+
+def of(value, mesh: Mesh, logical: tuple[str | None, ...]):
+    """The shardings of a parameter: of its array, or of an NF4 weight's codes and scales (whole blocks, or not split at all)."""
+    if not isinstance(value, nf4.NF4):
+        return named(mesh, *logical)
+    *lead, k, n = logical
+    if value.shape[0] % nf4.GROUP:  # blocks straddle outputs: one column
+        k = n = None
+    whole = named(mesh, *lead, k, None, n)
+    return nf4.NF4(whole, whole, value.shape)
+
+
+def indivisible(name: str, value, mesh: Mesh, logical: tuple[str | None, ...]) -> str | None:
+    """Why a parameter cannot be split as the rules say, or None: NF4 weights split between groups of 128, not elements."""
+    leaf = value.codes if isinstance(value, nf4.NF4) else value
+    shardings = of(value, mesh, logical)
+    partition = (shardings.codes if isinstance(value, nf4.NF4) else shardings).spec
+    for axis, (size, names) in enumerate(zip(leaf.shape, partition)):
+        parts = int(np.prod([mesh.shape[n] for n in ((names,) if isinstance(names, str) else names or ())]))
+        if size % parts:
+            unit = "groups of 128 weights" if isinstance(value, nf4.NF4) and axis == leaf.ndim - 3 else "elements"
+            return f"{name}: {size} {unit} do not split {parts} ways ({names})"
+    return None

@@ -1,0 +1,58 @@
+"""A model on a mesh: every parameter placed as its logical axes say."""
+
+from collections.abc import Iterator
+
+import jax
+from flax import nnx
+from jax.sharding import Mesh
+
+from jaxent.arrays import axes, lora
+from jaxent.model import config as configs, transformer
+
+
+def parameters(model: transformer.Transformer) -> Iterator[tuple[str, nnx.Param]]:
+    """Dotted path and parameter, each once."""
+    for path, node in nnx.iter_graph(model):
+        if isinstance(node, nnx.Param):
+            yield ".".join(map(str, path)), node
+
+
+def check(model: transformer.Transformer, mesh: Mesh) -> None:
+    """ValueError naming the first parameter or number of heads that the mesh cannot split, and a mesh that can."""
+    reasons = [r for name, p in parameters(model) if (r := axes.indivisible(name, p.get_value(), mesh, p.logical))]
+    tensor = axes.ways(mesh, "kv_heads")
+    if model.config.kv_heads % tensor:
+        reasons.insert(0, f"{model.config.kv_heads} key-value heads do not split {tensor} ways (tensor)")
+    if reasons:
+        raise ValueError(f"mesh {dict(mesh.shape)}: {reasons[0]}; {_proposal(model, mesh.size)}")
+
+
+def _proposal(model, devices: int) -> str:
+    """A mesh over as many devices that fits, preferring weights split over fsdp."""
+    c: configs.Config = model.config
+    for tensor in (n for n in range(1, devices + 1) if devices % n == 0 and c.kv_heads % n == 0):
+        for fsdp in (n for n in range(devices // tensor, 0, -1) if (devices // tensor) % n == 0):
+            sizes = {"data": devices // tensor // fsdp, "fsdp": fsdp, "tensor": tensor}
+            abstract = jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes))
+            if not any(axes.indivisible(n, p.get_value(), abstract, p.logical) for n, p in parameters(model)):
+                return "expected one that splits them, such as " + ",".join(f"{k}:{v}" for k, v in sizes.items())
+    return "no mesh over so many devices splits them"
+
+
+def shard(model: transformer.Transformer, mesh: Mesh) -> transformer.Transformer:
+    """The model with every parameter on the mesh; `check` first."""
+    check(model, mesh)
+    result = jax.tree.map(lambda x: x, model)
+    for _, param in parameters(result):
+        value = param.get_value()
+        param.set_value(jax.device_put(value, axes.of(value, mesh, param.logical)))
+    return result
+
+
+def shard_adapter(adapter, mesh: Mesh):
+    """The adapter's factors on the mesh: A split like its weight's inputs, B like its outputs, the rank whole."""
+    paths = {path: transformer.LOGICAL[module] for module, path in lora.PATHS.items()}
+    put = lambda x, *logical: jax.device_put(x, axes.named(mesh, *logical))
+    return {
+        path: lora.Factors(put(f.a, "layer", paths[path][0], None), put(f.b, "layer", None, paths[path][1])) for path, f in adapter.items()
+    }

@@ -1,0 +1,50 @@
+"""The decode loop on eight devices: the same tokens under every mesh."""
+
+import jax
+import pytest
+from decode import test_loop as loops
+from flax import nnx
+
+from jaxent.arrays import axes
+from jaxent.checkpoint import hf
+from jaxent.decode import loop
+from jaxent.model import config, sharding, transformer
+
+RAW = {"model_type": "qwen2", "vocab_size": 160, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 3,
+       "num_attention_heads": 8, "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory) -> str:
+    """A checkpoint whose every axis holds two groups of 128 weights or more."""
+    folder = tmp_path_factory.mktemp("wide")
+    hf.save(transformer.Transformer(config.from_dict(RAW), nnx.Rngs(0)), folder, RAW)
+    return str(folder)
+
+
+@pytest.mark.parametrize("quantize, text", [(False, "data:2,fsdp:2,tensor:2"), (True, "data:4,tensor:2"), (True, "data:8")])
+def test_every_mesh_decodes_the_same_tokens(wide, quantize, text):
+    model, mesh = hf.load(wide, quantize), axes.make(text)
+    adapter = loops.filled(model.config)
+    prompts, request = loops.ragged(5, 9, 30, 12, 7), loop.Request(24, chunk=8)
+    expected = loop.complete(loop.Runner(model, adapter, loops.SPEC), prompts, request)
+    sharded = sharding.shard(model, mesh)
+    for _, param in sharding.parameters(sharded):
+        for leaf in jax.tree.leaves(param.get_value()):
+            assert len(leaf.sharding.device_set) == 8
+    runner = loop.Runner(sharded, sharding.shard_adapter(adapter, mesh), loops.SPEC, mesh=mesh)
+    assert loop.complete(runner, prompts, request) == expected
+
+
+def test_the_cache_is_split_by_rows_and_heads(qwen):
+    model, mesh = hf.load(qwen, quantize=False), axes.make("data:4,tensor:2")
+    empty = loop._empty(config=model.config, rows=8, columns=64, dtype="float32", mesh=mesh)
+    assert empty.k.shape == (3, 8, 2, 64, 32) and empty.k.addressable_shards[0].data.shape == (3, 2, 1, 64, 32)
+
+
+def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(qwen):
+    model = hf.abstract(hf.load(qwen).config)
+    with pytest.raises(ValueError, match=r"2 key-value heads do not split 8 ways \(tensor\); expected one that splits them, such as data"):
+        sharding.check(model, axes.make("tensor:8"))
+    with pytest.raises(ValueError, match=r"1 groups of 128 weights do not split 8 ways \(fsdp\)"):
+        sharding.check(model, axes.make("fsdp:8"))
