@@ -37,19 +37,27 @@ _TINY = {"model": str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "t
 
 def table(found: dict) -> str:
     """Every pair, those with code first, by raw crosstalk: Table 8's columns for each kind of damage."""
-    blocks = [f"{found['probes']} probes in {found['sets']} replicate sets; [ ]: 95% interval over the sets, of the sets' mean."]
+    blocks = [f"{found['probes']} probes in {found['sets']} replicate sets; [ ]: 95% interval over the sets, of the sets' mean damage,\n"
+              "which differs from that on all probes: those are more."]  # fmt: skip
+    domains = found["domains"]
     for kind, damage in found["damage"].items():
         pairs = sorted(damage["pairs"], key=lambda p: ("code" not in (p["a"], p["b"]), p["ct"] if p["ct"] is not None else 9))
         rows = [[f"{p['a']} - {p['b']}", *(_cell(found, kind, p, name) for name in ("ct", "bdr", "asymmetry"))] for p in pairs]
+        cells = found["cells"].get(kind, {})
+        matrix = [[a, *(_spread(cells.get(f"{a}>{b}"), v) for b, v in zip(domains, row))] for a, row in zip(domains, damage["matrix"])]
+        blocks.append(tables.text([f"{kind} damage, removed", *(f"{d} lost" for d in domains)], matrix))
         blocks.append(tables.text([f"{kind} damage", "sym. crosstalk", "block-diag. ratio", "asymmetry"], rows))
-    recall = ", ".join(f"{d} {r:.3f}" for d, r in zip(found["domains"], found["recall"]))
+    recall = ", ".join(f"{d} {r:.3f}" for d, r in zip(domains, found["recall"]))
     return "\n\n".join([*blocks, f"Recall before removal: {recall}."])
 
 
 def _cell(found, kind, pair, name) -> str:
-    spread = found["intervals"].get(kind, {}).get(f"{pair['a']}|{pair['b']}", {}).get(name)
-    drawn = f" [{spread['low']:.2f}, {spread['high']:.2f}]" if spread and spread["low"] is not None else ""
-    return tables.cell(pair[name]) + drawn
+    return _spread(found["intervals"].get(kind, {}).get(f"{pair['a']}|{pair['b']}", {}).get(name), pair[name])
+
+
+def _spread(interval: dict | None, value) -> str:
+    drawn = f" [{interval['low']:.2f}, {interval['high']:.2f}]" if interval and interval["low"] is not None else ""
+    return tables.cell(value) + drawn
 
 
 def main(_):

@@ -4,10 +4,12 @@
     python experiments/measure.py --preset=tiny
 
 Writes measure.json (one record a layer), table.txt and the figures damage, spectrum, estimates and, with several layers,
-depth (PNG and SVG) to --out. A 7B model takes about 6 GB and a minute on one GPU; the measurement itself
+depth (PNG and SVG) to --out. With an adapter, also its SV energy and how far it moved the probes' activations from the base
+model's, inside and outside the target domain's subspace (section 6.1). A 7B model takes about 6 GB and a minute on one GPU; the measurement itself
 takes seconds. Section 3.2 measures the terminal layer: Qwen-7B's base has EI 0.945 (Table 2).
 """
 
+import dataclasses
 import json
 import pathlib
 import sys
@@ -17,7 +19,7 @@ from absl import app, flags, logging
 
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import corpora, probes, tokens
-from jaxent.measure import capture, concepts, energy, entangle
+from jaxent.measure import capture, concepts, energy, entangle, penalty
 from jaxent.model import config as configs, transformer
 from jaxent.report import figures, records, tables
 
@@ -29,10 +31,13 @@ flags.DEFINE_string("probes", "triad", "probe set: triad, hexad or a JSONL file"
 flags.DEFINE_integer("replicates", None, "first replicate sets of the probes only")
 flags.DEFINE_string("layers", "last", "last (after the final norm), all, or numbers: 0 is the embedding")
 flags.DEFINE_enum("pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last")
+flags.DEFINE_bool("final_norm", True, "the last layer's activations after the final norm; otherwise before it")
 flags.DEFINE_float("alpha", 1.0, "ridge penalty")
 flags.DEFINE_bool("scale_free", False, "penalty alpha tr(G) / (N - 1), which follows the activations' scale (alpha 0.1 is usual)")
 flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
 flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
+flags.DEFINE_string("drift_target", "code", "with an adapter: domain of the probes whose subspace splits its drift")
+flags.DEFINE_float("drift_variance", 0.9, "share of that domain's variance that the subspace holds")
 flags.DEFINE_string("out", None, "folder for the results")
 
 _TINY = {"model": str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"), "layers": "all", "out": "runs/measure"}
@@ -51,28 +56,69 @@ def chosen_layers(config) -> list[int]:
 
 
 def table(measured: list[dict]) -> str:
-    """One row a layer: the value on all probes and, where there is one, the interval over replicate sets."""
-    header = ["layer", *figures.ESTIMATORS.values(), *measured[0]["accuracy"], "weakest"]
-    rows = []
-    for m in measured:
-        values = [_with_interval(m, name) for name in figures.ESTIMATORS]
-        rows.append([str(m["layer"]), *values, *m["accuracy"].values(), m["weakest"]])
-    mean, deviation = measured[0]["v_purity_null"]
-    last = measured[-1]
-    lines = [
-        tables.text(header, rows),
-        f"\n{last['probes']} probes in {last['sets']} replicate sets. [ ]: 95% interval over the sets, of the sets' mean for all but CVO.",
-        f"V-purity of random loadings: {mean:.3f} +- {deviation:.3f}. alpha (N - 1) / tr G at the last layer: {last['alpha_ratio']:.2e}.",
-        f"Removing a random direction costs {', '.join(f'{c} {v:.3f}' for c, v in last['random_damage'].items())}.",
-        *[f"Layer {m['layer']}: {name} is undefined: {why}." for m in measured for name, why in m["reasons"].items() if "." not in name],
-    ]
-    return "\n".join(lines)
+    """Estimators, then what they rest on, one row a layer; the last layer's damage; what is undefined and why."""
+    last, concept_names = measured[-1], list(measured[0]["accuracy"])
+    mean, deviation = last["v_purity_null"]
+    estimates = [[str(m["layer"]), *(_with_interval(m, m[n], n) for n in figures.ESTIMATORS)] for m in measured]
+    dotted = lambda m, key, prefix, *form: [_with_interval(m, m[key][c], f"{prefix}.{c}", *form) for c in concept_names]
+    accuracy = [[str(m["layer"]), *dotted(m, "accuracy", "accuracy"), f"{m['own_flips']} / {m['off_flips']}",
+                 f"{m['nested_own_flips']} / {m['nested_off_flips']}"] for m in measured]  # fmt: skip
+    zero = lambda m: f"{max(map(abs, m['structural_zeros'].values())):.0e}"
+    margins = [[str(m["layer"]), *dotted(m, "margins", "margin", "{:.4f}", "{:.4f}"), _weakest(m), zero(m),
+                _with_interval(m, m["alpha_ratio"], "alpha_ratio", "{:.1e}", "{:.1e}")] for m in measured]  # fmt: skip
+    damage = [[a, *(_with_interval(last, v, f"damage.{a}.{b}") for b, v in zip(concept_names, row))]
+              for a, row in zip(concept_names, last["concept_damage"])]  # fmt: skip
+    damage.append(["(random)", *dotted(last, "random_damage", "random_damage")])
+    return "\n".join([
+        tables.text(["layer", *figures.ESTIMATORS.values()], estimates),
+        f"V-purity of random loadings: {mean:.3f} +- {deviation:.3f}.\n",
+        tables.text(["layer", *(f"{c} accuracy" for c in concept_names), "own / off flips", "nested"], accuracy) + "\n",
+        tables.text(["layer", *(f"{c} margin" for c in concept_names), "weakest", "structural zero", "alpha (N-1) / tr G"], margins) + "\n",
+        tables.text([f"removed (layer {last['layer']})", *(f"{c} lost" for c in concept_names)], damage),
+        "Accuracy lost where one direction is removed, mean over the concept's own directions.\n",
+        f"{last['probes']} probes in {last['sets']} replicate sets. [ ]: 95% interval over the sets; of CVO itself, of EI and nested EI with",
+        "the sets' flips added up, else of the sets' mean, which differs from the value on all probes: those are more.",
+        *_undefined(measured),
+    ])  # fmt: skip
 
 
-def _with_interval(m: dict, name: str) -> str:
+def _with_interval(m: dict, value, name: str, form: str = "{:.3f}", ends: str = "{:.2f}") -> str:
     found = m["intervals"].get(name)
-    spread = f" [{found['low']:.2f}, {found['high']:.2f}]" if found and found["low"] is not None else ""
-    return tables.cell(m[name]) + spread
+    spread = f" [{ends.format(found['low'])}, {ends.format(found['high'])}]" if found and found["low"] is not None else ""
+    return ("-" if value is None else form.format(value)) + spread
+
+
+def _weakest(m: dict) -> str:
+    votes = f" ({m['weakest_sets'][m['weakest']]} of {m['sets']} sets)" if m["sets"] else ""
+    return m["weakest"] + votes
+
+
+def _undefined(measured: list[dict]) -> list[str]:
+    """One line for every estimator that is undefined, on all probes or over the sets, at some layer; and EI's bound."""
+    lines = []
+    for m in measured:
+        for name, why in m["reasons"].items():
+            lines.append(f"Layer {m['layer']}: {name.replace('intervals.', 'interval of ')} is undefined: {why}.")
+        if m["ei_bound"] is not None:
+            lines.append(f"Layer {m['layer']}: no off-concept flip; EI is below {m['ei_bound']:.3f} with 95% confidence.")
+    return lines
+
+
+def drift(x: np.ndarray, base: np.ndarray, domains: list[str]) -> list[dict]:
+    """`penalty.movement` of every layer's activations [L,N,D] from the base model's, about the base's subspace of --drift_target."""
+    rows = [d == FLAGS.drift_target for d in domains]
+    found = [penalty.movement(h, h0, penalty.subspace(h0[rows], FLAGS.drift_variance)) for h, h0 in zip(x, base)]
+    return [{"target": FLAGS.drift_target, "variance": FLAGS.drift_variance, **dataclasses.asdict(one)} for one in found]
+
+
+def adapter_lines(measured: list[dict]) -> str:
+    """SV energy, and drift layer by layer."""
+    modules = ", ".join(f"{m} {v:.2g}" for m, v in measured[0]["sv_energy_modules"].items())
+    rows = [[str(m["layer"]), *(m["drift"][k] for k in ("total", "inside", "outside", "dimensions"))] for m in measured]
+    target = f"{measured[0]['drift']['target']}'s subspace"
+    header = ["layer", "drift |h-h0|^2 / |h0|^2", f"inside {target}", "outside", "its dimensions"]
+    cells = [[layer, *(f"{v:.3g}" for v in values)] for layer, *values in rows]
+    return f"{tables.text(header, cells)}\n\nSV energy of the adapter: {measured[0]['sv_energy']:.3g} ({modules})."
 
 
 def main(_):
@@ -90,32 +136,41 @@ def main(_):
         layers = chosen_layers(config)
         hf.check(safetensors_folder.open_folder(folder), config)
         adapter, spec = peft.load(FLAGS.adapter, config) if FLAGS.adapter else (None, None)
+        domains = [row["domain"] for row in probe_set.labels]
+        if adapter is not None:
+            penalty.check_target(penalty.Spec(target=FLAGS.drift_target, variance=FLAGS.drift_variance), domains)
         tokenizer = tokens.load(folder)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"measure: {error}")
     model = hf.load(str(folder), FLAGS.quantize, progress=True)
     compute = transformer.default_compute(FLAGS.dtype)
-    where = capture.Where(None if len(layers) > 1 else layers[0], FLAGS.pooling)
-    x = capture.capture(model, tokenizer.encode(probe_set.texts), adapter, spec, where, compute)
-    x = x[layers] if len(layers) > 1 else x[None]
+    where = capture.Where(None if len(layers) > 1 else layers[0], FLAGS.pooling, FLAGS.final_norm)
+    examples = tokenizer.encode(probe_set.texts)
+
+    def activations(adapter):
+        x = capture.capture(model, examples, adapter, spec, where, compute)
+        return x[layers] if len(layers) > 1 else x[None]
+
+    x = activations(adapter)
     found = entangle.measure_layers(x, concepts.label(probe_set.labels), FLAGS.alpha, FLAGS.scale_free)
     about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "probe_hash": probe_set.hash,
-             "pooling": FLAGS.pooling, "dtype": str(np.dtype(compute.dtype)), "quantize": FLAGS.quantize}  # fmt: skip
+             "pooling": FLAGS.pooling, "final_norm": FLAGS.final_norm, "dtype": str(np.dtype(compute.dtype)), "quantize": FLAGS.quantize}  # fmt: skip
     if adapter is not None:
         moved = energy.energy(model, adapter, spec)
         about |= {"sv_energy": moved.total, "sv_energy_modules": moved.modules}
     measured = [about | {"layer": layer, **one.to_json()} for layer, one in zip(layers, found)]
+    if adapter is not None:
+        moves = drift(x, activations(None), domains)
+        measured = [one | {"drift": move} for one, move in zip(measured, moves)]
     out = pathlib.Path(FLAGS.out)
     records.write(out / "measure.json", json.dumps(measured, indent=1) + "\n")
-    records.write(out / "table.txt", table(measured) + "\n")
+    text = table(measured) + ("" if adapter is None else f"\n\n{adapter_lines(measured)}")
+    records.write(out / "table.txt", text + "\n")
     for draw in (figures.damage, figures.spectrum, figures.estimates):
         draw(measured[-1], out / draw.__name__)
     if len(layers) > 1:
         figures.depth(measured, out / "depth")
-    print(table(measured))
-    if adapter is not None:
-        print(f"SV energy of the adapter: {about['sv_energy']:.4g}")
-    print(f"\nResults: {out}")
+    print(f"{text}\n\nResults: {out}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,20 @@
 """Tests run on the CPU, as eight devices; real data and a real pretrained model lie beside the checkout, where there are any."""
 
+import atexit
 import itertools
 import json
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers, and scripts that tests start, share what one of them compiled
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxent-tests-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 

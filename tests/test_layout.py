@@ -15,6 +15,7 @@ ALLOWED = {
     "train": {"arrays", "model", "measure", "data", "checkpoint", "train"},
     "decode": {"arrays", "model", "data", "decode"},
     "report": {"report"},
+    "study": {"arrays", "model", "checkpoint", "data", "measure", "train", "decode", "report", "study"},
 }
 FORBIDDEN = {"torch", "peft", "bitsandbytes"}
 

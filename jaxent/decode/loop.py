@@ -105,6 +105,7 @@ def complete(runner: Runner, prompts: list[list[int]], request: Request) -> list
 
 def _batch(runner, prompts, rows, shape: plan.Layout, request: Request, stopped) -> Iterator[Piece]:
     state = _prefilled(runner, prompts, rows, shape, request)
+    blocks = _blocks(runner) if request.max_new > 1 else None
     options = dict(spec=runner.spec, compute=runner.compute, sampling=request.sampling, eos=request.eos, mesh=runner.mesh)
     found: dict[int, list[int]] = {row: [] for row in rows}
     alive = dict(enumerate(rows))  # place in the batch -> row
@@ -124,10 +125,19 @@ def _batch(runner, prompts, rows, shape: plan.Layout, request: Request, stopped)
         column = shape.width + produced - 1
         visible = shape.visible(column + count)
         state, out, ran = _chunk(
-            runner.model, state, runner.adapter, jnp.int32(column), jnp.int32(count), size=request.chunk, visible=visible, **options
+            runner.model, blocks, state, runner.adapter, jnp.int32(column), jnp.int32(count), size=request.chunk, visible=visible, **options
         )
         new = np.asarray(out)[:, : int(ran)]
         produced += count
+
+
+def _blocks(runner: Runner):
+    """The layers one by one where that is faster and there is room for a copy: dense weights on one CPU. Otherwise None."""
+    weights = jax.tree.leaves(runner.model.layers)
+    dense = all(leaf.dtype != jnp.uint8 for leaf in weights)
+    if jax.default_backend() != "cpu" or runner.mesh is not None or not dense:
+        return None
+    return transformer.unstacked(runner.model, runner.compute.dtype) if 2 * sum(w.nbytes for w in weights) < plan.free_bytes() else None
 
 
 def _piece(row, ids, before: list[int], near, request: Request, stopped) -> Piece:
@@ -210,7 +220,7 @@ def _prefill(model, cache, adapter, tokens, start, keys, row, column, *, number,
 @functools.partial(
     jax.jit, static_argnames=("size", "visible", "spec", "compute", "sampling", "eos", "mesh"), donate_argnames="state"
 )
-def _chunk(model, state: _State, adapter, column, count, *, size, visible, spec, compute, sampling, eos, mesh):
+def _chunk(model, blocks, state: _State, adapter, column, count, *, size, visible, spec, compute, sampling, eos, mesh):
     """Up to `count` (traced, at most `size`) more tokens of every row: (state, tokens [B,size], columns run).
 
     Ends early when every row is done. state.last goes to `column` first.
@@ -222,7 +232,7 @@ def _chunk(model, state: _State, adapter, column, count, *, size, visible, spec,
 
     def body(carry):
         i, out, state = carry
-        hidden, cache = model.extend(state.last, state.start, column + i, state.cache, visible, adapter, spec, compute)
+        hidden, cache = model.extend(state.last, state.start, column + i, state.cache, visible, adapter, spec, compute, blocks)
         token, near = _next(model, hidden, state.keys, column + i + 1 - state.start, sampling, compute)
         ended = state.done | jnp.isin(token, jnp.array(eos, jnp.int32)) if eos else state.done
         near = state.near + jnp.where(state.done, 0, near)

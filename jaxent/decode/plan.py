@@ -47,8 +47,9 @@ def layout(longest: int, max_new: int, chunk: int) -> Layout:
 
 
 def prefill_width(length: int, width: int) -> int:
-    """Columns that a prompt of `length` tokens is run at: 64, 128, 256, ..., at most the batch's width."""
-    return min(width, max(_COLUMN, 1 << math.ceil(math.log2(length))))
+    """Columns that a prompt of `length` tokens is run at: 64, 96, 128, 192, 256, ..., at most the batch's width."""
+    whole = max(_COLUMN, 1 << math.ceil(math.log2(length)))
+    return min(width, whole * 3 // 4 if _COLUMN < whole and length <= whole * 3 // 4 else whole)
 
 
 def ladder(rows: int, ways: int = 1) -> tuple[int, ...]:

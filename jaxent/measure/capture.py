@@ -6,21 +6,26 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from jaxent.arrays import lora
 from jaxent.model import transformer
 
 POOLINGS = ("mean", "last")
 _BUCKET = 32  # rows are padded to multiples of this many tokens: few compilations
-_TOKENS = 8192  # tokens run at a time
+_TOKENS = 8192  # tokens run at a time: products this tall fill an accelerator, and 32B's activations of them are 0.5 GB
 
 
 @dataclasses.dataclass(frozen=True)
 class Where:
-    """Which activations: layer -1 is after the final norm (Hugging Face's hidden_states[-1]), None all; and the pooling."""
+    """Which activations: layer -1 is after the final norm (Hugging Face's hidden_states[-1]), None all; and the pooling.
+
+    norm: False leaves the final norm out of the last layer's.
+    """
 
     layer: int | None = -1
     pooling: str = "mean"
+    norm: bool = True
 
     def __post_init__(self):
         if self.pooling not in POOLINGS:
@@ -35,12 +40,22 @@ def pool(hidden, segments, pooling: str) -> jax.Array:
     return jnp.einsum("btd,bt->bd", hidden.astype(jnp.float32), real, precision="highest") / real.sum(1, keepdims=True)
 
 
+class _Identity(nnx.Module):
+    """Stands where the final norm was."""
+
+    def __call__(self, x):
+        return x
+
+
 def activations(model, tokens, segments, positions, adapter, spec, where: Where, compute) -> jax.Array:
     """Pooled activations float32 [B, D] in evaluation mode, differentiable in adapter.
 
     Layers are numbered as Hugging Face's hidden_states: 0 embedding, i after layer i, -1 final norm;
     None gives all of them, [L + 1, B, D].
     """
+    if not where.norm:
+        model = jax.tree.map(lambda leaf: leaf, model)  # a copy
+        model.norm = _Identity()
     if where.layer in (-1, model.config.layers):
         return pool(model(tokens, segments, positions, adapter, spec, None, compute), segments, where.pooling)
     tap = functools.partial(pool, segments=segments, pooling=where.pooling)
@@ -72,10 +87,12 @@ def capture(
     spec: lora.Spec | None = None,
     where: Where = Where(),
     compute: transformer.Compute = transformer.Compute(),
+    batch_tokens: int = _TOKENS,
 ) -> np.ndarray:
     """Activations float32 [P, D] of token id lists, in their order; rows of similar length run together.
 
-    [L + 1, P, D] where all layers are asked for. Raises ValueError for an empty text or one longer than the model's context.
+    [L + 1, P, D] where all layers are asked for. batch_tokens: tokens run at a time. Raises ValueError for an empty
+    text or one longer than the model's context.
     """
     lengths = [len(ids) for ids in examples]
     bad = [i for i, n in enumerate(lengths) if not 0 < n <= model.config.context]
@@ -87,7 +104,7 @@ def capture(
     for index, n in enumerate(lengths):
         buckets.setdefault(bucket(n), []).append(index)
     for length, members in sorted(buckets.items()):
-        size = min(len(members), max(1, _TOKENS // length))
+        size = min(len(members), max(1, batch_tokens // length))
         for begin in range(0, len(members), size):
             part = members[begin : begin + size]
             filled = [examples[i] for i in part] + [[0]] * (size - len(part))

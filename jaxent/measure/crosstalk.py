@@ -17,13 +17,15 @@ class Pair:
 
     ct: symmetric crosstalk (D_ab + D_ba) / 2 of damages divided by the removed domain's own; bdr: block-diagonal ratio
     (D_aa + D_bb) / (D_aa + D_ab + D_ba + D_bb) of the undivided ones (divided ones do not give Table 8's
-    figures); asymmetry: |D_ab - D_ba| / (|D_ab| + |D_ba|). NaN where a denominator is 0.
+    figures); lean: (D_ab - D_ba) / (|D_ab| + |D_ba|), positive where removing a costs b more; asymmetry: |lean|.
+    NaN where a denominator is 0.
     """
 
     a: str
     b: str
     ct: float
     bdr: float
+    lean: float
     asymmetry: float
 
 
@@ -40,13 +42,16 @@ class Crosstalk:
     """damage: `raw` (drop of recall), `clipped` (at 0, as the paper's asymmetries of exactly 1.00 suggest) and
     `continuous` (drop of the recall margin: the mean of the true domain's score less the best other's).
 
-    recall: of each domain before removal. intervals: over replicate sets, {kind: {"a|b": {"ct": Interval, ...}}}.
+    recall: of each domain before removal. intervals: over replicate sets, {kind: {"a|b": {"ct": Interval, ...}}}, each a
+    jackknife of what the sets' mean damage gives (a single set's own damage may be 0), asymmetry's that of the lean
+    without its sign; cells: the t interval of each mean damage, {kind: {"a>b": Interval}}, a removed.
     """
 
     domains: tuple[str, ...]
     recall: list[float]
     damage: dict[str, Damage]
     intervals: dict[str, dict[str, dict[str, intervals.Interval]]]
+    cells: dict[str, dict[str, intervals.Interval]]
     probes: int
     sets: int
     alpha: float
@@ -80,15 +85,13 @@ def crosstalk(x: np.ndarray, labels: concepts.Labels, concept: str = "domain", a
         sets = [] if labels.sets is None else labels.sets
         by_set = [jax.tree.map(np.asarray, run(jnp.asarray(x[m]), labels.codes[m])) for m in sets]
     damage = _kinds(whole, names)
-    spread = {}
+    spread, cells = {}, {}
     for kind in KINDS if len(by_set) > 1 else ():
-        every = [_kinds(one, names)[kind].pairs for one in by_set]
-        spread[kind] = {
-            f"{p.a}|{p.b}": {q: intervals.over_sets([getattr(pairs[i], q) for pairs in every]) for q in ("ct", "bdr", "asymmetry")}
-            for i, p in enumerate(every[0])
-        }
+        every = np.array([_kinds(one, names)[kind].matrix for one in by_set])
+        spread[kind] = _over_sets(every, names)
+        cells[kind] = {f"{a}>{b}": intervals.over_sets(every[:, i, k]) for i, a in enumerate(names) for k, b in enumerate(names)}
     ratio = float(whole["alpha"] * (len(x) - 1) / whole["trace"])
-    return Crosstalk(names, whole["recall"].tolist(), damage, spread, len(x), len(by_set), float(alpha), ratio)
+    return Crosstalk(names, whole["recall"].tolist(), damage, spread, cells, len(x), len(by_set), float(alpha), ratio)
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "columns"))
@@ -107,11 +110,11 @@ def _damage(x, codes, sizes, columns, alpha):
         margin = (scores * member).sum(1) - best_other
         return (share * hit * member).sum(0), share.T @ margin
 
-    def removed(c):
-        a = c / jnp.sqrt(c @ fit.gram @ c)
+    def removed(b):
+        a = b / jnp.sqrt(b @ fit.gram @ b)
         return recall(ridge.without(fit, a[:, None]))
 
-    before, after = recall(fit.loo), jax.lax.map(removed, fit.c[:, part].T)
+    before, after = recall(fit.loo), jax.lax.map(removed, fit.b[:, part].T)
     return {
         "recall": before[0],
         "raw": before[0] - after[0],
@@ -119,6 +122,15 @@ def _damage(x, codes, sizes, columns, alpha):
         "alpha": fit.alpha,
         "trace": jnp.trace(fit.gram),
     }
+
+
+def _over_sets(every: np.ndarray, names) -> dict[str, dict[str, intervals.Interval]]:
+    """Intervals of every pair's quantities, by jackknife, from each set's damage [R,m,m]."""
+    whole = pairs(every.mean(0), names)
+    without_one = [pairs(np.delete(every, r, axis=0).mean(0), names) for r in range(len(every))]
+    interval = lambda i, q: intervals.jackknife(getattr(whole[i], q), [getattr(one[i], q) for one in without_one])
+    found = {f"{p.a}|{p.b}": {q: interval(i, q) for q in ("ct", "bdr", "lean")} for i, p in enumerate(whole)}
+    return {name: of | {"asymmetry": intervals.magnitude(of["lean"], 1)} for name, of in found.items()}
 
 
 def _kinds(found: dict, names) -> dict[str, Damage]:
@@ -134,5 +146,6 @@ def pairs(damage: np.ndarray, names: tuple[str, ...]) -> list[Pair]:
         for k in range(i + 1, len(names)):
             ab, ba = ratio(damage[i, k], damage[i, i]), ratio(damage[k, i], damage[k, k])
             own, cross = damage[i, i] + damage[k, k], damage[i, k] + damage[k, i]
-            found.append(Pair(a, names[k], (ab + ba) / 2, ratio(own, own + cross), ratio(abs(ab - ba), abs(ab) + abs(ba))))
+            lean = ratio(ab - ba, abs(ab) + abs(ba))
+            found.append(Pair(a, names[k], (ab + ba) / 2, ratio(own, own + cross), lean, abs(lean)))
     return found

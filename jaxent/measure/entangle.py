@@ -31,13 +31,16 @@ class Measurement:
     nested_own_flips, nested_off_flips: the nested EI's. ei_bound: 95% upper bound 3 / own_flips when
     no off-concept prediction flipped, else None. v_purity_null: mean and SD of random loadings'.
     accuracy, r2: leave-one-out, per concept. margins: (m-1)-th squared singular value of the class
-    means weighted by class size, over tr G / N; `weakest` is the concept with the smallest.
+    means weighted by class size, over tr G / N; `weakest` is the concept with the smallest, weakest_sets in how many
+    sets each is. structural_zeros: the m-th, 0 but for rounding, since centred class means sum to zero.
     damage [r][k]: accuracy lost by concept k when direction r is removed (unclipped), own [r] its own concept, singular [r].
+    concept_damage [k][k]: mean of damage over the directions that row's concept owns, NaN if it owns none;
     random_damage: per concept, the mean over random directions of the activations' span.
     rise, overlaps, cvos [k][k]: SEI's, overlap's and CVO's matrices; rise[j][l] is concept l's when j is removed.
-    intervals: over replicate sets, of each quantity measured set by set (its mean differs from the
-    value on all probes, which are more); CVO's is a jackknife. alpha: the penalty; alpha_ratio:
-    alpha (N - 1) / tr G, which says how strong it is.
+    set_values: single numbers set by set (accuracy.shape, margin.shape, damage.shape.domain, ...).
+    intervals: over replicate sets, of the mean of a set's values (which differs from the value on all probes: those are
+    more); EI's and nested EI's of the sets' flips added up, CVO's of itself, both by jackknife.
+    alpha: the penalty; alpha_ratio: alpha (N - 1) / tr G, which says how strong it is.
     """
 
     ei: float
@@ -57,7 +60,10 @@ class Measurement:
     r2: dict[str, float]
     margins: dict[str, float]
     weakest: str
+    weakest_sets: dict[str, int]
+    structural_zeros: dict[str, float]
     damage: list[list[float]]
+    concept_damage: list[list[float]]
     own: list[int]
     singular: list[float]
     random_damage: dict[str, float]
@@ -127,6 +133,7 @@ def _estimate(x, codes, sizes, alpha, scale_free) -> dict:
     right = lambda predicted: _right(predicted, codes, sizes)
     before = right(fit.loo).astype(jnp.int64)
     removed = lambda a: right(ridge.without(fit, a[:, None])).sum(0)
+    after = jax.lax.map(removed, fit.a.T)
     fold_predictions, fold_v = ridge.nested(fit, rank)
     fold_right = jax.vmap(right, in_axes=1, out_axes=1)(fold_predictions)  # [N,r,k]
     fold_own = jax.nn.one_hot(concepts.own(fold_v, sizes)[0], len(sizes), dtype=jnp.int64)
@@ -134,12 +141,14 @@ def _estimate(x, codes, sizes, alpha, scale_free) -> dict:
     random = ridge.random_directions(fit, jax.random.key(0), _RANDOM)
     base_loss = _loss(fit.loo, y, sizes)
     losses = jnp.stack([_loss(ridge.projected(fit, a), y, sizes) for a in spans])
+    least = _least(fit.gram, codes, sizes)
     angles = [[((a.T @ fit.gram @ b) ** 2).sum() / min(a.shape[1], b.shape[1]) for b in spans] for a in spans]
     trace = jnp.trace(fit.gram)
     return {
         "before": before.sum(0),
         "accuracy": before.sum(0) / n,
-        "after": jax.lax.map(removed, fit.a.T),
+        "after": after,
+        "damage": (before.sum(0) - after) / n,
         "v": fit.v,
         "singular": fit.singular,
         "nested": jnp.einsum("nrj,nrk->jk", fold_own, before[:, None, :] - fold_right),
@@ -147,7 +156,8 @@ def _estimate(x, codes, sizes, alpha, scale_free) -> dict:
         "r2": 1 - base_loss,
         "rise": losses - base_loss,
         "overlaps": jnp.array(angles),
-        "margins": _margins(fit.gram, codes, sizes) / (trace / n),
+        "zeros": least[:, 0] / (trace / n),
+        "margins": least[:, 1] / (trace / n),
         "alpha": fit.alpha,
         "alpha_ratio": fit.alpha * (n - 1) / trace,
     }
@@ -165,13 +175,13 @@ def _loss(predicted, y, sizes):
     return jnp.stack([ratio(part) for part in concepts.columns(sizes)])
 
 
-def _margins(gram, codes, sizes):
-    """(m-1)-th squared singular value of sqrt(n_class / N) (class mean - mean), each concept: [k]."""
+def _least(gram, codes, sizes):
+    """The m-th and (m-1)-th squared singular values of sqrt(n_class / N) (class mean - mean), each concept: [k,2]."""
     found = []
     for j, m in enumerate(sizes):
         member = jax.nn.one_hot(codes[:, j], m, dtype=gram.dtype)
         weighted = member / jnp.sqrt(len(codes) * jnp.maximum(member.sum(0), 1))  # [N,m]
-        found.append(jnp.linalg.eigvalsh(weighted.T @ gram @ weighted)[1])
+        found.append(jnp.linalg.eigvalsh(weighted.T @ gram @ weighted)[:2])
     return jnp.stack(found)
 
 
@@ -179,12 +189,8 @@ def _summary(whole: dict, by_set: list[dict], x, labels: concepts.Labels) -> Mea
     values, reasons = _values(whole, labels)
     set_values = [_values(one, labels)[0] for one in by_set]
     per_set = {name: [v[name] for v in set_values] for name in values} if set_values else {}
-    spread = {name: intervals.over_sets(v) for name, v in per_set.items()}
-    for name, found in spread.items():
-        if math.isnan(found.mean):
-            undefined = int(np.isnan(per_set[name]).sum())
-            reasons[f"intervals.{name}"] = f"undefined in {undefined} of {len(by_set)} replicate sets"
     cvos, values["cvo"] = None, math.nan
+    spread = _spread(per_set)
     if len(by_set) < overlap.LEAST_SETS:
         reasons["cvo"] = f"{len(by_set)} replicate sets, expected {overlap.LEAST_SETS} or more"
     else:
@@ -195,25 +201,28 @@ def _summary(whole: dict, by_set: list[dict], x, labels: concepts.Labels) -> Mea
             reasons["cvo"] = "the replicate sets do not agree on a concept's directions (Gamma not positive definite)"
         if len(by_set) > overlap.LEAST_SETS:
             spread["cvo"] = overlap.interval(inner, labels.sizes)
-    flips, own = _flips(whole, labels)
-    nested = np.maximum(whole["nested"], 0)
+    for name, found in spread.items():
+        if math.isnan(found.low):
+            undefined = f"in {np.isnan(per_set[name]).sum()} of {len(by_set)}" if name in per_set else "without one of the"
+            reasons[f"intervals.{name}"] = f"the value is undefined {undefined} replicate sets"
     null = concepts.random_purity(labels.sizes)
-    named = lambda numbers: {c: float(v) for c, v in zip(labels.concepts, numbers)}
+    weakest = np.array([np.argmin([v[f"margin.{c}"] for c in labels.concepts]) for v in set_values])
+    named = lambda numbers: {c: number.item() for c, number in zip(labels.concepts, numbers)}
     return Measurement(
-        **{name: values[name] for name in ("ei", "nested_ei", "sei", "overlap", "cvo", "v_purity")},
+        **{name: values[name] for name in ("ei", "nested_ei", "sei", "overlap", "cvo", "v_purity", "alpha_ratio")},
+        **{name: int(values[name]) for name in ("own_flips", "off_flips", "nested_own_flips", "nested_off_flips")},
         v_purity_null=(float(null.mean()), float(null.std())),
         reasons=reasons,
-        own_flips=flips[0],
-        off_flips=flips[1],
-        ei_bound=3 / flips[0] if flips[1] == 0 and "ei" not in reasons else None,
-        nested_own_flips=int(np.trace(nested)),
-        nested_off_flips=int(nested.sum() - np.trace(nested)),
+        ei_bound=3 / values["own_flips"] if values["off_flips"] == 0 and "ei" not in reasons else None,
         accuracy=named(whole["accuracy"]),
         r2=named(whole["r2"]),
         margins=named(whole["margins"]),
         weakest=labels.concepts[int(np.argmin(whole["margins"]))],
-        damage=((whole["before"] - whole["after"]) / len(x)).tolist(),
-        own=own.tolist(),
+        weakest_sets=named(np.array([(weakest == j).sum() for j in range(len(labels.sizes))])),
+        structural_zeros=named(whole["zeros"]),
+        damage=whole["damage"].tolist(),
+        concept_damage=_by_concept(whole, labels).tolist(),
+        own=concepts.own(whole["v"], labels.sizes)[0].tolist(),
         singular=whole["singular"].tolist(),
         random_damage=named(whole["random"]),
         rise=whole["rise"].tolist(),
@@ -224,29 +233,36 @@ def _summary(whole: dict, by_set: list[dict], x, labels: concepts.Labels) -> Mea
         probes=len(x),
         sets=len(by_set),
         alpha=float(whole["alpha"]),
-        alpha_ratio=float(whole["alpha_ratio"]),
     )
 
 
-def _flips(one: dict, labels: concepts.Labels) -> tuple[tuple[int, int], np.ndarray]:
-    """((own, off) flips of the literal EI, each cell clipped at 0; own concept of each direction)."""
-    own = concepts.own(one["v"], labels.sizes)[0]
-    clipped = np.maximum(one["before"] - one["after"], 0)
-    mine = int(clipped[np.arange(len(own)), own].sum())
-    return (mine, int(clipped.sum()) - mine), own
+def _spread(per_set: dict[str, list[float]]) -> dict[str, intervals.Interval]:
+    """Intervals over sets of the values of each; ratios of flips from the flips, which single sets have too few of."""
+    found = {name: intervals.over_sets(v) for name, v in per_set.items() if not name.endswith("flips")}
+    for name, prefix in (("ei", ""), ("nested_ei", "nested_")) if per_set else ():
+        off, own = per_set[f"{prefix}off_flips"], per_set[f"{prefix}own_flips"]
+        found[name] = intervals.ratio(off, own, LEAST_FLIPS)
+    return found
+
+
+def _by_concept(one: dict, labels: concepts.Labels) -> np.ndarray:
+    """Mean accuracy lost [k,k] by the column's concept over the directions that the row's owns; NaN if it owns none."""
+    owned = np.eye(len(labels.sizes))[:, concepts.own(one["v"], labels.sizes)[0]]  # [k,r]
+    number = owned.sum(1, keepdims=True)
+    return np.where(number > 0, owned @ one["damage"] / np.maximum(number, 1), math.nan)
 
 
 def _values(one: dict, labels: concepts.Labels) -> tuple[dict[str, float], dict[str, str]]:
     """The single numbers of one set of probes, and why those that are NaN are undefined."""
-    rank = sum(labels.sizes) - len(labels.sizes)
+    rank, k = sum(labels.sizes) - len(labels.sizes), len(labels.sizes)
     informative = int((one["singular"] > 1e-6 * one["singular"][0]).sum())
-    (own, off), _ = _flips(one, labels)
+    flips = np.maximum(one["before"] - one["after"], 0)
+    own = int(flips[np.arange(len(flips)), concepts.own(one["v"], labels.sizes)[0]].sum())
     nested = np.maximum(one["nested"], 0)
     nested_own = int(np.trace(nested))
     rise_own = float(np.trace(one["rise"]))
-    k = len(labels.sizes)
     values = {
-        "ei": off / own if own else math.nan,
+        "ei": (int(flips.sum()) - own) / own if own else math.nan,
         "nested_ei": (int(nested.sum()) - nested_own) / nested_own if nested_own else math.nan,
         "sei": (float(one["rise"].sum()) - rise_own) / rise_own if rise_own > 0 else math.nan,
         "overlap": float((one["overlaps"].sum() - np.trace(one["overlaps"])) / (k * k - k)),
@@ -260,7 +276,18 @@ def _values(one: dict, labels: concepts.Labels) -> tuple[dict[str, float], dict[
     if rise_own < LEAST_RISE:
         reasons["sei"] = f"R^2 loss rises by {rise_own:.4f} where a concept's own subspace is removed, less than {LEAST_RISE}"
     if informative < rank:
+        own, nested_own, flips, nested = 0, 0, 0 * flips, 0 * nested  # of directions that are not there
         reason = f"{informative} informative directions, expected {rank}: the activations do not span the labels"
         reasons = dict.fromkeys(values, reason)
-    accuracy = {f"accuracy.{c}": float(a) for c, a in zip(labels.concepts, one["accuracy"])}
-    return values | dict.fromkeys(reasons, math.nan) | accuracy, reasons
+    counts = {"own_flips": own, "off_flips": int(flips.sum()) - own,
+              "nested_own_flips": nested_own, "nested_off_flips": int(nested.sum()) - nested_own}  # fmt: skip
+    return values | dict.fromkeys(reasons, math.nan) | counts | _always(one, labels), reasons
+
+
+def _always(one: dict, labels: concepts.Labels) -> dict[str, float]:
+    """The single numbers that no count of flips makes undefined, by their dotted names."""
+    per_concept = {"accuracy": one["accuracy"], "margin": one["margins"], "random_damage": one["random"]}
+    found = {f"{name}.{c}": float(v) for name, numbers in per_concept.items() for c, v in zip(labels.concepts, numbers)}
+    for a, row in zip(labels.concepts, _by_concept(one, labels)):
+        found |= {f"damage.{a}.{b}": float(v) for b, v in zip(labels.concepts, row)}
+    return found | {"alpha_ratio": float(one["alpha_ratio"])}

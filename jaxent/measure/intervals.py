@@ -25,8 +25,9 @@ class Interval:
 
 
 def over_sets(values, level: float = 0.95) -> Interval:
-    """Student's t interval of the mean of one value a set [R]; NaN if any set's value is undefined."""
+    """Student's t interval of the mean of one value a set [R]; NaN if any set's value is undefined (NaN or infinite)."""
     values = np.asarray(values, float)
+    values = np.where(np.isfinite(values), values, math.nan)
     n, mean = len(values), float(values.mean()) if len(values) else math.nan
     if n < 2:
         return Interval(mean, math.nan, math.nan, n)
@@ -42,6 +43,28 @@ def jackknife(whole: float, without_one, level: float = 0.95) -> Interval:
     without_one = np.asarray(without_one, float)
     n = len(without_one)
     return over_sets(n * whole - (n - 1) * without_one, level)
+
+
+def ratio(above, below, least: float = 0) -> Interval:
+    """Interval of sum(above) / sum(below) over sets [R], by jackknife; NaN where any R - 1 sets' below sums to less than `least`.
+
+    Unlike the mean of ratios it stands sets whose own ratio is undefined.
+    """
+    above, below = np.asarray(above, float), np.asarray(below, float)
+    kept_above, kept_below = above.sum() - above, below.sum() - below
+    if len(below) < 2 or not (kept_below >= least).all() or not (kept_below > 0).all():
+        return Interval(math.nan, math.nan, math.nan, len(below))
+    return jackknife(above.sum() / below.sum(), kept_above / kept_below)
+
+
+def magnitude(signed: Interval, most: float = math.inf) -> Interval:
+    """The interval of |q| that follows from q's, from 0 where that holds 0, up to `most`: it covers at least as often.
+
+    (|q| itself, estimated set by set, is never near 0: noise alone moves it away.)
+    """
+    ends = sorted((abs(signed.low), abs(signed.high)))
+    low = 0.0 if signed.low <= 0 <= signed.high else ends[0]
+    return Interval(min(abs(signed.mean), most), min(low, most), min(ends[1], most), signed.sets)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -115,6 +115,28 @@ def drift(h, base, basis) -> jax.Array:
     return jnp.sum((moved - inside) ** 2, axis=-1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Movement:
+    """How far probe activations moved, over mean |h0|^2: total = inside + outside the subspace of `dimensions` directions."""
+
+    total: float
+    inside: float
+    outside: float
+    dimensions: int
+
+
+def movement(h: np.ndarray, base: np.ndarray, basis: np.ndarray) -> Movement:
+    """mean |h - h0|^2 / mean |h0|^2 of activations h, base h0 [N,D], in total, inside and outside the basis S [D,p].
+
+    inside: mean |S'(h - h0)|^2 over the same. float64; `outside` is what the penalty acts on.
+    """
+    moved, size = np.float64(h) - base, (np.float64(base) ** 2).sum()
+    inside = moved @ basis
+    total, within = (moved**2).sum() / size, (inside**2).sum() / size
+    outside = ((moved - inside @ basis.T) ** 2).sum() / size
+    return Movement(float(total), float(within), float(outside), basis.shape[1])
+
+
 def gradient(model, adapter, anchor: Anchor, spec: lora.Spec, compute):
     """(L, gradient of L in adapter, same tree), a micro-batch of probes at a time, without dropout."""
     number = anchor.counts.sum()

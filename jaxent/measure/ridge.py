@@ -24,11 +24,12 @@ class Fit:
     """A ridge fit of N probes and c label columns, rank r. float64.
 
     y [N,c]; gram G = H X X' H [N,N] with H the centring; values [N], vectors [N,N] its
-    eigen-decomposition; m = H (G + alpha I)^-1 H = (G + alpha I)^-1 - 11'/(alpha N); c = m Y, so that W = X'c [d,c];
-    directions a [N,r] with u_i = X'a_i the left singular vectors of W; singular [r]; v [r,c] the right
-    ones; loo [N,c] leave-one-out predictions.
+    eigen-decomposition; m = H (G + alpha I)^-1 H = (G + alpha I)^-1 - 11'/(alpha N); inside [N,N], its part within the
+    range of G; hat = m G; c = m Y; b = inside Y, so that W = X'c = X'b [d,c]; directions a [N,r] with u_i = X'a_i the
+    left singular vectors of W; singular [r]; v [r,c] the right ones; loo [N,c] leave-one-out predictions.
 
-    A direction or a basis is always given by its coefficients a on the centred probes: u = X'a.
+    A direction or a basis is always given by its coefficients a on the centred probes, u = X'a, taken within the range of
+    G: where N > d the rest of c is of order 1 / alpha, and its rounding would drown q'a in `without`.
     """
 
     y: jax.Array
@@ -36,7 +37,10 @@ class Fit:
     values: jax.Array
     vectors: jax.Array
     m: jax.Array
+    inside: jax.Array
+    hat: jax.Array
     c: jax.Array
+    b: jax.Array
     a: jax.Array
     singular: jax.Array
     v: jax.Array
@@ -56,14 +60,16 @@ def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
     gram = centred @ centred.T
     alpha = jnp.asarray(alpha, x.dtype) * (jnp.trace(gram) / (n - 1) if scale_free else 1)
     values, vectors = jnp.linalg.eigh(gram)
-    values = jnp.maximum(values, 0)
+    values = jnp.where(values > n * jnp.finfo(x.dtype).eps * values[-1], values, 0)
     centred_vectors = vectors - vectors.mean(0)  # subtracting 11'/(alpha N) instead would cancel badly
-    m = (centred_vectors / (values + alpha)) @ centred_vectors.T
-    c = m @ y
-    _, singular, v = jnp.linalg.svd(centred.T @ c, full_matrices=False)
+    spectral = lambda weights: (centred_vectors * weights) @ centred_vectors.T
+    m, inside = spectral(1 / (values + alpha)), spectral((values > 0) / (values + alpha))
+    c, b = m @ y, inside @ y
+    _, singular, v = jnp.linalg.svd(centred.T @ b, full_matrices=False)
     singular, v = singular[:rank], v[:rank]
     loo = y - c / jnp.diag(m)[:, None]
-    return Fit(y, gram, values, vectors, m, c, c @ v.T / singular, singular, v, loo, alpha)
+    hat = spectral(values / (values + alpha))
+    return Fit(y, gram, values, vectors, m, inside, hat, c, b, b @ v.T / singular, singular, v, loo, alpha)
 
 
 def span(f: Fit, columns: slice, rank: int) -> jax.Array:
@@ -71,11 +77,11 @@ def span(f: Fit, columns: slice, rank: int) -> jax.Array:
 
     Directions with a singular value below 1e-6 of W's largest do not count: their coefficients are 0.
     """
-    c = f.c[:, columns]
-    squares, v = jnp.linalg.eigh(c.T @ f.gram @ c)
+    b = f.b[:, columns]
+    squares, v = jnp.linalg.eigh(b.T @ f.gram @ b)
     squares, v = squares[::-1][:rank], v[:, ::-1][:, :rank]
     counts = squares > (1e-6 * f.singular[0]) ** 2
-    return c @ v * jnp.where(counts, 1 / jnp.sqrt(jnp.where(counts, squares, 1)), 0)
+    return b @ v * jnp.where(counts, 1 / jnp.sqrt(jnp.where(counts, squares, 1)), 0)
 
 
 def without(f: Fit, a) -> jax.Array:
@@ -83,7 +89,7 @@ def without(f: Fit, a) -> jax.Array:
 
     With Q = m G a: m becomes m + Q (alpha Q'a)^-1 Q'.
     """
-    q = f.m @ (f.gram @ a)
+    q = f.hat @ a
     weighted = jnp.linalg.solve(f.alpha * (q.T @ a), q.T)  # [s,N]
     leverage = jnp.diag(f.m) + (q * weighted.T).sum(1)
     return f.y - (f.c + q @ (weighted @ f.y)) / leverage[:, None]
@@ -96,7 +102,7 @@ def projected(f: Fit, a) -> jax.Array:
     """
     n, residual = len(f.y), f.y - f.loo
     p = f.gram @ a
-    q = f.m @ p
+    q = f.hat @ a
     return f.loo - n / (n - 1) * (p @ (q.T @ f.y) - (p * q).sum(1)[:, None] * residual)
 
 
@@ -107,18 +113,17 @@ def nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
     C = m Y - m_n e_n' in the place of c, everything is a rank-one change of the full fit.
     """
     n, residual = len(f.y), f.y - f.loo
-    gm = f.gram @ f.m
-    mgm = f.m @ gm  # m G m
-    mg_c, cross = gm.T @ f.c, f.y.T @ mgm  # m G C [N,c], C'G m [c,N]
+    mgm = f.inside @ f.hat  # m G m
+    mg_c, cross = f.hat @ f.b, f.y.T @ mgm  # m G C [N,c], C'G m [c,N]
     # (C - m_n e_n')' G (C - m_n e_n'), by its parts: [N,c,c]
     mixed = jnp.einsum("cn,ne->nce", cross, residual)
     square = jnp.einsum("n,nc,ne->nce", jnp.diag(mgm), residual, residual)
-    squares, vectors = jax.lax.map(jnp.linalg.eigh, f.c.T @ f.gram @ f.c - mixed - mixed.mT + square)
+    squares, vectors = jax.lax.map(jnp.linalg.eigh, cross @ f.y - mixed - mixed.mT + square)
 
     def fold(k):
         v, scale = vectors[k][:, ::-1][:, :rank], 1 / jnp.sqrt(squares[k][::-1][:rank])
         loading = residual[k] @ v
-        a = (f.c @ v - jnp.outer(f.m[:, k], loading)) * scale
+        a = (f.b @ v - jnp.outer(f.inside[:, k], loading)) * scale
         q = (mg_c @ v - jnp.outer(mgm[:, k], loading)) * scale
         weight = 1 / (f.alpha * (q * a).sum(0))
         top = f.c[k] + (q[k] * weight)[:, None] * (q.T @ f.y)

@@ -77,15 +77,21 @@ def activations(labels: concepts.Labels, d: int, truth: Truth, rng: np.random.Ge
     return truth.scale * (means + noise((len(labels.codes), d), truth.decay, rng) / truth.snr)
 
 
-def planted(x: np.ndarray, labels: concepts.Labels, truth: Truth, rng: np.random.Generator) -> np.ndarray:
-    """The same with real activations x [N,d] as the noise: their rows shuffled within each replicate set.
+def rotated(x: np.ndarray, labels: concepts.Labels, overlap: float, rng: np.random.Generator) -> np.ndarray:
+    """Real activations x [N,d] with each concept's class structure rotated to a known overlap: [N,d].
 
-    Shuffled, they keep every correlation between their axes and lose their relation to the labels.
-    Centred and brought to mean variance 1 an axis; `truth.decay` is not used.
+    x is the mean, each concept's class means about it and a residual. The class means keep their sizes and
+    shapes (their coordinates along their own principal axes) but get new axes, `bases` of the given overlap; the
+    residual keeps every correlation between its axes, its rows shuffled within each replicate set so that
+    it has no relation to the labels. Needs replicate sets and balanced classes.
     """
+    residual, structure = x - x.mean(0), 0
+    for j, (m, basis) in enumerate(zip(labels.sizes, bases(labels.sizes, x.shape[1], overlap, rng))):
+        means = np.stack([x[labels.codes[:, j] == k].mean(0) for k in range(m)]) - x.mean(0)
+        u, s, _ = np.linalg.svd(means, full_matrices=False)
+        residual = residual - means[labels.codes[:, j]]
+        structure = structure + (u * s)[labels.codes[:, j], : m - 1] @ basis
     rows = np.arange(len(x))
     for members in labels.sets:
         rows[members] = rng.permutation(members)
-    centred = x[rows] - x.mean(0)
-    means = class_means(labels, bases(labels.sizes, x.shape[1], truth.overlap, rng))
-    return truth.scale * (means + centred / (centred.var() ** 0.5 * truth.snr))
+    return x.mean(0) + structure + residual[rows]

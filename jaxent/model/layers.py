@@ -2,6 +2,8 @@
 
 import math
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +14,25 @@ from jaxent.model import config as configs
 _DROPOUT_STEPS = 1 << 16
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class OutputsFirst:
+    """A dense weight kept as rows [N, K]: XLA's CPU products of few rows read it up to twice as fast as [K, N]."""
+
+    rows: jax.Array
+
+
 def dense(weight, dtype) -> jax.Array:
     """A weight as a dense [K, N] array of dtype. The only place that looks inside an NF4 weight."""
     return nf4.decode(weight, dtype) if isinstance(weight, nf4.NF4) else weight.astype(dtype)
+
+
+def product(x, weight) -> jax.Array:
+    """x [..., K] times a weight of any form: [..., N] in x's dtype."""
+    if not isinstance(weight, OutputsFirst):
+        return matmul(x, dense(weight, x.dtype))
+    flat = matmul(weight.rows.astype(x.dtype), x.reshape(-1, x.shape[-1]).T)
+    return flat.T.reshape(*x.shape[:-1], -1)
 
 
 def matmul(x, weight) -> jax.Array:
@@ -25,10 +43,10 @@ def matmul(x, weight) -> jax.Array:
 def linear(x, weight, bias, factors: lora.Factors | None, spec: lora.Spec | None, key) -> jax.Array:
     """x W + bias + (alpha / rank) dropout(x) A B: [B,T,K] -> [B,T,N] in x's dtype.
 
-    weight is dense [K, N] or NF4; factors hold one layer's A [K, R] and B [R, N], or None;
+    weight is dense [K, N], `OutputsFirst` or NF4; factors hold one layer's A [K, R] and B [R, N], or None;
     key None means evaluation (no dropout). Semantics of PEFT's lora.Linear.
     """
-    y = matmul(x, dense(weight, x.dtype))
+    y = product(x, weight)
     if bias is not None:
         y = y + bias.astype(x.dtype)
     if factors is not None:

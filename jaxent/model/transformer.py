@@ -233,11 +233,14 @@ class Transformer(nnx.Module):
         x, (k, v) = jax.lax.scan(body, x, (self.layers, adapter))
         return self.norm(x[:, -1]), k, v
 
-    def extend(self, tokens, start, column, cache: caches.Cache, visible: int, adapter=None, spec=None, compute: Compute = Compute()):
+    def extend(
+        self, tokens, start, column, cache: caches.Cache, visible: int, adapter=None, spec=None, compute: Compute = Compute(), blocks=None
+    ):
         """Runs one more column of left-padded rows: (hidden states [B,D] after the final norm, cache).
 
         tokens int [B] go to column `column` (traced); start as in `prefill`. Only the cache's first `visible` columns
-        are read, which must hold `column`; columns before start are never seen.
+        are read, which must hold `column`; columns before start are never seen. blocks: `unstacked`'s, run one by one in
+        place of the scan.
         """
         seen = jnp.broadcast_to(jnp.arange(visible), (len(tokens), visible))
         at = jnp.full((len(tokens), 1), column)
@@ -249,8 +252,13 @@ class Transformer(nnx.Module):
             ctx = _Context(at - start[:, None], factors, spec, column=column, mask=mask)
             return block(carry[0], ctx, layer, carry[1]), None
 
-        (x, cache), _ = jax.lax.scan(body, (x, cache), (self.layers, adapter, jnp.arange(self.config.layers)))
-        return self.norm(x[:, 0]), cache
+        if blocks is None:
+            (x, cache), _ = jax.lax.scan(body, (x, cache), (self.layers, adapter, jnp.arange(self.config.layers)))
+            return self.norm(x[:, 0]), cache
+        carry = x, cache
+        for layer, block in enumerate(blocks):
+            carry, _ = body(carry, (block, jax.tree.map(lambda f: f[layer], adapter), layer))
+        return self.norm(carry[0][:, 0]), carry[1]
 
     def head(self) -> jax.Array:
         """The output matrix [V, D]: the embedding itself when tied."""
@@ -271,6 +279,24 @@ def abstract(config: configs.Config, dtype=jnp.bfloat16) -> Transformer:
 def parameter_count(config: configs.Config) -> int:
     """Number of parameters, head counted once when tied."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract(config)))
+
+
+def unstacked(model: Transformer, dtype) -> tuple[Block, ...]:
+    """The layers one by one, linear weights `OutputsFirst` in dtype: a copy of all of them.
+
+    For decoding on a CPU, where a scan copies every layer's weights out of their stack at every step.
+    """
+    return tuple(_unstacked_block(model.layers, index, dtype) for index in range(model.config.layers))
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+def _unstacked_block(stack: Block, index, dtype) -> Block:
+    block = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), stack)
+    for path in lora.PATHS.values():
+        group, module = path.split(".")
+        param = getattr(getattr(block, group), module).weight
+        param.set_value(layers.OutputsFirst(layers.dense(param.get_value(), dtype).T))
+    return block
 
 
 def dense(model: Transformer, dtype, adapter=None, spec: lora.Spec | None = None) -> Transformer:

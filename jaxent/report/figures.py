@@ -49,7 +49,7 @@ def heat(axis, matrix, rows: list[str], columns: list[str], limit: float | None 
     axis.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     for i, row in enumerate(matrix):
         for j, value in enumerate(row):
-            text = "-" if math.isnan(value) else f"{value:.2f}"
+            text = "-" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # no "-0.00"
             axis.text(j, i, text, ha="center", va="center", color="white" if abs(value) > 0.65 * limit else "#222222", fontsize=8)
     axis.set_xticks(range(len(columns)), columns)
     axis.set_yticks(range(len(rows)), rows)
@@ -111,15 +111,24 @@ def estimates(measured: dict, stem: pathlib.Path) -> None:
 
 
 def depth(layers: list[dict], stem: pathlib.Path) -> None:
-    """Estimators and accuracies against the layer; bands are 95% intervals over replicate sets."""
+    """Estimators and accuracies against the layer; CVO's band is its 95% interval over replicate sets.
+
+    The others' intervals are of single sets, which are smaller samples than the line's, and are left to the table.
+    """
     drawn, ((left, right),) = figure(1, 2, width=5.0)
     at = [m["layer"] for m in layers]
-    for color, name in zip(COLORS, ("ei", "nested_ei", "sei", "cvo")):
-        _band(left, at, layers, name, [m[name] for m in layers], color, ESTIMATORS[name])
+    number = lambda value: math.nan if value is None else value
+    for color, name in zip(COLORS, ESTIMATORS):
+        if name in ("ei", "nested_ei", "sei", "cvo"):
+            left.plot(at, [number(m[name]) for m in layers], "-o", color=color, markersize=3, label=ESTIMATORS[name])
+    found = [m["intervals"].get("cvo") or {} for m in layers]
+    low, high = ([number(f.get(k)) for f in found] for k in ("low", "high"))
+    band = COLORS[list(ESTIMATORS).index("cvo")]
+    left.fill_between(at, low, high, color=band, alpha=0.2, linewidth=0, label="CVO, 95% interval")
     left.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
     left.set_title("Entanglement by depth")
     for color, concept in zip(COLORS, layers[0]["accuracy"]):
-        _band(right, at, layers, f"accuracy.{concept}", [m["accuracy"][concept] for m in layers], color, concept)
+        right.plot(at, [m["accuracy"][concept] for m in layers], "-o", color=color, markersize=3, label=concept)
     right.set_ylim(0, 1.02)
     right.set_title("Leave-one-out accuracy by depth")
     for axis in (left, right):
@@ -127,15 +136,6 @@ def depth(layers: list[dict], stem: pathlib.Path) -> None:
         axis.set_xlabel("layer (0: embedding)")
         axis.legend(fontsize=8)
     save(drawn, stem)
-
-
-def _band(axis, at, layers, name, values, color, label) -> None:
-    number = [math.nan if v is None else v for v in values]
-    axis.plot(at, number, "-o", color=color, markersize=3, label=label)
-    found = [m["intervals"].get(name) or {} for m in layers]
-    low, high = ([math.nan if f.get(k) is None else f[k] for f in found] for k in ("low", "high"))
-    if name == "cvo":  # the others' intervals are of single sets, which are smaller samples than the line's
-        axis.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
 
 
 def crosstalk(measured: dict, stem: pathlib.Path) -> None:
@@ -152,23 +152,36 @@ def crosstalk(measured: dict, stem: pathlib.Path) -> None:
 
 
 def validity(panels: list[dict], stem: pathlib.Path) -> None:
-    """Estimators against a known truth (dashed), a panel a question; bands are one SD over draws."""
-    drawn, axes = figure(2, 3, width=3.9, height=3.0)
-    order = ("ei", "nested_ei", "sei", "cvo")  # CVO on top
-    for axis, panel in zip(axes.flat, panels):
+    """Estimators against a known truth (dashed), a panel a question; bands are one SD over draws.
+
+    Hollow markers: undefined in some of the draws, whose mean is then of the others.
+    """
+    drawn, axes = figure(2, 3, width=4.1, height=3.2)
+    for axis, letter, panel in zip(axes.flat, "abcdef", panels):
         at = [p["value"] for p in panel["points"]]
-        for name in order:
-            color = COLORS[list(ESTIMATORS).index(name)]
-            mean, sd = (np.array([math.nan if p[name][k] is None else p[name][k] for p in panel["points"]]) for k in ("mean", "sd"))
-            axis.fill_between(at, mean - sd, mean + sd, color=color, alpha=0.15, linewidth=0)
-            axis.plot(at, mean, "-o", color=color, markersize=3, linewidth=2.2 if name == "cvo" else 1.2, label=ESTIMATORS[name])
+        for name in ("ei", "nested_ei", "sei", "cvo"):  # CVO on top
+            _estimate(axis, at, [p[name] for p in panel["points"]], panel["draws"], name)
         axis.plot(at, [p["truth"] for p in panel["points"]], "--", color="#111111", linewidth=1.2, label="truth")
         if panel["log"]:
             axis.set_xscale("log")
-        axis.set_ylim(-0.1, 1.6)
-        axis.set_title(panel["title"])
+            axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+        axis.set_xticks(at, [f"{v:g}" for v in at])
+        axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+        axis.set_ylim(-0.1, max(1.6, *(1.1 * (p[n]["mean"] or 0) for p in panel["points"] for n in ("sei", "nested_ei"))))
+        axis.set_title(f"{letter}  {panel['title']}")
+        axis.set_xlabel(panel["label"])
     for axis in axes[:, 0]:
         axis.set_ylabel("estimate")
     handles, names = axes[0, 0].get_legend_handles_labels()
-    drawn.legend(handles[::-1], names[::-1], loc="outside lower center", ncols=5)
+    caption = f"bands: 1 SD over {panels[0]['draws']} draws; hollow: undefined in some of them; no marker: in all"
+    drawn.legend(handles[::-1], names[::-1], loc="outside lower center", ncols=5, title=caption, title_fontsize=8)
     save(drawn, stem)
+
+
+def _estimate(axis, at, points: list[dict], draws: int, name: str) -> None:
+    color, width = COLORS[list(ESTIMATORS).index(name)], 2.2 if name == "cvo" else 1.2
+    mean, sd = (np.array([math.nan if p[k] is None else p[k] for p in points]) for k in ("mean", "sd"))
+    axis.fill_between(at, mean - sd, mean + sd, color=color, alpha=0.25 if name in ("cvo", "sei") else 0.12, linewidth=0)
+    axis.plot(at, mean, "-", color=color, linewidth=width, label=ESTIMATORS[name])
+    for x, y, point in zip(at, mean, points):
+        axis.plot(x, y, "o", color=color, markersize=3.5, markerfacecolor=color if point["defined"] == draws else "white")

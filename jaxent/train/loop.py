@@ -64,7 +64,9 @@ def fit(
     state = initial(model, plan) if state is None else state
     checkpoints = runs.Checkpoints(folder / "checkpoints")
     begun = checkpoints.latest()
-    if begun is not None:
+    if begun is None:
+        state = jax.tree.map(lambda x: jax.device_put(x, x.sharding), state)  # committed, as a restored one is: one compilation
+    else:
         state = checkpoints.restore(begun, state)
     log = logs.MetricsLog(folder, begun)
     try:

@@ -153,6 +153,10 @@ def _penalised(state, gradients, model, anchor, spec, hyper, compute):
     return jax.lax.cond((state.step + 1) % hyper.csr_every == 0, due, lambda g: (g, nan, nan), gradients)
 
 
+@functools.lru_cache(maxsize=8)
 def compiled(spec: lora.Spec, hyper: Hyper, compute: transformer.Compute):
-    """`train_step` jitted, its state donated: step(state, model, batch, rows, key, anchor)."""
+    """`train_step` jitted, its state donated: step(state, model, batch, rows, key, anchor).
+
+    The same function for equal arguments: runs that differ in seed, data or CSR's weight alone compile once.
+    """
     return jax.jit(functools.partial(train_step, spec=spec, hyper=hyper, compute=compute), donate_argnums=0)

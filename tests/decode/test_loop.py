@@ -109,7 +109,7 @@ def test_rows_that_stop_leave_the_batch_and_change_nothing_for_the_others(small,
     whole = loop.complete(small, prompts, request)
     sizes = []
     chunk = loop._chunk
-    monkeypatch.setattr(loop, "_chunk", lambda model, state, *a, **k: sizes.append(len(state.last)) or chunk(model, state, *a, **k))
+    monkeypatch.setattr(loop, "_chunk", lambda model, blocks, state, *a, **k: sizes.append(len(state.last)) or chunk(model, blocks, state, *a, **k))
     limit = {0: 8, 1: 8, 2: 40, 3: 17, 4: 2}
     found, ends = [[] for _ in prompts], {}
     for piece in loop.decode(small, prompts, request, lambda row, ids: len(ids) >= limit[row]):
@@ -160,7 +160,7 @@ def test_the_cache_is_updated_in_place(qwen):
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), rows))
     state = loop._State(cache, ints, ints, keys, jax.ShapeDtypeStruct((rows,), bool), ints)
     options = dict(size=8, visible=256, spec=None, compute=transformer.Compute(), sampling=choose.Sampling(), eos=(), mesh=None)
-    memory = loop._chunk.lower(model, state, None, jnp.int32(0), jnp.int32(8), **options).compile().memory_analysis()
+    memory = loop._chunk.lower(model, None, state, None, jnp.int32(0), jnp.int32(8), **options).compile().memory_analysis()
     size = rows * caches.row_bytes(model.config, columns, jnp.float32)
     assert memory.alias_size_in_bytes >= size and memory.temp_size_in_bytes < size / 2
 

@@ -1,5 +1,3 @@
-import itertools
-import json
 import os
 import pathlib
 import signal
@@ -9,24 +7,9 @@ import time
 
 import pytest
 
-from jaxent.data import probes
 from jaxent.train import log
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "finetune.py"
-
-
-@pytest.fixture(scope="module")
-def own_probes(tmp_path_factory) -> str:
-    """A balanced probe file of 96 short texts whose words depend on their labels."""
-    file = tmp_path_factory.mktemp("probes") / "own.jsonl"
-    cells = itertools.product(range(2), ("code", "math", "medical"), probes.REGISTERS, probes.SHAPES)
-    rows = [
-        {"id": f"{d}-{r}-{s}-{n}", "domain": d, "register": r, "shape": s, "replicate": n, "topic": f"{d} {r} {s} {n}",
-         "text": f"{d} {'xyz'[n]} {r} {n} {s} {d} word"}
-        for n, d, r, s in cells
-    ]  # fmt: skip
-    file.write_text("\n".join(map(json.dumps, rows)) + "\n")
-    return str(file)
 
 
 def command(out, own_probes, *extra):

@@ -30,6 +30,20 @@ def test_all_layers_in_one_pass_are_each_layer(qwen):
         np.testing.assert_allclose(every[layer], one, atol=1e-5 * np.abs(one).max())
 
 
+def test_before_the_final_norm_is_what_the_norm_is_given(qwen):
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.float32)
+    seen = []
+    theirs.model.norm.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0][0].mean(0)))
+    with torch.no_grad():
+        for probe in PROBES:
+            theirs(torch.tensor([probe]))
+    expected = torch.stack(seen).numpy()
+    model = hf.load(qwen, quantize=False)
+    found = capture.capture(model, PROBES, where=capture.Where(norm=False), batch_tokens=64)
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+    assert type(model.norm).__name__ == "Norm"  # the model itself keeps it
+
+
 def test_bad_input_is_refused(qwen):
     model = hf.load(qwen, quantize=False)
     with pytest.raises(ValueError, match="probe 1 has 257 tokens: expected 1 to the model's context 256"):

@@ -4,7 +4,7 @@ import naive
 import numpy as np
 import pytest
 
-from jaxent.measure import concepts, crosstalk
+from jaxent.measure import concepts, crosstalk, intervals
 
 DOMAINS = ("A", "B", "C", "D")
 ROWS = [
@@ -43,12 +43,15 @@ def test_equals_the_definition():
     np.testing.assert_allclose(found.damage["raw"].matrix, raw, atol=1e-12)
     np.testing.assert_allclose(found.damage["clipped"].matrix, np.maximum(raw, 0), atol=1e-12)
     np.testing.assert_allclose(found.damage["continuous"].matrix, continuous, atol=1e-9)
-    assert found.sets == 4 and set(found.intervals["continuous"]["A|B"]) == {"ct", "bdr", "asymmetry"}
-    members = LABELS.sets[0]
-    alone = crosstalk.crosstalk(x[members], concepts.label([ROWS[i] for i in members]))
-    several = [crosstalk.crosstalk(x[m], concepts.label([ROWS[i] for i in m])).pair("B", "A", "continuous").ct for m in LABELS.sets]
-    assert alone.pair("A", "B", "continuous").ct == several[0]
-    assert found.intervals["continuous"]["A|B"]["ct"].mean == pytest.approx(np.mean(several))
+    assert found.sets == 4 and set(found.intervals["continuous"]["A|B"]) == {"ct", "bdr", "lean", "asymmetry"}
+    several = [crosstalk.crosstalk(x[m], concepts.label([ROWS[i] for i in m])).damage["continuous"].matrix for m in LABELS.sets]
+    cell = intervals.over_sets([m[1][0] for m in several])
+    assert found.cells["continuous"]["B>A"].low == pytest.approx(cell.low)
+    of = lambda sets: crosstalk.pairs(np.mean(sets, 0), DOMAINS)[0].ct
+    expected = intervals.jackknife(of(several), [of(several[:r] + several[r + 1 :]) for r in range(4)])
+    assert found.intervals["continuous"]["A|B"]["ct"].low == pytest.approx(expected.low)
+    spread = found.intervals["raw"]["A|B"]
+    assert 0 <= spread["asymmetry"].low <= spread["asymmetry"].high <= 1 and found.pair("B", "A") == found.damage["raw"].pairs[0]
 
 
 def test_definitions_one_and_two():
@@ -56,7 +59,8 @@ def test_definitions_one_and_two():
     (pair,) = crosstalk.pairs(damage, ("code", "math"))
     assert pair.ct == pytest.approx((0.2 + 0) / 2)
     assert pair.bdr == pytest.approx(0.9 / 1.0)
-    assert pair.asymmetry == 1
+    assert pair.asymmetry == 1 == pair.lean
+    assert crosstalk.pairs(np.array([[0.5, 0.1], [0.3, 0.4]]), ("a", "b"))[0].lean == pytest.approx((0.2 - 0.75) / 0.95)
     (pair,) = crosstalk.pairs(np.array([[0.0, 0.1], [0.1, 0.4]]), ("code", "math"))
     assert np.isnan(pair.ct)  # a domain that cannot be damaged
 

@@ -75,13 +75,17 @@ def test_noise_alone_is_undefined():
     assert np.isnan(found.cvo) and "not positive definite" in found.reasons["cvo"]
 
 
-def test_planted_overlap_in_real_noise_is_recovered():
+def test_class_structure_rotated_to_a_known_overlap_is_recovered():
     rng = np.random.default_rng(0)
-    rough = synthetic.activations(LABELS, 64, synthetic.Truth(0.8, 1.0, 1, 0.5), rng)  # stands for real activations
+    rough = synthetic.activations(LABELS, 64, synthetic.Truth(0.8, 1.5, 1, 0.5), rng) + 3  # stands for real activations
+    of = lambda x: overlap.mean(overlap.matrix(overlap.products(x, LABELS), LABELS.sizes))
     for truth in (0.0, 0.5):
-        draws = [synthetic.planted(rough, LABELS, synthetic.Truth(truth, 1.5), rng) for _ in range(6)]
-        found = [overlap.mean(overlap.matrix(overlap.products(x, LABELS), LABELS.sizes)) for x in draws]
-        assert np.mean(found) == pytest.approx(truth, abs=0.05)
+        draws = [synthetic.rotated(rough, LABELS, truth, rng) for _ in range(6)]
+        assert np.mean([of(x) for x in draws]) == pytest.approx(truth, abs=0.05)
+    assert of(rough) == pytest.approx(0.8, abs=0.1)
+    spread = lambda x: np.linalg.eigvalsh(np.cov(x.T))  # as large, and along as many axes, as what it was made of
+    assert spread(draws[0]).sum() == pytest.approx(spread(rough).sum(), rel=0.15)
+    np.testing.assert_allclose(draws[0].mean(0), rough.mean(0), atol=1e-9)
 
 
 def test_intervals():
@@ -92,6 +96,13 @@ def test_intervals():
     without = [np.delete(values, i).mean() for i in range(9)]
     jackknifed, direct = intervals.jackknife(values.mean(), without), intervals.over_sets(values)
     assert jackknifed.low == pytest.approx(direct.low)  # of a mean, the jackknife is the t interval
+    ratio = intervals.ratio([1, 0, 3, 2], [2, 0, 4, 3])
+    assert ratio.low < 6 / 9 < ratio.high  # a set without any flip does not undo it
+    assert np.isnan(intervals.ratio([1, 0], [2, 0]).low) and np.isnan(intervals.ratio([1, 2, 3], [4, 4, 4], 10).mean)
+    assert intervals.ratio([2.0, 3, 4], [2, 2, 2]).low == pytest.approx(intervals.over_sets([1, 1.5, 2]).low)
+    for signed, expected in (((-0.5, 0.2), (0, 0.5)), ((0.1, 1.5), (0.1, 1)), ((-0.4, -0.1), (0.1, 0.4))):
+        found = intervals.magnitude(intervals.Interval(sum(signed) / 2, *signed, 8), 1)
+        assert (found.low, found.high) == expected
     change = intervals.change([0.0] * 5, [1.0, 2.0, 3.0, 4.0, 5.0])
     assert change.p_sign_flip == 2 / 32 and change.interval.mean == 3 and 0 < change.p_t < 0.05
     assert intervals.change([1.0, 2.0], [1.0, 2.0]).p_sign_flip == 1

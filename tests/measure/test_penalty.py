@@ -1,5 +1,6 @@
 import dataclasses
 
+import benchmark_measure
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,7 @@ from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import batches
 from jaxent.measure import capture, penalty
-from jaxent.model import transformer
+from jaxent.model import config as configs, transformer
 from jaxent.train import step as steps
 
 COMPUTE, SPEC = test_step.COMPUTE, test_step.SPEC
@@ -110,6 +111,27 @@ def test_two_lambdas_part_at_the_first_csr_step_and_not_before(model, anchor):
     weak, strong = (found[w][1][1] for w in (0.03, 0.3))
     assert float(strong.csr) == pytest.approx(10 * float(weak.csr), rel=1e-5)
     assert float(strong.csr_ratio) == pytest.approx(10 * float(weak.csr_ratio), rel=1e-5) and weak.csr_ratio > 0
+
+
+def test_movement_splits_into_inside_and_outside():
+    rng = np.random.default_rng(0)
+    base, h = rng.normal(size=(2, 30, 9))
+    s = np.linalg.qr(rng.normal(size=(9, 3)))[0]
+    found = penalty.movement(h.astype(np.float32), base, s)
+    size = (base**2).sum(1).mean()
+    assert found.total == pytest.approx(((h - base) ** 2).sum(1).mean() / size, rel=1e-5) and found.dimensions == 3
+    assert found.inside == pytest.approx((((h - base) @ s @ s.T) ** 2).sum(1).mean() / size, rel=1e-5)
+    assert found.total == pytest.approx(found.inside + found.outside)
+    assert found.outside == pytest.approx(float(penalty.drift(h, base, s).mean()) / size, rel=1e-4)
+    assert penalty.movement(base, base, s).total == 0 and penalty.movement(base + 2 * s[:, 0], base, s).outside < 1e-20
+
+
+def test_a_csr_step_needs_hardly_more_memory_than_one_without():
+    """Its 480 probes run a micro-batch at a time, after the language model's gradient and in the space that used."""
+    raw = {"model_type": "qwen2", "vocab_size": 256, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 2,
+           "num_attention_heads": 8, "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
+    needed = benchmark_measure.step_memory(configs.from_dict(raw), 480, 512, 8, COMPUTE)
+    assert needed[True] < 1.1 * needed[False], needed
 
 
 def test_bad_settings_are_refused(model):

@@ -1,0 +1,38 @@
+"""Every table, figure and claim of the paper beside what the runs in a folder measured, as one page.
+
+    python experiments/report.py --runs=runs --out=report
+
+Reads run folders, evaluations, crosstalk.json and measure.json anywhere below --runs (any number of them, none needed) and
+writes report.html, which needs no network and no other file, tables/ (Markdown, LaTeX, CSV) and figures/ (PNG, SVG) to --out.
+No accelerator, no JAX; about half a minute.
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags
+
+from jaxent.report import page, records
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("runs", "runs", "folder of runs, read with all folders below it")
+flags.DEFINE_string("out", "report", "folder for the page, tables and figures")
+flags.DEFINE_string("title", "Entanglement under fine-tuning: published and measured", "the page's heading")
+
+
+def main(_):
+    try:
+        found = records.read(pathlib.Path(FLAGS.runs))
+    except FileNotFoundError as error:
+        sys.exit(f"report: {error}")
+    written = page.write(found, pathlib.Path(FLAGS.out), FLAGS.title, sys.argv)
+    for note in found.unread:
+        print(f"{note.path}: {note.text}")
+    print(
+        f"{len(found.runs)} runs, {len(found.evaluations)} evaluations, {len(found.crosstalks)} crosstalks, {len(found.singles)} measurements"
+    )
+    print(f"Report: {written}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,65 @@
+"""Flags and main program that the studies share."""
+
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+import run_flags
+from absl import app, flags, logging
+
+from jaxent.study import spec as specs, study
+
+FLAGS = flags.FLAGS
+flags.DEFINE_enum("preset", "paper", list(specs.PRESETS), "paper: the published models and settings; tiny: the embedded ones")
+flags.DEFINE_list("models", None, "checkpoint folders or Hub ids instead of the preset's")
+flags.DEFINE_alias("model", "models")
+flags.DEFINE_list("seeds", None, "seeds instead of the study's")
+flags.DEFINE_string("out", "runs", "folder of all runs; a study's own results go to a folder of its name in it")
+flags.DEFINE_bool("dry_run", False, "print the runs with their cost and stop")
+flags.DEFINE_float("teraflops", None, "with --dry_run: sustained TFLOP/s to reckon with (default: measured here)")
+flags.adopt_module_key_flags(run_flags)
+
+
+def models(published: Sequence[str]) -> list[str]:
+    return FLAGS.models or ([specs.TINY_MODEL] if FLAGS.preset == "tiny" else list(published))
+
+
+def seeds(published: Sequence[int]) -> list[int]:
+    return [int(s) for s in FLAGS.seeds] if FLAGS.seeds else list(published)
+
+
+def settings() -> dict:
+    """The preset's settings, overridden by those given on the command line."""
+    return specs.PRESETS[FLAGS.preset] | run_flags.given()
+
+
+def main(
+    name: str,
+    runs: Callable[[], list[specs.Run]],
+    table: Callable[[list], str],
+    after: Callable[[list[study.Outcome]], list[study.Outcome]] | None = None,
+) -> None:
+    """Runs the script's study: the runs of `runs()`, then `table` of those finished.
+
+    after: what else is done with the outcomes, the device free for other processes; gives what failed of it.
+    """
+
+    def start(_):
+        logging.set_verbosity(logging.WARNING)
+        out = pathlib.Path(FLAGS.out)
+        try:
+            found = runs()
+            if FLAGS.dry_run:
+                print(study.plan(found, out, FLAGS.teraflops))
+                return
+            outcomes = study.conduct_apart(found, out) if after else study.conduct(found, out)
+        except ValueError as error:
+            sys.exit(f"{name}: {error}")
+        also = after(outcomes) if after else []
+        text = table(study.summaries(outcomes))
+        folder = study.record(name, [*outcomes, *also], text, out)
+        print(f"\n{text}\n\nResults: {folder}")
+        if failed := study.failures([*outcomes, *also]):
+            sys.exit(f"\n{failed}")
+
+    app.run(start)

@@ -1,0 +1,167 @@
+"""The report: one HTML page that needs nothing else, and beside it the tables as Markdown, LaTeX and CSV, the figures as PNG and SVG."""
+
+import base64
+import collections
+import datetime
+import html
+import pathlib
+import shlex
+from collections.abc import Iterable, Sequence
+
+from jaxent.report import figures, grid, place, records, render, sections, style, verdicts
+
+_AFTER = {  # the table that a figure follows
+    "T3": ("scale-ladder",), "T4": ("trajectory-",), "T6": ("cross-architecture",), "T7": ("damage-",), "T8": ("crosstalk",), "T9": ("humaneval",),
+    "T10": ("sv-energy",), "T12": ("lambda",), "T14": ("reversibility",),
+}  # fmt: skip
+_CONVENTIONS = (
+    "<b>Published</b> values are the paper's as printed; <b>measured</b> ones are from the runs in the folder. A raised number is a note below "
+    "the table; on a published value it says why that value cannot be right or does not agree with others.",
+    "± is the SD over seeds (n − 1 in the divisor). [ ] is a 95% interval over replicate sets of the probes, which share no topic: of one run "
+    "as it was measured, of several from the sets' means over seeds. Sets are smaller than all probes "
+    "together, so an interval need not hold the value before it: it shows how much a value depends on the probes drawn. On HumanEval, [ ] is Wilson's interval, differences are paired by problem.",
+    "EI is the paper's literal estimator, kept for comparison and for verdicts, which test the claims in the paper's own terms. It depends on "
+    "the scale and noise of activations and has a floor at 0; SEI and CVO, in the tables without published values, "
+    "are the ones to trust. “Undefined” is a ratio over too few flips, never 0.",
+    "“Not run” means that no finished run with the paper's model and settings fills the cell.",
+)
+
+
+_OURS = "All cells measured at the paper's models and settings, those that the paper lacks included."
+_OTHER = (
+    "These are not the paper's models, or not with the paper's settings and data: they show what the same measurements give here and decide "
+    "none of the claims above."
+)
+
+
+def write(collection: records.Collection, out: pathlib.Path, title: str, command: Sequence[str]) -> pathlib.Path:
+    """Writes report.html, tables/ and figures/ to `out`; returns the page's path."""
+    placed = place.place(collection)
+    found = verdicts.every(placed.paper)
+    tables = sections.paper_tables(placed.paper)
+    ours = sections.measured_tables(placed.paper, "paper")
+    others = sections.measured_tables(placed.other, "other")
+    verdict = sections.verdict_table(found)
+    provenance = sections.provenance([placed.paper, placed.other])
+    _tables([verdict, *tables, sections.quoted_table(), *ours, *others, provenance], out / "tables")
+    drawn = {f.id: f for f in sections.paper_figures(placed.paper) if _draw(f, out / "figures")}
+    other_drawn = {f.id: f for f in sections.other_figures(placed.other) if _draw(f, out / "figures")}
+    parts = [
+        _head(title), _opening(title, collection, placed, found),
+        _contents(tables, bool(ours), bool(placed.other)),
+        '<h2 id="claims">Verdicts on the paper’s claims</h2>', render.table(verdict),
+        '<h2 id="tables">The paper’s tables, published and measured</h2>', *_tables_with_figures(tables, drawn, out),
+        render.table(sections.quoted_table()),
+        *_section("ours", "The paper’s models: every estimator", _OURS, ours, [], out),
+        *_section("other", "Other models and settings, measured only", _OTHER, others, list(other_drawn.values()), out),
+        _provenance(provenance, collection, placed, command),
+        f"</main><script>{style.SCRIPT}</script></body></html>\n",
+    ]  # fmt: skip
+    page = out / records.REPORT
+    records.write(page, "\n".join(parts))
+    return page
+
+
+def _tables(grids: Sequence[grid.Grid], folder: pathlib.Path) -> None:
+    for found in grids:
+        records.write(folder / f"{found.id}.md", render.markdown(found))
+        records.write(folder / f"{found.id}.tex", render.latex(found))
+        if found.facts:
+            records.write(folder / f"{found.id}.csv", render.flat([found]))
+    records.write(folder / "all.md", "\n".join(render.markdown(g) for g in grids))
+
+
+def _draw(figure: sections.Figure, folder: pathlib.Path) -> bool:
+    """Whether there was something to draw; it is in the folder then."""
+    drawn = figure.draw()
+    if drawn is None:
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    figures.save(drawn, folder / figure.id)
+    return True
+
+
+def _figure(figure: sections.Figure, out: pathlib.Path) -> str:
+    """The SVG as a data URI: an image of its own, whose ids cannot clash with another's."""
+    data = base64.b64encode((out / "figures" / f"{figure.id}.svg").read_bytes()).decode()
+    caption = html.escape(figure.caption)
+    return f'<figure id="figure-{figure.id}"><img alt="{caption}" src="data:image/svg+xml;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+
+
+def _head(title: str) -> str:
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>{html.escape(title)}</title>'
+        f"<style>{style.CSS}</style></head><body><main>"
+    )
+
+
+def _opening(title: str, collection: records.Collection, placed: place.Placement, found) -> str:
+    counts = collections.Counter(v.outcome for v in found)
+    kinds = ((verdicts.SUPPORTED, "supported"), (verdicts.CONTRADICTED, "contradicted"), (verdicts.UNDECIDED, "undecided"))
+    tally = "".join(f'<li class="{kind}"><b>{counts[outcome]}</b> {outcome}</li>' for outcome, kind in kinds)
+    number = len(placed.paper.finished)
+    seen = sorted({p.key["model"] for p in placed.paper.runs})
+    of_paper = (
+        f"{number} finished run{'s' * (number != 1)} at the paper's models and settings ({', '.join(seen)})"
+        if number
+        else "no finished run at the paper's models and settings"
+    )
+    names = sorted({p.base for p in placed.other.runs})
+    more = f", {len(placed.other.finished)} at others ({', '.join(names)})" if placed.other.finished else ""
+    today = datetime.date.today().isoformat()
+    conventions = "".join(f"<li>{text}</li>" for text in _CONVENTIONS)
+    return (
+        f'<h1>{html.escape(title)}</h1>\n<p class="lead">McEntire, “Entanglement Under Fine-Tuning”: its tables, figures and claims beside what '
+        "was measured here. "
+        f"The folder holds {html.escape(of_paper + more)}, {len(collection.evaluations)} HumanEval evaluations "
+        f"and {len(collection.crosstalks)} crosstalk measurements. Written {today}.</p>\n"
+        f'<p>Of the paper’s {len(found)} claims, these runs leave</p><ul class="counts">{tally}</ul>\n'
+        f'<details open><summary><b>How to read the tables</b></summary><ul class="list">{conventions}</ul></details>'
+    )
+
+
+def _contents(tables: Sequence[grid.Grid], ours: bool, other: bool) -> str:
+    links = [("claims", "Verdicts on the claims"), ("tables", "Published and measured")]
+    links += [(t.id, f"{t.title}: {t.caption.split(' (section')[0]}") for t in tables]
+    links += [("quoted", "Numbers in the text"), *[("ours", "The paper’s models: every estimator")] * ours]
+    links += [*[("other", "Other models and settings")] * other, ("provenance", "Provenance")]
+    items = "".join(f'<li><a href="#{id}">{html.escape(text)}</a></li>' for id, text in links)
+    return f'<nav aria-label="Contents"><b>Contents</b><ol>{items}</ol></nav>'
+
+
+def _tables_with_figures(tables: Sequence[grid.Grid], drawn: dict, out: pathlib.Path) -> Iterable[str]:
+    for table in tables:
+        yield render.table(table)
+        for start in _AFTER.get(table.id, ()):
+            yield from (_figure(f, out) for id, f in drawn.items() if id.startswith(start))
+
+
+def _section(
+    id: str, title: str, text: str, grids: Sequence[grid.Grid], drawn: Sequence[sections.Figure], out: pathlib.Path
+) -> Iterable[str]:
+    if grids or drawn:
+        yield f'<h2 id="{id}">{title}</h2>\n<p>{text}</p>'
+        yield from map(render.table, grids)
+        yield from (_figure(f, out) for f in drawn)
+
+
+def _provenance(table: grid.Grid, collection: records.Collection, placed: place.Placement, command: Sequence[str]) -> str:
+    run = [p.record for shelf in (placed.paper, placed.other) for p in shelf.runs]
+    commands = [(r.folder, shlex.join(r.record["command"])) for r in run if r.record.get("command")]
+    versions = collections.defaultdict(list)
+    for r in run:
+        versions[", ".join(f"{n} {v}" for n, v in (r.record.get("versions") or {}).items())].append(r.folder)
+    item = lambda name, text: f"<li><code>{html.escape(name)}</code>: {html.escape(text)}</li>"
+    code = lambda name, text: f"<li><code>{html.escape(name)}</code><br><code>python {html.escape(text)}</code></li>"
+    block = lambda title, items, empty: (
+        f"<h3>{title}</h3>" + (f'<ul class="list">{"".join(items)}</ul>' if items else f'<p class="soft">{empty}</p>')
+    )
+    return "\n".join([
+        '<h2 id="provenance">Provenance</h2>', f"<p>This page: <code>python {html.escape(shlex.join(command))}</code></p>", render.table(table),
+        block("Commands", [code(*c) for c in commands], "No run."),
+        block("Versions", [item(f"{len(v)} run{'s' * (len(v) > 1)}", k or "not recorded") for k, v in versions.items()], "No run."),
+        block("Notes on single records", [item(n.path, n.text) for n in placed.notes], "None."),
+        block("Runs that failed", [item(n.path, n.text) for n in collection.failures], "None recorded."),
+        block("Could not be read", [item(n.path, n.text) for n in collection.unread], "Every file was read."),
+    ])  # fmt: skip

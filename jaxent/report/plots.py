@@ -1,0 +1,284 @@
+"""Figures of a report: what was measured in colour, what the paper printed in grey. Each is drawn from a shelf of records.
+
+A figure without measured values says "not run"; one with neither is not drawn (None).
+"""
+
+import collections
+import math
+
+import numpy as np
+
+from jaxent.report import cells, figures, paper, place, stats
+
+GREY = "#8a8a8a"
+_LADDER = (paper.QWEN_7B, paper.QWEN_14B, paper.QWEN_32B)
+_ORDER = ("B0", "B1", "B2", "B3", "B4", "B5", "B6")
+_NAMES = {"sei": "SEI", "ei": "EI (literal)"}
+
+
+def color(condition: str) -> str:
+    """One colour a condition, the same in every figure."""
+    if ">" in condition:
+        return figures.COLORS[3]
+    return dict(zip(_ORDER, ("#333333", "#5b8c3a", "#0b6e8a", "#d1602c", "#8a4f9e", "#b8912b", "#b03060"))).get(condition, "#555555")
+
+
+def _absent(axis, text: str = "measured: not run") -> None:
+    axis.set_title(text, loc="right", fontsize=8, color="#777777", style="italic", weight="normal")
+
+
+def _short(model: str) -> str:
+    return model.replace("Qwen2.5-Coder-", "Qwen-").replace("-v0.3", "").replace("-Coder", "")
+
+
+def _legend(axis, **options) -> None:
+    handles, names = axis.get_legend_handles_labels()
+    once = dict(zip(names, handles))
+    if once:
+        axis.legend(once.values(), once.keys(), fontsize=8, **options)
+
+
+def ladder(shelf: place.Shelf):
+    """EI before and after B3 at three sizes: published mean and SD, measured seeds and mean."""
+    drawn, ((axis,),) = figures.figure(width=5.6)
+    rows = cells.summary(shelf)
+    found = 0
+    for i, model in enumerate(_LADDER):
+        row = paper.T2.row(model=model)
+        for dx, name, face in ((-0.22, "ei_before", "white"), (0.06, "ei_after", GREY)):
+            axis.errorbar(i + dx, row.values[name], row.sd[name], fmt="o", color=GREY, markerfacecolor=face, capsize=3,
+                          label=f"published, {'before' if 'before' in name else 'after'} (SD)")  # fmt: skip
+        group = [p for p in shelf.finished if place.belongs(row.key, p.key)]
+        values = next((v for k, v in rows if place.belongs(row.key, k)), None)
+        if values is None:
+            axis.text(i, 0.02, "not run", transform=axis.get_xaxis_transform(), ha="center", fontsize=8, color="#777777", style="italic")
+            continue
+        found += 1
+        for dx, when in ((-0.1, "before"), (0.18, "after")):
+            seeds = [v for p in group if (v := getattr(p.record, when).value("ei")) is not None]
+            axis.plot([i + dx] * len(seeds), seeds, "o", color=color("B3"), alpha=0.35, markersize=4)
+            value = values[f"ei_{when}"]
+            if value.mean is not None:
+                axis.errorbar(i + dx, value.mean, value.sd or 0, fmt="D", color=color("B3"), markerfacecolor="white" if when == "before" else color("B3"),
+                              capsize=3, markersize=6, label=f"measured, {when} (SD)")  # fmt: skip
+    axis.set_xticks(range(3), [_short(m) for m in _LADDER])
+    axis.set_xlim(-0.5, 2.5)
+    axis.set_ylim(bottom=-0.2)
+    _finish(axis, "EI before and after B3, by size", "EI (literal)")
+    return drawn
+
+
+def _finish(axis, title: str, label: str) -> None:
+    axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+    axis.set_title(title)
+    axis.set_ylabel(label)
+    _legend(axis, loc="best")
+
+
+def architectures(shelf: place.Shelf):
+    """EI before and after B3 for four 7B models, published and measured."""
+    return _bars(shelf, [(row.key, row) for row in paper.T5.rows], "EI before and after B3, 7B models")
+
+
+def responses(shelf: place.Shelf):
+    """EI before and after, every group of runs of a section."""
+    keys = [(key, None) for key, _ in cells.summary(shelf) if key["condition"] != "B0"]
+    return _bars(shelf, keys, "EI before and after, every group of runs") if keys else None
+
+
+def _bars(shelf, keys, title: str):
+    drawn, ((axis,),) = figures.figure(width=max(5.0, 1.5 * len(keys) + 2), height=3.6)
+    rows = cells.summary(shelf)
+    for i, (key, row) in enumerate(keys):
+        own = next((v for k, v in rows if (place.belongs(key, k) if row else k == key)), None)
+        sides = [("published", row.values, row.sd)] if row else []
+        if own:
+            number = lambda name: math.nan if own[name].mean is None else own[name].mean
+            ours = {name: number(name) for name in ("ei_before", "ei_after")}
+            sides.append(("measured", ours, {name: own[name].sd for name in ours if own[name].sd}))
+        width = 0.2
+        for side, values, sd in sides:
+            left = i - 2 * width if side == "published" else i - (0 if row else width)
+            for k, name in enumerate(("ei_before", "ei_after")):
+                tint = GREY if side == "published" else color(key["condition"])
+                axis.bar(left + (k + 0.5) * width, values[name], width * 0.92, yerr=sd.get(name), color=tint if k else "white", edgecolor=tint,
+                         capsize=2, label=f"{side}, {'after' if k else 'before'}" if row else None)  # fmt: skip
+        if row and not own:
+            axis.text(
+                i + width, 0.02, "not\nrun", transform=axis.get_xaxis_transform(), ha="center", fontsize=8, color="#777777", style="italic"
+            )
+    names = [_short(k["model"]) if row else _group_name(k) for k, row in keys]
+    axis.set_xticks(range(len(keys)), names, fontsize=8)
+    axis.set_xlim(-0.6, len(keys) - 0.4)
+    top = axis.get_ylim()[1]
+    axis.set_ylim(top=top * (1.25 if keys and keys[0][1] else 1.05))
+    _finish(axis, title + ("" if keys[0][1] else " (hollow: before)"), "EI (literal)")
+    return drawn
+
+
+def _group_name(key) -> str:
+    weight = f"\nλ {key['lambda']:g}" if "lambda" in key else ""
+    return f"{_wrapped(_short(key['model']))}\n{key['condition']} {key.get('intervention', '')}{weight}"
+
+
+def _wrapped(text: str, width: int = 22) -> str:
+    words, lines = text.split(" "), [""]
+    for word in words:
+        lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < width else [*lines, word]
+    return "\n".join(lines)
+
+
+def trajectories(shelf: place.Shelf, model: str):
+    """EI, SEI and training loss over steps: seeds thin, their mean thick, the paper's means dashed where it prints them."""
+    runs = [p for p in shelf.runs if p.key["model"] == model and p.key["condition"] != "B0" and ">" not in p.key["condition"]]
+    printed = model == paper.QWEN_32B
+    if not runs and not printed:
+        return None
+    drawn, (axes,) = figures.figure(1, 3 if runs else 1, width=4.2 if runs else 5.6, height=3.4)
+    groups = collections.defaultdict(list)
+    for placed in runs:
+        label = placed.key["condition"] + (" light" if placed.key.get("intervention") == "light" else "")
+        groups[label + (f" λ {placed.key['lambda']:g}" if "lambda" in placed.key else "")].append(placed)
+    for axis, name in zip(axes, ("ei", "sei", "loss")):
+        for label, group in sorted(groups.items()):
+            lines = [_line(p.record, name) for p in group]
+            style = ("-", "--", ":", "-.")[sorted(g for g in groups if g.split()[0] == label.split()[0]).index(label) % 4]
+            _draw_lines(axis, lines, color(label.split()[0]), style, label)
+        if name == "ei" and printed:
+            for condition in ("B3", "B2"):
+                steps = [r.key["step"] for r in paper.T4.rows if r.key["condition"] == condition]
+                axis.plot(
+                    steps,
+                    paper.T4.select("ei", condition=condition),
+                    "--",
+                    color=GREY,
+                    marker="os"[condition == "B2"],
+                    markersize=3,
+                    linewidth=1,
+                    label=f"published {condition}, mean of 8",
+                )
+        axis.set_xlabel("step")
+        axis.set_title({"ei": "EI (literal)", "sei": "SEI", "loss": "training loss (nats a token)"}[name])
+        if name != "loss":
+            axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+        if not runs:
+            _absent(axis)
+    handles, names = axes[0].get_legend_handles_labels()
+    drawn.legend(handles, names, loc="outside lower center", ncols=6 if runs else 2, fontsize=8)
+    drawn.suptitle(_short(model), fontsize=10, x=0.01, ha="left")
+    return drawn
+
+
+def _line(run, name: str) -> tuple[list, list]:
+    if name == "loss":
+        steps, values = [r["step"] for r in run.trained], [r["loss"] for r in run.trained]
+        return steps, _smooth(values, max(1, len(values) // 50))
+    return [m.step for m in run.measured], [math.nan if m.value(name) is None else m.value(name) for m in run.measured]
+
+
+def _smooth(values: list[float], width: int) -> list[float]:
+    """The mean over the last `width` values, as far as there are so many."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    return [(total[i + 1] - total[max(0, i + 1 - width)]) / min(i + 1, width) for i in range(len(values))]
+
+
+def _draw_lines(axis, lines, tint: str, style: str, label: str) -> None:
+    for x, y in lines:
+        axis.plot(
+            x, y, style, color=tint, linewidth=0.7, alpha=0.5 if len(lines) > 1 else 1.0, marker="o" if len(x) < 15 else None, markersize=2
+        )
+    common = sorted(set.intersection(*(set(x) for x, _ in lines)))
+    at = [dict(zip(x, y)) for x, y in lines]
+    mean = [np.mean([d[s] for d in at]) for s in common]
+    axis.plot(common, mean, style, color=tint, linewidth=2.2, label=f"{label} ({len(lines)} seed{'s' * (len(lines) > 1)})")
+
+
+def coding(shelf: place.Shelf, published: bool):
+    """HumanEval and HumanEval+ by condition with Wilson intervals; differences from the base model, paired by problem."""
+    printed = lambda key: any(place.belongs(row.key, key) for row in paper.T9.rows)
+    ours = [p for p in shelf.evaluations if not published or printed(p.key)]
+    if not ours and not published:
+        return None
+    labels = [r.key["condition"] for r in paper.T9.rows] if published else []
+    name = lambda p: p.key["condition"] if published else _group_name(p.key) + (f" s{p.key['seed']}" if "seed" in p.key else "")
+    labels += [n for n in dict.fromkeys(map(name, ours)) if n not in labels]
+    drawn, ((left, right),) = figures.figure(1, 2, width=max(4.6, 0.65 * len(labels) + 1), height=3.4)
+    for row in paper.T9.rows if published else ():
+        i = labels.index(row.key["condition"])
+        left.bar(i - 0.3, row.values["he"], 0.18, color="white", edgecolor=GREY, label="published HumanEval")
+        left.bar(i - 0.12, row.values["he_plus"], 0.18, color=GREY, label="published HumanEval+")
+        if row.values["he_plus_change"] is not None:
+            change, low, high = (row.values[n] for n in ("he_plus_change", "low", "high"))
+            right.errorbar(
+                i - 0.12,
+                change,
+                [[change - low], [high - change]],
+                fmt="s",
+                color=GREY,
+                capsize=3,
+                markersize=4,
+                label="published (as printed)",
+            )
+    for one in ours:
+        i = labels.index(name(one))
+        for dx, suite, face in ((0.1, "base", "white"), (0.28, "plus", color(one.key["condition"]))):
+            passed = list(one.record.passed[suite].values())
+            found = stats.wilson(round(sum(passed)), len(passed))
+            ends = [[max(0, 100 * (found.estimate - found.low))], [100 * (found.high - found.estimate)]]
+            left.bar(i + dx, 100 * found.estimate, 0.18, yerr=ends, capsize=2, color=face, edgecolor=color(one.key["condition"]),
+                     error_kw={"linewidth": 0.8}, label="measured (95% Wilson)" if suite == "plus" else None)  # fmt: skip
+        paired = cells.compared(shelf, one)
+        if paired:
+            d = paired.difference
+            ends = [[0], [0]] if math.isnan(d.low) else [[100 * (d.estimate - d.low)], [100 * (d.high - d.estimate)]]
+            right.errorbar(
+                i + 0.12,
+                100 * d.estimate,
+                ends,
+                fmt="D",
+                color=color(one.key["condition"]),
+                capsize=3,
+                markersize=5,
+                label="measured (95%, paired)",
+            )
+    for axis in (left, right):
+        axis.set_xticks(range(len(labels)), labels, fontsize=8)
+        axis.set_xlim(-0.6, len(labels) - 0.4)
+        if not ours:
+            _absent(axis)
+    _finish(left, "pass@1 (hollow: HumanEval; filled: HumanEval+)", "%")
+    left.set_ylim(top=1.3 * left.get_ylim()[1])
+    _finish(right, "HumanEval+ minus the base model", "points")
+    return drawn
+
+
+def energy(shelf: place.Shelf, published: bool):
+    """SV energy of the weight change against HumanEval+."""
+    rows = [(k, v) for k, v in cells.coding(shelf) if "sv_energy" in v and "he_plus" in v and v["sv_energy"].mean]
+    rows = [(k, v) for k, v in rows if not published or any(place.belongs(row.key, k) for row in paper.T10.rows)]
+    if not rows and not published:
+        return None
+    drawn, ((axis,),) = figures.figure(width=5.2)
+    for row in paper.T10.rows if published else ():
+        axis.plot(row.values["sv_energy"], row.values["he_plus"], "o", color=GREY, markerfacecolor="white", label="published")
+        axis.annotate(
+            row.key["condition"],
+            (row.values["sv_energy"], row.values["he_plus"]),
+            (4, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color="#666666",
+        )
+    for key, values in rows:
+        at = (values["sv_energy"].mean, values["he_plus"].mean)
+        axis.plot(*at, "D", color=color(key["condition"]), label="measured")
+        axis.annotate(key["condition"], at, (5, -10), textcoords="offset points", fontsize=8, color=color(key["condition"]))
+    axis.set_xscale("log")
+    axis.set_xlabel("SV energy (log scale)")
+    axis.margins(0.12)
+    if not rows:
+        _absent(axis)
+    axis.set_title("SV energy of the weight change and coding")
+    axis.set_ylabel("HumanEval+ (%)")
+    _legend(axis, loc="lower left")
+    return drawn

@@ -1,0 +1,162 @@
+"""Before a run: everything that can be found wrong before a model is loaded, and the record of what will run."""
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+
+import jax
+
+from jaxent.checkpoint import hf, peft, safetensors_folder
+from jaxent.data import corpora, probes, tokens
+from jaxent.measure import penalty
+from jaxent.model import config as configs
+from jaxent.report import records
+from jaxent.study import spec as specs
+
+_PACKAGES = ("jaxent", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "transformers", "datasets", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A base checkpoint whose config and headers fit each other, not loaded yet."""
+
+    folder: pathlib.Path
+    config: configs.Config
+    tokenizer: tokens.Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """A run that can begin: its checkpoint, probe sets and row length. csr_probes: the penalty's, None where none are asked for."""
+
+    run: specs.Run
+    checkpoint: Checkpoint
+    probes: probes.ProbeSet
+    csr_probes: probes.ProbeSet | None
+    start: pathlib.Path | None
+    length: int
+
+
+@functools.lru_cache(maxsize=8)
+def checkpoint(model: str) -> Checkpoint:
+    """The checkpoint of a folder or Hub id; ValueError or FileNotFoundError in one line."""
+    folder = safetensors_folder.locate(model)
+    config = configs.read(folder)
+    hf.check(safetensors_folder.open_folder(folder), config)
+    return Checkpoint(folder, config, tokens.load(folder))
+
+
+def check(run: specs.Run, root: pathlib.Path = pathlib.Path()) -> Checked:
+    """Settings, files and data, cheaply; ValueError or FileNotFoundError in one line. root: where `run.start` is looked for."""
+    mixture, spec, _, csr = run.mixture, run.spec, run.hyper, run.csr
+    csr_probes = probes.load(run.csr_probes) if csr or run.condition == "B4" else None
+    if csr:
+        penalty.check_target(csr, [p.domain for p in csr_probes.probes])
+    probe_set = probes.load(run.probes, run.replicates)
+    corpora.check(mixture.domains if mixture else (), run.data_root)
+    found = checkpoint(run.model)
+    start = _start(root / run.start, spec) if run.start else None
+    return Checked(run, found, probe_set, csr_probes, start, min(run.max_length, found.config.context))
+
+
+def _start(folder: pathlib.Path, spec) -> pathlib.Path:
+    """The adapter folder to begin from, itself or inside a run folder, if its spec is the run's."""
+    folder = folder / "adapter" if (folder / "run.json").is_file() else folder
+    found = peft.spec(folder)
+    if found != spec:
+        raise ValueError(f"adapter {folder}: {found}, expected the run's {spec}")
+    return folder
+
+
+def corpus(checked: Checked) -> corpora.Corpus:
+    """The run's tokenized texts; the last few are kept."""
+    run = checked.run
+    domains = run.mixture.domains if run.mixture else ()
+    return _corpus(run.model, domains, checked.length, run.data_root, run.max_examples)
+
+
+@functools.lru_cache(maxsize=4)
+def _corpus(model, domains, length, root, limit) -> corpora.Corpus:
+    return corpora.load(domains, checkpoint(model).tokenizer, length, root, limit, progress=True)
+
+
+def begin(checked: Checked, out: pathlib.Path, resume: bool) -> corpora.Corpus:
+    """Writes run.json to the run folder `out`, or with `resume` sees that the one there says the same. Returns the texts.
+
+    Raises ValueError for a folder that holds a run already, or whose settings, probes, tokenizer or texts are others.
+    """
+    record = _record(checked)
+    _check_folder(out, record, resume)
+    found = corpus(checked)
+    record["corpus"] = found.hashes
+    _check_folder(out, record, resume)
+    if not (out / "run.json").is_file():
+        record["model_hash"] = fingerprint(checked.checkpoint.folder)
+        records.write(out / "run.json", json.dumps(record, indent=1) + "\n")
+    return found
+
+
+def _record(checked: Checked) -> dict:
+    """What run.json says: settings that decide the result, hashes of what they name, and where it ran."""
+    return {
+        "settings": checked.run.to_json(),
+        "command": sys.argv,
+        "probes": {"name": checked.probes.name, "number": len(checked.probes.probes), "hash": checked.probes.hash},
+        "csr_probes": checked.csr_probes.hash if checked.csr_probes else None,
+        "tokenizer": checked.checkpoint.tokenizer.hash,
+        "start": file_hash(checked.start / "adapter_model.safetensors") if checked.start else None,
+        "git": _commit(),
+        "versions": {p: importlib.metadata.version(p) for p in _PACKAGES} | {"python": platform.python_version()},
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def _commit() -> str | None:
+    """The checkout's commit, "-dirty" where files differ from it; None outside one."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    found = subprocess.run(command, cwd=pathlib.Path(__file__).parent, capture_output=True, text=True)
+    return found.stdout.strip() or None
+
+
+def _check_folder(out: pathlib.Path, record: dict, resume: bool) -> None:
+    file = out / "run.json"
+    if not file.is_file():
+        return
+    if not resume:
+        raise ValueError(f"--out {out} already holds a run: give another folder, or --resume to continue it")
+    before = json.loads(file.read_text())
+    pairs = specs.differences(checked_run(record), checked_run(before))
+    pairs += [(name, record[name], before.get(name)) for name in ("probes", "csr_probes", "tokenizer", "start", "corpus") if name in record]
+    for name, value, old in pairs:
+        if value != old:
+            raise ValueError(f"{name} is {value!r}, but the run in {out} has {old!r}: expected the same to continue it")
+
+
+def checked_run(record: dict) -> specs.Run:
+    """The `Run` of a run.json."""
+    return specs.from_json(record["settings"])
+
+
+@functools.lru_cache(maxsize=8)
+def fingerprint(folder: pathlib.Path) -> str:
+    """One hash of a checkpoint's config and shards: the Hub's own sha256 where a file is its cache's, else read through."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(f"{file.name} {file_hash(file)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def file_hash(file: pathlib.Path) -> str:
+    """sha256 of a file."""
+    blob = file.resolve().name
+    if file.is_symlink() and re.fullmatch("[0-9a-f]{64}", blob):
+        return blob
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
