@@ -15,7 +15,7 @@ QWEN = paper.HUB[paper.QWEN_7B]
         ("/models/qwen2.5-coder-7b/", (paper.QWEN_7B, True)),
         ("/home/x/.cache/huggingface/hub/models--codellama--CodeLlama-7b-hf/snapshots/0123", (paper.CODELLAMA, True)),
         ("Qwen/Qwen2.5-Coder-7B-Instruct", ("Qwen2.5-Coder-7B-Instruct", False)),
-        ("/work/data/tiny", ("tiny", False)),
+        ("/data/tiny", ("tiny", False)),
     ],
 )
 def test_models_are_known_by_hub_id_folder_or_cache(model, expected):
