@@ -15,11 +15,12 @@ import sys
 import numpy as np
 from absl import app, flags, logging
 
-from jaxent.checkpoint import hf, peft, safetensors_folder
-from jaxent.data import corpora, probes, tokens
+from jaxent.checkpoint import hf, peft
+from jaxent.data import corpora, probes
 from jaxent.measure import capture, concepts, crosstalk
-from jaxent.model import config as configs, transformer
+from jaxent.model import transformer
 from jaxent.report import figures, records, tables
+from jaxent.study import prepare
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
@@ -70,11 +71,9 @@ def main(_):
             if not FLAGS[name].value:
                 raise ValueError(f"--{name} is missing (or use --preset=tiny)")
         probe_set = probes.load(FLAGS.probes)
-        folder = safetensors_folder.locate(FLAGS.model)
-        config = configs.read(folder)
-        hf.check(safetensors_folder.open_folder(folder), config)
+        found = prepare.checkpoint(FLAGS.model)
+        folder, config, tokenizer = found.folder, found.config, found.tokenizer
         adapter, spec = peft.load(FLAGS.adapter, config) if FLAGS.adapter else (None, None)
-        tokenizer = tokens.load(folder)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"crosstalk: {error}")
     model = hf.load(str(folder), FLAGS.quantize, progress=True)

@@ -21,11 +21,12 @@ import numpy as np
 from absl import app, flags, logging
 
 from jaxent.arrays import axes
-from jaxent.checkpoint import hf, peft, safetensors_folder
-from jaxent.data import corpora, tokens
+from jaxent.checkpoint import hf, peft
+from jaxent.data import corpora
 from jaxent.decode import choose, generate, humaneval, loop, plan, sandbox, scoring
 from jaxent.model import config as configs, sharding, transformer
 from jaxent.report import records
+from jaxent.study import prepare
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
@@ -116,15 +117,13 @@ def main(_):
         if FLAGS.score:
             sandbox.require(FLAGS.allow_unsandboxed)
         problems = humaneval.load(FLAGS.humaneval, FLAGS.limit)
-        folder = safetensors_folder.locate(FLAGS.model)
-        config = configs.read(folder)
-        hf.check(safetensors_folder.open_folder(folder), config)
+        found = prepare.checkpoint(FLAGS.model)
+        folder, config, tokenizer = found.folder, found.config, found.tokenizer
         if FLAGS.adapter:
             peft.load(FLAGS.adapter, config)
         mesh = axes.make(FLAGS.mesh) if FLAGS.mesh else None
         if mesh is not None:
             sharding.check(hf.abstract(config, FLAGS.quantize and FLAGS.weights == "nf4"), mesh)
-        tokenizer = tokens.load(folder)
         out = pathlib.Path(FLAGS.out)
         done = humaneval.resume(out, identity(folder, tokenizer, problems))
         took = generated(out, config, mesh, tokenizer, problems, done)

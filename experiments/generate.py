@@ -11,10 +11,11 @@ import sys
 
 from absl import app, flags, logging
 
-from jaxent.checkpoint import hf, peft, safetensors_folder
-from jaxent.data import corpora, tokens
+from jaxent.checkpoint import hf, peft
+from jaxent.data import corpora
 from jaxent.decode import choose, stream
-from jaxent.model import config as configs, transformer
+from jaxent.model import transformer
+from jaxent.study import prepare
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
@@ -37,11 +38,9 @@ def main(_):
         if not FLAGS.model:
             raise ValueError("--model is missing (or use --preset=tiny)")
         choose.Sampling(FLAGS.temperature, FLAGS.top_p)
-        folder = safetensors_folder.locate(FLAGS.model)
-        config = configs.read(folder)
-        hf.check(safetensors_folder.open_folder(folder), config)
+        found = prepare.checkpoint(FLAGS.model)
+        folder, config, tokenizer = found.folder, found.config, found.tokenizer
         adapter, spec = peft.load(FLAGS.adapter, config) if FLAGS.adapter else (None, None)
-        tokenizer = tokens.load(folder)
         prompt = FLAGS.prompt if FLAGS.prompt is not None else sys.stdin.read().removesuffix("\n")
         if not tokenizer.encode([prompt])[0]:
             raise ValueError("the prompt is empty: expected some text in --prompt or standard input")

@@ -1,6 +1,5 @@
 """The language-model loss over a frozen head, never materialising [tokens, V] logits."""
 
-import functools
 
 import jax
 import jax.numpy as jnp
