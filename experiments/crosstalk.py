@@ -12,28 +12,21 @@ import json
 import pathlib
 import sys
 
+import checkpoint_flags
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 
-from jaxent.checkpoint import hf, peft
-from jaxent.data import corpora, probes
+from jaxent.arrays import processes
+from jaxent.data import probes
 from jaxent.measure import capture, concepts, crosstalk
-from jaxent.model import transformer
 from jaxent.report import figures, records, tables
 from jaxent.study import prepare
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
-flags.DEFINE_string("adapter", None, "PEFT adapter folder")
-flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: the embedded checkpoint")
 flags.DEFINE_string("probes", "hexad", "probe set: hexad, triad or a JSONL file")
 flags.DEFINE_enum("pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last")
 flags.DEFINE_float("alpha", 1.0, "ridge penalty")
-flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
-flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
-flags.DEFINE_string("out", None, "folder for the results")
-
-_TINY = {"model": str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"), "out": "runs/crosstalk"}
+flags.adopt_module_key_flags(checkpoint_flags)
 
 
 def table(found: dict) -> str:
@@ -62,26 +55,22 @@ def _spread(interval: dict | None, value) -> str:
 
 
 def main(_):
-    logging.set_verbosity(logging.WARNING)
-    for flag, value in _TINY.items() if FLAGS.preset == "tiny" else ():
-        if not FLAGS[flag].present:
-            setattr(FLAGS, flag, value)
     try:
-        for name in ("model", "out"):
-            if not FLAGS[name].value:
-                raise ValueError(f"--{name} is missing (or use --preset=tiny)")
+        started = checkpoint_flags.begin({"out": "runs/crosstalk"})
         probe_set = probes.load(FLAGS.probes)
-        found = prepare.checkpoint(FLAGS.model)
-        folder, config, tokenizer = found.folder, found.config, found.tokenizer
-        adapter, spec = peft.load(FLAGS.adapter, config) if FLAGS.adapter else (None, None)
+        mesh = checkpoint_flags.start()
+        found, adapter, spec = checkpoint_flags.opened()
+        checkpoint_flags.check(found, mesh)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"crosstalk: {error}")
-    model = hf.load(str(folder), FLAGS.quantize, progress=True)
-    compute = transformer.default_compute(FLAGS.dtype)
-    x = capture.capture(model, tokenizer.encode(probe_set.texts), adapter, spec, capture.Where(-1, FLAGS.pooling), compute)
+    model, adapter, compute = checkpoint_flags.loaded(found, adapter, mesh)
+    x = capture.capture(model, found.tokenizer.encode(probe_set.texts), adapter, spec, capture.Where(-1, FLAGS.pooling), compute)
     measured = crosstalk.crosstalk(x, concepts.label(probe_set.labels), alpha=FLAGS.alpha).to_json()
-    about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "probe_hash": probe_set.hash,
-             "pooling": FLAGS.pooling, "dtype": str(np.dtype(compute.dtype)), "quantize": FLAGS.quantize}  # fmt: skip
+    about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "pooling": FLAGS.pooling, "alpha": FLAGS.alpha,
+             "dtype": str(np.dtype(compute.dtype)), "quantize": FLAGS.quantize}  # fmt: skip
+    about |= prepare.provenance(found, started, FLAGS.adapter, probe_set)
+    if not processes.first():
+        return
     out = pathlib.Path(FLAGS.out)
     records.write(out / "crosstalk.json", json.dumps(about | measured, indent=1) + "\n")
     records.write(out / "table.txt", table(measured) + "\n")

@@ -13,18 +13,20 @@ Five minutes on two cores, no GPU.
 import dataclasses
 import json
 import pathlib
+import time
 
 import numpy as np
 import tqdm
 from absl import app, flags, logging
 
-from jaxent.checkpoint import hf, safetensors_folder
-from jaxent.data import corpora, probes, tokens
+from jaxent.checkpoint import hf
+from jaxent.data import probes
 from jaxent.measure import capture, concepts, entangle, synthetic
-from jaxent.report import figures, records, tables
+from jaxent.report import figures, plots_own, records, tables
+from jaxent.study import prepare, spec as specs
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "checkpoint whose activations carry the last panel (default: the embedded one)")
+flags.DEFINE_string("model", specs.TINY_MODEL, "checkpoint whose activations carry the last panel")
 flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: few draws")
 flags.DEFINE_integer("draws", 12, "independent draws a point")
 flags.DEFINE_integer("coverage_draws", 200, "independent draws for the coverage of the intervals")
@@ -114,11 +116,9 @@ def coverage(bar) -> list[dict]:
     return rows
 
 
-def real_activations() -> tuple[np.ndarray, concepts.Labels]:
-    """The triad probes' activations in --model, and their labels."""
-    folder = safetensors_folder.locate(FLAGS.model or str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"))
-    probe_set = probes.load("triad")
-    x = capture.capture(hf.load(str(folder)), tokens.load(folder).encode(probe_set.texts))
+def real_activations(model: prepare.Checkpoint, probe_set: probes.ProbeSet) -> tuple[np.ndarray, concepts.Labels]:
+    """The probes' activations, and their labels."""
+    x = capture.capture(hf.load(str(model.folder)), model.tokenizer.encode(probe_set.texts))
     return x, concepts.label(probe_set.labels)
 
 
@@ -135,20 +135,23 @@ def table(panels: list[dict], covered: list[dict]) -> str:
 
 
 def main(_):
+    started = time.perf_counter()
     logging.set_verbosity(logging.WARNING)
     if FLAGS.preset == "tiny":
         for flag, value in {"draws": 3, "coverage_draws": 10}.items():
             if not FLAGS[flag].present:
                 setattr(FLAGS, flag, value)
-    real = real_activations()
+    model, probe_set = prepare.checkpoint(FLAGS.model), probes.load("triad")
+    real = real_activations(model, probe_set)
     total = FLAGS.draws * sum(len(p.values) for p in PANELS) + 2 * FLAGS.coverage_draws
     with tqdm.tqdm(total=total, desc="draws", unit="draw") as bar:
         panels = [study(panel, real, bar) for panel in PANELS]
         covered = coverage(bar)
     out = pathlib.Path(FLAGS.out)
-    records.write(out / "validity.json", json.dumps({"panels": panels, "coverage": covered}, indent=1) + "\n")
+    found = {"panels": panels, "coverage": covered, **prepare.provenance(model, started, None, probe_set, FLAGS.seed)}
+    records.write(out / "validity.json", json.dumps(found, indent=1) + "\n")
     records.write(out / "table.txt", table(panels, covered) + "\n")
-    figures.validity(panels, out / "validity")
+    figures.save(plots_own.validity(panels), out / "validity")
     print(f"{table(panels, covered)}\n\nResults: {out}")
 
 

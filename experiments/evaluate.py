@@ -16,27 +16,21 @@ import pathlib
 import sys
 import time
 
+import checkpoint_flags
 import jax
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 
-from jaxent.arrays import axes
-from jaxent.checkpoint import hf, peft
-from jaxent.data import corpora
+from jaxent.arrays import processes
+from jaxent.checkpoint import peft
 from jaxent.decode import choose, generate, humaneval, loop, plan, sandbox, scoring
-from jaxent.model import config as configs, sharding, transformer
+from jaxent.model import config as configs, transformer
 from jaxent.report import records
 from jaxent.study import prepare
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
-flags.DEFINE_string("adapter", None, "PEFT adapter folder")
-flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: the embedded checkpoint, 64 new tokens")
 flags.DEFINE_enum("weights", "nf4", ["nf4", "dequantized", "merged"],
                   "nf4: as trained; dequantized: the same values, decoded once; merged: the adapter added in")  # fmt: skip
-flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
-flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
-flags.DEFINE_string("mesh", None, "devices by axis, such as data:4,tensor:2 (default: one device)")
 flags.DEFINE_string("humaneval", None, "HumanEvalPlus.jsonl (default: what evalplus downloads)")
 flags.DEFINE_integer("limit", None, "first problems only; every output says so")
 flags.DEFINE_integer("max_new", 768, "new tokens a problem")
@@ -48,16 +42,13 @@ flags.DEFINE_float("min_time_limit", 10.0, "seconds a test may take at least")
 flags.DEFINE_float("gt_time_limit_factor", 20.0, "times the canonical solution's time a test may take")
 flags.DEFINE_bool("score", True, "score the samples; --noscore only generates them")
 flags.DEFINE_bool("allow_unsandboxed", False, "run generated programs without the protections this system lacks")
-flags.DEFINE_string("out", None, "folder for the results")
-
-_TINY = {"model": str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"), "out": "runs/evaluate", "max_new": 64}
+flags.adopt_module_key_flags(checkpoint_flags)
 
 
 def runner(config: configs.Config, mesh) -> loop.Runner:
     """The model in the form --weights asks for, on the mesh if there is one."""
-    compute = transformer.default_compute(FLAGS.dtype, mesh is not None)
-    model = hf.load(FLAGS.model, FLAGS.quantize, progress=True)
     adapter, spec = peft.load(FLAGS.adapter, config) if FLAGS.adapter else (None, None)
+    model, adapter, compute = checkpoint_flags.loaded(prepare.checkpoint(FLAGS.model), adapter, mesh)
     if FLAGS.weights != "nf4":
         linear = sum(k * n for k, n in transformer.shapes(config).values())
         needed, free = plan.dense_bytes(config, linear, compute.dtype), plan.free_bytes()
@@ -66,85 +57,76 @@ def runner(config: configs.Config, mesh) -> loop.Runner:
         model = transformer.dense(model, compute.dtype, adapter if FLAGS.weights == "merged" else None, spec)
     if FLAGS.weights == "merged":
         adapter = spec = None
-    if mesh is not None:
-        model = sharding.shard(model, mesh)
-        adapter = None if adapter is None else sharding.shard_adapter(adapter, mesh)
-    return loop.Runner(model, adapter, spec, compute, mesh)
+    return loop.Runner(model, adapter, spec, compute)
 
 
-def generated(folder, config, mesh, tokenizer, problems: humaneval.Problems, done: list[humaneval.Sample]) -> dict:
+def generated(folder, found: prepare.Checkpoint, mesh, problems: humaneval.Problems, done: list[humaneval.Sample]) -> dict:
     """Generates the samples that are missing, each on disk as soon as it is done; what it took."""
     todo = [problem for problem, count in humaneval.missing(problems, done, FLAGS.samples) for _ in range(count)]
     if not todo:
         return {"samples": 0}
-    run = runner(config, mesh)
+    run, tokenizer = runner(found.config, mesh), found.tokenizer
     longest = max(map(len, tokenizer.encode([p.prompt for p in todo])))
-    if longest + FLAGS.max_new > config.context:
-        print(f"{longest} prompt and {FLAGS.max_new} new tokens pass the model's context of {config.context}: positions it has not seen")
+    if longest + FLAGS.max_new > found.config.context:
+        print(f"{longest} prompt and {FLAGS.max_new} new tokens pass the model's context of {found.config.context}: positions it has not seen")
     started = time.perf_counter()
-    found = generate(
+    texts = generate(
         run.model, tokenizer, [p.prompt for p in todo], FLAGS.max_new, stops=humaneval.STOPS, temperature=FLAGS.temperature,
         top_p=FLAGS.top_p, seed=int(np.random.SeedSequence([FLAGS.seed, len(done)]).generate_state(1)[0]), adapter=run.adapter,
-        spec=run.spec, compute=run.compute, mesh=mesh, progress=True,
-        on_done=lambda row, completion: humaneval.append(folder, problems, [humaneval.finish(todo[row], completion.text)]),
+        spec=run.spec, compute=run.compute, progress=processes.first(),
+        on_done=lambda row, completion: processes.first()
+        and humaneval.append(folder, problems, [humaneval.finish(todo[row], completion.text)]),
     )  # fmt: skip
-    seconds, produced = time.perf_counter() - started, sum(len(c.ids) for c in found)
+    seconds, produced = time.perf_counter() - started, sum(len(c.ids) for c in texts)
     return {
-        "samples": len(found), "tokens": produced, "seconds": seconds, "tokens_per_second": produced / seconds,
-        "ends": dict(collections.Counter(c.end for c in found)),
-        "near_ties": sum(c.near_ties for c in found), "samples_with_near_ties": sum(c.near_ties > 0 for c in found),
+        "samples": len(texts), "tokens": produced, "seconds": seconds, "tokens_per_second": produced / seconds,
+        "ends": dict(collections.Counter(c.end for c in texts)),
+        "near_ties": sum(c.near_ties for c in texts), "samples_with_near_ties": sum(c.near_ties > 0 for c in texts),
     }  # fmt: skip
 
 
-def identity(folder: pathlib.Path, tokenizer, problems: humaneval.Problems) -> dict:
+def identity(tokenizer, problems: humaneval.Problems) -> dict:
     """What a sample depends on: samples of another identity are never mixed in."""
     names = ("model", "adapter", "weights", "quantize", "dtype", "max_new", "temperature", "top_p", "samples", "seed")
     return {name: FLAGS[name].value for name in names} | {"tokenizer": tokenizer.hash, "humaneval": problems.md5}
 
 
 def main(_):
-    logging.set_verbosity(logging.WARNING)
-    for flag, value in _TINY.items() if FLAGS.preset == "tiny" else ():
-        if not FLAGS[flag].present:
-            setattr(FLAGS, flag, value)
     try:
-        for name in ("model", "out"):
-            if not FLAGS[name].value:
-                raise ValueError(f"--{name} is missing (or use --preset=tiny)")
+        started = checkpoint_flags.begin({"out": "runs/evaluate", "max_new": 64})
+        mesh = checkpoint_flags.start()
         choose.Sampling(FLAGS.temperature, FLAGS.top_p)
         if FLAGS.samples < 1 or (FLAGS.samples > 1 and FLAGS.temperature == 0):
             raise ValueError(f"--samples {FLAGS.samples}: expected 1, or a --temperature above 0")
         if FLAGS.score:
             sandbox.require(FLAGS.allow_unsandboxed)
         problems = humaneval.load(FLAGS.humaneval, FLAGS.limit)
-        found = prepare.checkpoint(FLAGS.model)
-        folder, config, tokenizer = found.folder, found.config, found.tokenizer
-        if FLAGS.adapter:
-            peft.load(FLAGS.adapter, config)
-        mesh = axes.make(FLAGS.mesh) if FLAGS.mesh else None
-        if mesh is not None:
-            sharding.check(hf.abstract(config, FLAGS.quantize and FLAGS.weights == "nf4"), mesh)
+        found = checkpoint_flags.opened()[0]
+        checkpoint_flags.check(found, mesh)
         out = pathlib.Path(FLAGS.out)
-        done = humaneval.resume(out, identity(folder, tokenizer, problems))
-        took = generated(out, config, mesh, tokenizer, problems, done)
+        done = humaneval.resume(out, identity(found.tokenizer, problems))
+        took = generated(out, found, mesh, problems, done)
     except (ValueError, FileNotFoundError, PermissionError) as error:
         sys.exit(f"evaluate: {error}")
+    if not processes.first():
+        return
     gc.collect()
     jax.clear_caches()  # the model is gone before programs are timed
     humaneval.write_sanitized(out, problems)
     record = {"settings": {f: FLAGS[f].value for f in ("model", "adapter", "weights", "max_new", "temperature", "top_p", "samples")},
-              "subset": problems.subset, "generation": took, "device": jax.devices()[0].device_kind}  # fmt: skip
+              "subset": problems.subset, "generation": took}  # fmt: skip
     if FLAGS.score:
         limits = {"min_time_limit": FLAGS.min_time_limit, "gt_time_limit_factor": FLAGS.gt_time_limit_factor}
-        started = time.perf_counter()
+        began = time.perf_counter()
         scores = scoring.score(out, problems, **limits, allow_unsandboxed=FLAGS.allow_unsandboxed)
         ks = sorted({1, FLAGS.samples})
         record |= {
-            "scoring_seconds": time.perf_counter() - started,
+            "scoring_seconds": time.perf_counter() - began,
             "pass": {f"{suite}@{k}": scores.pass_at(k, suite) for suite in ("base", "plus") for k in ks},
             "counts": {suite: scores.counts(suite) for suite in ("base", "plus")},
         }
         print(scoring.summary(scores))
+    record |= prepare.provenance(found, started, FLAGS.adapter, seed=FLAGS.seed if FLAGS.temperature else None)
     records.write(out / "evaluation.json", json.dumps(record, indent=1) + "\n")
     if took["samples"]:
         print(f"{took['samples']} samples, {took['tokens']} tokens, {took['tokens_per_second']:.0f} tokens/s; near ties in {took['samples_with_near_ties']}")

@@ -1,23 +1,28 @@
 """Fine-tunes a LoRA adapter under one of the paper's conditions and measures entanglement as it goes.
 
     python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --condition=B3 --seed=0 --out=runs/qwen7b_b3_0
+    python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --seeds=0,1,2,3 --seed_mode=vmap --mesh=fsdp:8 --out=runs
     python experiments/finetune.py --preset=tiny
 
 The defaults are section 2.2's; --intervention=light is section 6.3's. Reproduces one row of Table 3:
 Qwen-7B, B3, seed 0: EI 0.955 before, 0.712 after. Writes run.json, metrics.jsonl, checkpoints/ and, at
-the end, adapter/ (PEFT's format) and summary.json to --out. --resume continues a killed run exactly.
+the end, adapter/ (PEFT's format) and summary.json to --out. --resume continues a killed run exactly, also on other devices.
+With --seeds each seed has a folder in --out; runs that are there are skipped or continued.
 """
 
+import dataclasses
 import pathlib
 import sys
 
+import device_flags
 import run_flags
 from absl import app, flags, logging
 
+from jaxent.arrays import processes
 from jaxent.data import mix
 from jaxent.measure import penalty
 from jaxent.report import tables
-from jaxent.study import execute, prepare, spec as specs
+from jaxent.study import execute, prepare, spec as specs, study
 from jaxent.train import loop
 
 FLAGS = flags.FLAGS
@@ -26,11 +31,13 @@ flags.DEFINE_enum("condition", "B3", mix.CONDITIONS, "what to train on (Table 1)
 flags.DEFINE_enum("intervention", "strong", list(specs.INTERVENTIONS), "light: rank 16, attention modules, 2000 steps")
 flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: the embedded checkpoint and data, a minute on two cores")
 flags.DEFINE_integer("seed", 0, "seed of adapter, data order and dropout")
+flags.DEFINE_list("seeds", None, "several seeds instead of one: see --seed_mode")
 flags.DEFINE_string("start", None, "adapter folder to begin from, with a fresh optimizer and schedule")
 flags.DEFINE_float("csr_lambda", None, "weight of CSR's penalty (section 6.1; default 0.1 for B4, 0 otherwise)")
 flags.DEFINE_string("out", None, "run folder")
 flags.DEFINE_bool("resume", False, "continue the run in --out")
 flags.adopt_module_key_flags(run_flags)
+flags.adopt_module_key_flags(device_flags)
 
 
 def described() -> tuple[specs.Run, pathlib.Path]:
@@ -55,21 +62,43 @@ def text(summary: dict) -> str:
     return tables.text(["", "before", f"after step {after['step']}"], rows)
 
 
+def several(run: specs.Run, out: pathlib.Path, mesh) -> None:
+    """One run a seed, each in a folder of its own in `out`."""
+    runs = [dataclasses.replace(run, seed=int(seed)) for seed in FLAGS.seeds]
+    outcomes = study.conduct(runs, out, mesh=mesh, seeds_together=device_flags.seeds_together())
+    if processes.first():
+        for one, summary in study.summaries(outcomes):
+            print(f"\n{one.name}\n{text(summary)}")
+        print(f"\nRun folders: {out}")
+    if failed := study.failures(outcomes):
+        sys.exit(f"finetune: {failed}")
+
+
 def main(_):
     logging.set_verbosity(logging.WARNING)
     try:
+        mesh = device_flags.start()
         run, out = described()
         checked = prepare.check(run)
-        if checked.length < run.max_length:
+        prepare.check_mesh(checked, mesh)
+        if checked.length < run.max_length and processes.first():
             print(f"The model's context is {checked.length} tokens: used instead of --max_length {run.max_length}")
+        if FLAGS.seeds:
+            several(run, out, mesh)
+            return
         corpus = prepare.begin(checked, out, FLAGS.resume)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"finetune: {error}")
     try:
-        summary = execute.execute(checked, execute.Base(checked), corpus, out)
+        summary = execute.execute(checked, execute.Base(checked, mesh), corpus, out)
     except (penalty.NoGradient, loop.NonFinite) as error:
         sys.exit(f"finetune: {error}")
-    print(f"\n{text(summary)}\n\nRun folder: {out}")
+    except Exception as error:
+        if gone := processes.lost(error):
+            processes.end(f"finetune: {gone}")
+        raise
+    if processes.first():
+        print(f"\n{text(summary)}\n\nRun folder: {out}")
 
 
 if __name__ == "__main__":

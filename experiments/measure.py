@@ -14,20 +14,17 @@ import json
 import pathlib
 import sys
 
+import checkpoint_flags
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 
-from jaxent.checkpoint import hf, peft
-from jaxent.data import corpora, probes
+from jaxent.arrays import processes
+from jaxent.data import probes
 from jaxent.measure import capture, concepts, energy, entangle, penalty
-from jaxent.model import transformer
 from jaxent.report import figures, records, tables
 from jaxent.study import prepare
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
-flags.DEFINE_string("adapter", None, "PEFT adapter folder")
-flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: the embedded checkpoint, every layer")
 flags.DEFINE_string("probes", "triad", "probe set: triad, hexad or a JSONL file")
 flags.DEFINE_integer("replicates", None, "first replicate sets of the probes only")
 flags.DEFINE_string("layers", "last", "last (after the final norm), all, or numbers: 0 is the embedding")
@@ -35,13 +32,9 @@ flags.DEFINE_enum("pooling", "mean", capture.POOLINGS, "mean over a text's token
 flags.DEFINE_bool("final_norm", True, "the last layer's activations after the final norm; otherwise before it")
 flags.DEFINE_float("alpha", 1.0, "ridge penalty")
 flags.DEFINE_bool("scale_free", False, "penalty alpha tr(G) / (N - 1), which follows the activations' scale (alpha 0.1 is usual)")
-flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
-flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
 flags.DEFINE_string("drift_target", "code", "with an adapter: domain of the probes whose subspace splits its drift")
 flags.DEFINE_float("drift_variance", 0.9, "share of that domain's variance that the subspace holds")
-flags.DEFINE_string("out", None, "folder for the results")
-
-_TINY = {"model": str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"), "layers": "all", "out": "runs/measure"}
+flags.adopt_module_key_flags(checkpoint_flags)
 
 
 def chosen_layers(config) -> list[int]:
@@ -123,44 +116,40 @@ def adapter_lines(measured: list[dict]) -> str:
 
 
 def main(_):
-    logging.set_verbosity(logging.WARNING)
-    for flag, value in _TINY.items() if FLAGS.preset == "tiny" else ():
-        if not FLAGS[flag].present:
-            setattr(FLAGS, flag, value)
     try:
-        for name in ("model", "out"):
-            if not FLAGS[name].value:
-                raise ValueError(f"--{name} is missing (or use --preset=tiny)")
+        started = checkpoint_flags.begin({"layers": "all", "out": "runs/measure"})
         probe_set = probes.load(FLAGS.probes, FLAGS.replicates)
-        found = prepare.checkpoint(FLAGS.model)
-        folder, config, tokenizer = found.folder, found.config, found.tokenizer
-        layers = chosen_layers(config)
-        adapter, spec = peft.load(FLAGS.adapter, config) if FLAGS.adapter else (None, None)
+        mesh = checkpoint_flags.start()
+        found, adapter, spec = checkpoint_flags.opened()
+        checkpoint_flags.check(found, mesh)
+        layers = chosen_layers(found.config)
         domains = [row["domain"] for row in probe_set.labels]
         if adapter is not None:
             penalty.check_target(penalty.Spec(target=FLAGS.drift_target, variance=FLAGS.drift_variance), domains)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"measure: {error}")
-    model = hf.load(str(folder), FLAGS.quantize, progress=True)
-    compute = transformer.default_compute(FLAGS.dtype)
+    model, adapter, compute = checkpoint_flags.loaded(found, adapter, mesh)
     where = capture.Where(None if len(layers) > 1 else layers[0], FLAGS.pooling, FLAGS.final_norm)
-    examples = tokenizer.encode(probe_set.texts)
+    examples = found.tokenizer.encode(probe_set.texts)
 
     def activations(adapter):
         x = capture.capture(model, examples, adapter, spec, where, compute)
         return x[layers] if len(layers) > 1 else x[None]
 
     x = activations(adapter)
-    found = entangle.measure_layers(x, concepts.label(probe_set.labels), FLAGS.alpha, FLAGS.scale_free)
-    about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "probe_hash": probe_set.hash,
-             "pooling": FLAGS.pooling, "final_norm": FLAGS.final_norm, "dtype": str(np.dtype(compute.dtype)), "quantize": FLAGS.quantize}  # fmt: skip
+    estimated = entangle.measure_layers(x, concepts.label(probe_set.labels), FLAGS.alpha, FLAGS.scale_free)
+    about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "pooling": FLAGS.pooling,
+             "final_norm": FLAGS.final_norm, "dtype": str(np.dtype(compute.dtype)), "quantize": FLAGS.quantize}  # fmt: skip
     if adapter is not None:
         moved = energy.energy(model, adapter, spec)
         about |= {"sv_energy": moved.total, "sv_energy_modules": moved.modules}
-    measured = [about | {"layer": layer, **one.to_json()} for layer, one in zip(layers, found)]
+    about |= prepare.provenance(found, started, FLAGS.adapter, probe_set)
+    measured = [about | {"layer": layer, **one.to_json()} for layer, one in zip(layers, estimated)]
     if adapter is not None:
         moves = drift(x, activations(None), domains)
         measured = [one | {"drift": move} for one, move in zip(measured, moves)]
+    if not processes.first():
+        return
     out = pathlib.Path(FLAGS.out)
     records.write(out / "measure.json", json.dumps(measured, indent=1) + "\n")
     text = table(measured) + ("" if adapter is None else f"\n\n{adapter_lines(measured)}")

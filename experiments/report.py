@@ -2,8 +2,8 @@
 
     python experiments/report.py --runs=runs --out=report
 
-Reads run folders, evaluations, crosstalk.json and measure.json anywhere below --runs (any number of them, none needed) and
-writes report.html, which needs no network and no other file, tables/ (Markdown, LaTeX, CSV) and figures/ (PNG, SVG) to --out.
+Reads run folders, evaluations, crosstalk.json, measure.json, validity.json and studies anywhere below --runs (any number of them,
+none needed) and writes report.html, which needs no network and no other file, tables/ (Markdown, LaTeX, CSV) and figures/ (PNG, SVG) to --out.
 No accelerator, no JAX; about half a minute.
 """
 
@@ -28,9 +28,9 @@ def main(_):
     written = page.write(found, pathlib.Path(FLAGS.out), FLAGS.title, sys.argv)
     for note in found.unread:
         print(f"{note.path}: {note.text}")
-    print(
-        f"{len(found.runs)} runs, {len(found.evaluations)} evaluations, {len(found.crosstalks)} crosstalks, {len(found.singles)} measurements"
-    )
+    numbers = {"runs": found.runs, "evaluations": found.evaluations, "crosstalks": found.crosstalks, "measurements": found.singles,
+               "companion metrics": found.metrics, "validity studies": found.validities}  # fmt: skip
+    print(", ".join(f"{len(those)} {kind}" for kind, those in numbers.items()))
     print(f"Report: {written}")
 
 

@@ -4,9 +4,11 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
+import device_flags
 import run_flags
 from absl import app, flags, logging
 
+from jaxent.arrays import processes
 from jaxent.study import spec as specs, study
 
 FLAGS = flags.FLAGS
@@ -18,6 +20,7 @@ flags.DEFINE_string("out", "runs", "folder of all runs; a study's own results go
 flags.DEFINE_bool("dry_run", False, "print the runs with their cost and stop")
 flags.DEFINE_float("teraflops", None, "with --dry_run: sustained TFLOP/s to reckon with (default: measured here)")
 flags.adopt_module_key_flags(run_flags)
+flags.adopt_module_key_flags(device_flags)
 
 
 def models(published: Sequence[str]) -> list[str]:
@@ -52,9 +55,15 @@ def main(
             if FLAGS.dry_run:
                 print(study.plan(found, out, FLAGS.teraflops))
                 return
-            outcomes = study.conduct_apart(found, out) if after else study.conduct(found, out)
+            together = device_flags.seeds_together()
+            if after:
+                outcomes = study.conduct_apart(found, out, FLAGS.mesh, together)
+            else:
+                outcomes = study.conduct(found, out, mesh=device_flags.start(), seeds_together=together)
         except ValueError as error:
             sys.exit(f"{name}: {error}")
+        if not processes.first():
+            return
         also = after(outcomes) if after else []
         text = table(study.summaries(outcomes))
         folder = study.record(name, [*outcomes, *also], text, out)

@@ -1,5 +1,6 @@
 """Meshes of devices, and how arrays are split over them: one table from the axes of arrays to the axes of the mesh.
 
+    seed     runs that differ in their seed; everything but the base model is split
     data     rows of a batch; every group of devices holds all weights
     fsdp     rows of a batch, and weights, each split along its embedding axis
     tensor   heads, hidden units of the MLP and the vocabulary
@@ -11,9 +12,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxent.arrays import nf4
 
-AXES = ("data", "fsdp", "tensor")
+AXES = ("seed", "data", "fsdp", "tensor")
 RULES = {
+    "seed": "seed",
     "batch": ("data", "fsdp"),
+    "replica": "data",
     "embed": "fsdp",
     "heads": "tensor",
     "kv_heads": "tensor",
@@ -44,6 +47,15 @@ def make(text: str) -> Mesh:
     return jax.make_mesh(tuple(sizes.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
 
 
+def choose(text: str | None) -> Mesh | None:
+    """`make` of a text; "none": no mesh. None: all devices split weights and rows (fsdp) where there are several accelerators or
+    processes, otherwise no mesh, for a CPU's devices share its cores."""
+    if text is None:
+        several = jax.process_count() > 1 or jax.default_backend() != "cpu" and jax.device_count() > 1
+        return make(f"fsdp:{jax.device_count()}") if several else None
+    return None if text == "none" else make(text)
+
+
 def ways(mesh: Mesh | None, logical: str) -> int:
     """How many parts a logical axis is split into."""
     names = RULES[logical] or ()
@@ -63,6 +75,31 @@ def named(mesh: Mesh, *logical: str | None) -> NamedSharding:
 def constrain(x, mesh: Mesh | None, *logical: str | None):
     """x, told to lie as `named` says; as it is without a mesh."""
     return x if mesh is None else jax.lax.with_sharding_constraint(x, named(mesh, *logical))
+
+
+def gather(value, mesh: Mesh | None, *logical: str | None):
+    """A parameter as a product reads it, whole along "embed": of an NF4 weight its codes and scales travel, not what they stand for."""
+    if mesh is None:
+        return value
+    return jax.lax.with_sharding_constraint(value, of(value, mesh, tuple(None if name == "embed" else name for name in logical)))
+
+
+def put(x: np.ndarray, mesh: Mesh | None, *logical: str | None):
+    """A host array, the same on every process, on the mesh; each process copies its own parts only. As it is without a mesh."""
+    return x if mesh is None else jax.make_array_from_callback(x.shape, named(mesh, *logical), lambda index: x[index])
+
+
+def host(tree):
+    """Arrays as numpy on every process, gathered a leaf at a time where they are spread over several."""
+
+    def one(x):
+        return np.asarray(x if x.is_fully_addressable or x.is_fully_replicated else _replicate(x))
+
+    return jax.tree.map(one, tree)
+
+
+def _replicate(x):
+    return jax.jit(lambda x: x, out_shardings=NamedSharding(x.sharding.mesh, PartitionSpec()))(x)
 
 
 def of(value, mesh: Mesh, logical: tuple[str | None, ...]):

@@ -92,6 +92,13 @@ def encode(weight: np.ndarray, rule: str = "nearest", double: bool = True) -> Pa
     a short last block is divided instead. `rule` is `dynamic8.encode`'s, used when `double`.
     Peak extra memory: the codes and one 16 MiB chunk. Raises on NaN or infinity.
     """
+    codes, absmax = encode_blocks(weight)
+    return Packed(codes, dynamic8.encode(absmax, rule) if double else absmax, weight.shape)
+
+
+def encode_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first level of `encode` alone: codes, and one float32 absmax a block. A part of a weight whose rows are whole
+    blocks has the codes and scales that the whole has there; the second level needs all of a weight's scales."""
     if weight.ndim != 2:
         raise ValueError(f"NF4 weight of shape {weight.shape}: expected two axes, [out, in]")
     flat = weight.reshape(-1)
@@ -115,7 +122,7 @@ def encode(weight: np.ndarray, rule: str = "nearest", double: bool = True) -> Pa
     codes = codes[: -(-n // 2)]
     if n % 2:
         codes[-1] = (codes[-1] & 0xF0) | _ZERO
-    return Packed(codes, dynamic8.encode(scales, rule) if double else scales, weight.shape)
+    return codes, scales
 
 
 @jax.jit

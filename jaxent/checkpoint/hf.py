@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 import tqdm
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxent.arrays import dynamic8, lora, nf4
-from jaxent.checkpoint import safetensors_folder
-from jaxent.model import config as configs, transformer
+from jaxent.arrays import axes, dynamic8, lora, nf4
+from jaxent.checkpoint import parts, safetensors_folder
+from jaxent.model import config as configs, sharding, transformer
 
 _BNB = ".quant_state.bitsandbytes__nf4"
 _PARTS = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", _BNB)
@@ -58,23 +59,33 @@ def names(row: Row, config: configs.Config) -> list[str]:
     return [row.hf.format(i) for i in range(config.layers)] if row.stacked else [row.hf]
 
 
-def load(source: str, quantize: bool = True, dtype=None, double: bool = True, progress: bool = False) -> transformer.Transformer:
+def load(
+    source: str, quantize: bool = True, dtype=None, double: bool = True, progress: bool = False, mesh: Mesh | None = None
+) -> transformer.Transformer:
     """Loads a local folder or Hub id; linear weights become NF4 (double-quantised) if `quantize`.
 
     One tensor at a time: read, encode, place on the default device, drop. Host memory above the
     finished model stays below two of the largest tensors. dtype None keeps the checkpoint's for
     embedding, norms, biases and head. Checkpoints already quantised by bitsandbytes are taken as
-    they are. Raises before loading anything if names, shapes, dtypes or files do not fit.
+    they are. On a mesh each process reads and encodes only what its devices hold, as `sharding` says. Raises before
+    loading anything if names, shapes, dtypes or files do not fit, or the mesh does not split them.
     """
     folder = safetensors_folder.open_folder(safetensors_folder.locate(source))
     config = configs.read(folder.path)
     check(folder, config)
     model = transformer.abstract(config)
+    if mesh is not None:
+        sharding.check(abstract(config, quantize), mesh)
     bar = tqdm.tqdm(total=len(folder.entries), desc="load", unit="tensor", disable=not progress, leave=False)
     for row in table(config):
-        read = functools.partial(_read, folder, row, quantize=quantize, double=double, dtype=dtype, bar=bar)
-        value = _stack(config.layers, lambda i: read(row.hf.format(i))) if row.stacked else jax.device_put(read(row.hf))
-        place(model, row.path, value)
+        options = dict(quantize=quantize, double=double, dtype=dtype, bar=bar)
+        if mesh is None:
+            read = functools.partial(_read, folder, row, **options)
+        else:
+            logical = _parameter(model, row.path).logical[row.stacked :]
+            read = functools.partial(_read_parts, folder, row, logical=logical, mesh=mesh, **options)
+        value = _stack(config.layers, lambda i: read(row.hf.format(i))) if row.stacked else read(row.hf)
+        place(model, row.path, value if isinstance(value, jax.Array | nf4.NF4) else jax.device_put(value))
     bar.close()
     return model
 
@@ -128,8 +139,47 @@ def _read(folder, row, name, *, quantize, double, dtype, bar):
     return value if dtype is None else value.astype(dtype)
 
 
+def _read_parts(folder, row, name, *, quantize, double, dtype, bar, logical, mesh: Mesh):
+    """One tensor on the mesh, read a part at a time. logical: the parameter's axes without the layer's."""
+    shape, found = (row.shape[::-1] if row.linear else row.shape), name + _BNB in folder.entries
+    straddling = quantize and shape[0] % nf4.GROUP != 0  # blocks of one output end in another: kept whole
+    if row.linear and (straddling or found and not quantize):
+        value = _read(folder, row, name, quantize=quantize, double=double, dtype=dtype, bar=bar)
+        return jax.tree.map(lambda x, s: jax.make_array_from_callback(x.shape, s, lambda i: x[i]), value, axes.of(value, mesh, logical))
+    bar.update()
+    if row.linear and quantize:
+        lie = axes.of(nf4.abstract(shape), mesh, logical)
+        if found:
+            read = lambda span: folder.read(name, (slice(*span),))
+            return parts.stored(read, _absmax(_stored_scales(folder, name, row.shape)), shape, lie)
+        try:
+            return parts.encoded(lambda *spans: folder.read(name, _slices(spans)), shape, double, lie)
+        except ValueError as error:
+            raise ValueError(f"{folder.entries[name].file}: tensor {name!r}: {error}") from error
+
+    def part(spans):
+        value = folder.read(name, _slices(spans[::-1])).T if row.linear else folder.read(name, _slices(spans))
+        return value if dtype is None else value.astype(dtype)
+
+    return parts.dense(part, shape, axes.named(mesh, *logical))
+
+
+def _absmax(scales: np.ndarray | dynamic8.Dynamic8) -> np.ndarray:
+    return dynamic8.decode(scales) if isinstance(scales, dynamic8.Dynamic8) else scales
+
+
+def _slices(spans) -> tuple[slice, ...]:
+    return tuple(slice(*span) for span in spans)
+
+
 def _packed(folder, name, shape) -> nf4.Packed:
     """A weight that bitsandbytes quantised, as its checkpoint holds it."""
+    scales = _stored_scales(folder, name, shape)
+    return nf4.Packed(folder.read(name).reshape(-1), scales, shape)
+
+
+def _stored_scales(folder, name, shape) -> np.ndarray | dynamic8.Dynamic8:
+    """The block scales of a weight that bitsandbytes quantised, once its state is seen to be what this package reads."""
     state = json.loads(folder.read(name + _BNB).tobytes())
     where = f"{folder.entries[name].file}: tensor {name!r}"
     for key, wanted in (("quant_type", "nf4"), ("blocksize", nf4.BLOCK), ("shape", list(shape))):
@@ -138,24 +188,30 @@ def _packed(folder, name, shape) -> nf4.Packed:
     if not np.array_equal(folder.read(name + ".quant_map"), np.array(nf4.TABLE, np.float32)):
         raise ValueError(f"{where}: its 16-value table is not NF4's")
     scales = folder.read(name + ".absmax")
-    if name + ".nested_absmax" in folder.entries:
-        if state.get("nested_blocksize") != dynamic8.BLOCK:
-            raise ValueError(f"{where}: nested_blocksize {state.get('nested_blocksize')!r}, expected {dynamic8.BLOCK}")
-        nested = folder.read(name + ".nested_absmax"), np.float32(state["nested_offset"])
-        scales = dynamic8.Dynamic8(scales, *nested, folder.read(name + ".nested_quant_map"))
-    return nf4.Packed(folder.read(name).reshape(-1), scales, shape)
+    if name + ".nested_absmax" not in folder.entries:
+        return scales
+    if state.get("nested_blocksize") != dynamic8.BLOCK:
+        raise ValueError(f"{where}: nested_blocksize {state.get('nested_blocksize')!r}, expected {dynamic8.BLOCK}")
+    nested = folder.read(name + ".nested_absmax"), np.float32(state["nested_offset"])
+    return dynamic8.Dynamic8(scales, *nested, folder.read(name + ".nested_quant_map"))
 
 
 def _stack(count: int, read):
     """Layers 0..count-1 stacked on the device, written in place: the host holds one at a time."""
     first = read(0)
-    stacked = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), first)
+    stacked = jax.tree.map(lambda x: _zeros(count, x), first)
     stacked = _write(stacked, first, 0)
     del first
     for index in range(1, count):
         stacked = _write(stacked, read(index), index)
         jax.block_until_ready(stacked)  # lets the host copy go before the next read
     return stacked
+
+
+def _zeros(count: int, x):
+    """[count, ...] zeros that lie as x does, where x is on a mesh."""
+    shape, s = (count, *x.shape), getattr(x, "sharding", None)
+    return jnp.zeros(shape, x.dtype, device=None if s is None else NamedSharding(s.mesh, PartitionSpec(None, *s.spec)))
 
 
 @functools.partial(jax.jit, donate_argnums=0)
@@ -165,9 +221,11 @@ def _write(stacked, layer, index):
 
 def place(model: transformer.Transformer, path: str, value) -> None:
     """Puts a value (dense or NF4) into the parameter at a dotted path."""
-    *parents, leaf = path.split(".")
-    param = getattr(functools.reduce(getattr, parents, model), leaf)
-    param.set_value(value)
+    _parameter(model, path).set_value(value)
+
+
+def _parameter(model: transformer.Transformer, path: str):
+    return functools.reduce(getattr, path.split("."), model)
 
 
 def save(model: transformer.Transformer, folder: pathlib.Path, raw_config: dict, dtype=None) -> None:

@@ -7,6 +7,11 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 
+def saved(folder: pathlib.Path) -> set[int]:
+    """The steps of a run's complete checkpoints: a half-written one has a temporary name."""
+    return {int(f.name) for f in folder.glob("*") if f.name.isdigit()}
+
+
 class Checkpoints:
     """The checkpoints of one run, newest `keep` kept. Saves are asynchronous and atomic (temporary name, rename)."""
 
@@ -20,13 +25,12 @@ class Checkpoints:
 
     def save(self, step: int, state) -> None:
         """Starts saving; the state may be donated at once, for a copy is written."""
-        if step != self.latest():
+        if step not in self._manager.all_steps():
             self._manager.save(step, args=ocp.args.StandardSave(jax.tree.map(jnp.copy, state)))
 
     def restore(self, step: int, like):
-        """The state saved at step, with the shapes, dtypes and shardings of `like`."""
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        """The state saved at step, with the shapes, dtypes and shardings of `like` (ShapeDtypeStructs)."""
+        return self._manager.restore(step, args=ocp.args.StandardRestore(like))
 
     def close(self) -> None:
         """Waits for the last save."""

@@ -41,11 +41,11 @@ class Folder:
     path: pathlib.Path
     entries: dict[str, Entry]
 
-    def read(self, name: str) -> np.ndarray:
-        """One tensor as a numpy array (bfloat16 through ml_dtypes); its file is unmapped again."""
+    def read(self, name: str, part: tuple[slice, ...] = ()) -> np.ndarray:
+        """One tensor, or a part of it, as a numpy array (bfloat16 through ml_dtypes); its file is unmapped again."""
         entry = self.entries[name]
         with safetensors.safe_open(entry.file, framework="np") as f:
-            return f.get_tensor(name)
+            return f.get_slice(name)[part] if part else f.get_tensor(name)
 
 
 def open_folder(folder: pathlib.Path, stem: str = "model") -> Folder:

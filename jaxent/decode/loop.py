@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxent.arrays import axes, lora
+from jaxent.arrays import axes, lora, processes
 from jaxent.decode import choose, plan
 from jaxent.model import cache as caches, transformer
 
@@ -37,13 +37,16 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """What generates: a model, its adapter (unmerged, or None), the arithmetic, and the mesh both lie on, if any."""
+    """What generates: a model, its adapter (unmerged, or None), and the arithmetic with the mesh that both lie on, if any."""
 
     model: transformer.Transformer
     adapter: dict[str, lora.Factors] | None = None
     spec: lora.Spec | None = None
     compute: transformer.Compute = transformer.Compute()
-    mesh: Mesh | None = None
+
+    @property
+    def mesh(self) -> Mesh | None:
+        return self.compute.mesh
 
     @property
     def ways(self) -> int:
@@ -64,7 +67,7 @@ class Piece:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class _State:
-    """Rows in flight: the cache, each row's first column, newest token (not yet in the cache), key, end and near ties."""
+    """Rows in flight: the cache, each row's first column, newest token (not yet in the cache), key's data, end and near ties."""
 
     cache: caches.Cache
     start: jax.Array
@@ -89,7 +92,7 @@ def decode(
     order = sorted(range(len(prompts)), key=lambda row: -lengths[row])
     while order:
         shape = plan.layout(lengths[order[0]], request.max_new, request.chunk)
-        free = plan.free_bytes() * runner.ways * axes.ways(runner.mesh, "kv_heads")
+        free = processes.least(plan.free_bytes()) * runner.ways * axes.ways(runner.mesh, "kv_heads")
         size = plan.rows_that_fit(runner.model.config, shape.columns, runner.compute.dtype, free)
         rows, order = order[:size], order[size:]
         yield from _batch(runner, prompts, rows, shape, request, stopped)
@@ -104,15 +107,15 @@ def complete(runner: Runner, prompts: list[list[int]], request: Request) -> list
 
 
 def _batch(runner, prompts, rows, shape: plan.Layout, request: Request, stopped) -> Iterator[Piece]:
-    state = _prefilled(runner, prompts, rows, shape, request)
     blocks = _blocks(runner) if request.max_new > 1 else None
+    state = _prefilled(runner, prompts, rows, shape, request, blocks is not None)
     options = dict(spec=runner.spec, compute=runner.compute, sampling=request.sampling, eos=request.eos, mesh=runner.mesh)
     found: dict[int, list[int]] = {row: [] for row in rows}
     alive = dict(enumerate(rows))  # place in the batch -> row
-    new = np.asarray(state.last)[:, None]
+    new = axes.host(state.last)[:, None]
     produced = 1
     while True:
-        near = np.asarray(state.near)
+        near = axes.host(state.near)
         for place, row in list(alive.items()):
             piece = _piece(row, new[place].tolist(), found[row], int(near[place]), request, stopped)
             yield piece
@@ -123,11 +126,12 @@ def _batch(runner, prompts, rows, shape: plan.Layout, request: Request, stopped)
         state, alive = _compact(state, alive, runner)
         count = min(request.chunk, request.max_new - produced)
         column = shape.width + produced - 1
-        visible = shape.visible(column + count)
+        if (length := shape.length(column + count)) > state.cache.columns:
+            state = _grow(state, length, mesh=runner.mesh)
         state, out, ran = _chunk(
-            runner.model, blocks, state, runner.adapter, jnp.int32(column), jnp.int32(count), size=request.chunk, visible=visible, **options
+            runner.model, blocks, state, runner.adapter, jnp.int32(column), jnp.int32(count), size=request.chunk, **options
         )
-        new = np.asarray(out)[:, : int(ran)]
+        new = axes.host(out)[:, : int(ran)]
         produced += count
 
 
@@ -152,37 +156,46 @@ def _piece(row, ids, before: list[int], near, request: Request, stopped) -> Piec
     return Piece(row, ids, "length" if len(before) >= request.max_new else None, near)
 
 
-def _prefilled(runner: Runner, prompts, rows, shape: plan.Layout, request: Request) -> _State:
+def _prefilled(runner: Runner, prompts, rows, shape: plan.Layout, request: Request, apart: bool) -> _State:
     """The state after every row's prompt and first new token; prompts of like length run together, at their own width."""
     size = plan.ladder(len(rows), runner.ways)[0]
     prompts = [prompts[row] for row in rows]
     prompts += prompts[-1:] * (size - len(rows))  # rows that only fill the mesh
-    cache = _empty(config=runner.model.config, rows=size, columns=shape.columns, dtype=runner.compute.dtype, mesh=runner.mesh)
-    keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(request.seed)))(jnp.arange(size).at[: len(rows)].set(jnp.array(rows)))
+    columns = shape.length(shape.width + min(request.chunk, request.max_new - 1))
+    cache = _empty(config=runner.model.config, rows=size, columns=columns, dtype=runner.compute.dtype, apart=apart, mesh=runner.mesh)
+    folded = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(request.seed)))
+    keys = np.asarray(jax.random.key_data(folded(jnp.arange(size).at[: len(rows)].set(jnp.array(rows)))))
     last, near = (np.zeros(size, np.int32) for _ in range(2))
     for begin, width, number in _prefill_groups([len(p) for p in prompts], shape.width):
         group = slice(begin, begin + number)
         tokens, start = _left_padded(prompts[group], width, runner.ways)
         drawn = keys[(begin + np.arange(len(tokens))) % size]
+        tokens, start, drawn = (axes.put(x, runner.mesh, *("batch", None)[: x.ndim]) for x in (tokens, start, drawn))
         cache, first, tie = _prefill(
             runner.model, cache, runner.adapter, tokens, start, drawn, jnp.int32(begin), jnp.int32(shape.width - width),
             number=number, spec=runner.spec, compute=runner.compute, sampling=request.sampling, mesh=runner.mesh,
         )  # fmt: skip
-        last[group], near[group] = first, tie
+        last[group], near[group] = axes.host((first, tie))
     start = np.array([shape.width - len(p) for p in prompts], np.int32)
     done = np.isin(last, request.eos)
     done[len(rows) :] = True
-    return _State(cache, *_placed((start, last, keys, done, near), runner.mesh))
+    start, last, done, near = _placed((start, last, done, near), runner.mesh)
+    return _State(cache, start, last, jnp.asarray(axes.put(keys, runner.mesh, "batch", None)), done, near)
 
 
 def _placed(arrays, mesh: Mesh | None):
-    """Arrays of one entry a row, split as rows are."""
-    return [jnp.asarray(x) if mesh is None else jax.device_put(x, axes.named(mesh, "batch")) for x in arrays]
+    """Host arrays of one entry a row, split as rows are."""
+    return [jnp.asarray(axes.put(np.asarray(x), mesh, "batch")) for x in arrays]
 
 
-@functools.partial(jax.jit, static_argnames=("config", "rows", "columns", "dtype", "mesh"))
-def _empty(*, config, rows, columns, dtype, mesh):
-    return _split(caches.empty(config, rows, columns, dtype), mesh)
+@functools.partial(jax.jit, static_argnames=("config", "rows", "columns", "dtype", "apart", "mesh"))
+def _empty(*, config, rows, columns, dtype, apart, mesh):
+    return _split(caches.empty(config, rows, columns, dtype, apart), mesh)
+
+
+@functools.partial(jax.jit, static_argnames=("columns", "mesh"))
+def _grow(state: _State, columns: int, *, mesh) -> _State:
+    return dataclasses.replace(state, cache=_split(state.cache.grow(columns), mesh))
 
 
 def _split(cache: caches.Cache, mesh: Mesh | None) -> caches.Cache:
@@ -218,9 +231,9 @@ def _prefill(model, cache, adapter, tokens, start, keys, row, column, *, number,
 
 
 @functools.partial(
-    jax.jit, static_argnames=("size", "visible", "spec", "compute", "sampling", "eos", "mesh"), donate_argnames="state"
+    jax.jit, static_argnames=("size", "spec", "compute", "sampling", "eos", "mesh"), donate_argnames="state"
 )
-def _chunk(model, blocks, state: _State, adapter, column, count, *, size, visible, spec, compute, sampling, eos, mesh):
+def _chunk(model, blocks, state: _State, adapter, column, count, *, size, spec, compute, sampling, eos, mesh):
     """Up to `count` (traced, at most `size`) more tokens of every row: (state, tokens [B,size], columns run).
 
     Ends early when every row is done. state.last goes to `column` first.
@@ -232,7 +245,7 @@ def _chunk(model, blocks, state: _State, adapter, column, count, *, size, visibl
 
     def body(carry):
         i, out, state = carry
-        hidden, cache = model.extend(state.last, state.start, column + i, state.cache, visible, adapter, spec, compute, blocks)
+        hidden, cache = model.extend(state.last, state.start, column + i, state.cache, adapter, spec, compute, blocks)
         token, near = _next(model, hidden, state.keys, column + i + 1 - state.start, sampling, compute)
         ended = state.done | jnp.isin(token, jnp.array(eos, jnp.int32)) if eos else state.done
         near = state.near + jnp.where(state.done, 0, near)
@@ -247,7 +260,7 @@ def _chunk(model, blocks, state: _State, adapter, column, count, *, size, visibl
 def _next(model, hidden, keys, position, sampling, compute):
     """(token, near tie) int32 [B] each, of the token at `position` [B]."""
     logits = model.logits(hidden)
-    drawn = jax.vmap(jax.random.fold_in)(keys, position)
+    drawn = jax.vmap(jax.random.fold_in)(jax.random.wrap_key_data(keys), position)
     return choose.choose(logits, drawn, sampling), choose.near_tie(logits, compute.dtype).astype(jnp.int32)
 
 

@@ -11,16 +11,16 @@ from jaxent.model import cache as caches, config as configs
 
 _COLUMN = 64  # prompts are padded to a multiple of this many tokens
 _SHARE = 0.9  # of the free memory that may be planned for
-_COPIES = 1.5  # of the cache: finished rows leave it once half have, beside which the smaller copy is made
-_LENGTHS = 4  # cache lengths a run reads, at most
+_COPIES = 1.75  # of the cache: it grows beside the shorter one, and shrinks beside the longer one when half of the rows have ended
+_LENGTHS = 4  # cache lengths a run passes through, at most
 _LOGITS = 4  # float32 [rows, vocabulary] arrays alive at once
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Columns of a batch: the prompts' width (left-padded) and room for new tokens; `lengths` of the cache are read.
+    """Columns of a batch: the prompts' width (left-padded) and room for new tokens; the cache passes through `lengths`.
 
-    Attention reads the shortest of `lengths` that holds what there is, so a chunk of the decode loop is compiled
+    The cache is the shortest of `lengths` that holds what there is, so a chunk of the decode loop is compiled
     at most len(lengths) + len(ladder(rows)) - 1 times: both only ever move one way.
     """
 
@@ -36,7 +36,7 @@ class Layout:
         unit = -(-self.columns // (_LENGTHS * _COLUMN)) * _COLUMN
         return tuple(min(unit * i, self.columns) for i in range(1, -(-self.columns // unit) + 1))
 
-    def visible(self, columns: int) -> int:
+    def length(self, columns: int) -> int:
         """The shortest length that holds the first `columns`."""
         return next(n for n in self.lengths if n >= columns)
 

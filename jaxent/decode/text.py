@@ -40,7 +40,6 @@ def generate(
     adapter=None,
     spec=None,
     compute: transformer.Compute | None = None,
-    mesh=None,
     on_done: Callable[[int, Completion], None] = lambda row, completion: None,
     progress: bool = False,
 ) -> list[Completion]:
@@ -48,11 +47,12 @@ def generate(
 
     Greedy at temperature 0 (equals transformers' generate); otherwise sampled, reproducibly by `seed` whatever
     the batch. A continuation ends at eos, at the first of `stops`, or after max_new tokens. on_done(row, completion) is called
-    as each ends. mesh: the one model and adapter lie on (`model.sharding.shard`), if any. Raises ValueError for an empty prompt, wrong settings, or too little memory for one row.
+    as each ends.
+    compute: with the mesh that model and adapter lie on (`model.sharding.shard`), if any. Raises ValueError for an empty prompt, wrong settings, or too little memory for one row.
     """
     if samples < 1 or (samples > 1 and temperature == 0):
         raise ValueError(f"samples {samples} at temperature {temperature}: expected 1, or a temperature above 0")
-    runner = loop.Runner(model, adapter, spec, compute or transformer.default_compute(), mesh)
+    runner = loop.Runner(model, adapter, spec, compute or transformer.default_compute())
     request = loop.Request(max_new, tokenizer.eos_ids, choose.Sampling(temperature, top_p), seed)
     rows = [_Text(tokenizer, ids, tuple(stops)) for ids in tokenizer.encode(prompts) for _ in range(samples)]
     found: dict[int, Completion] = {}

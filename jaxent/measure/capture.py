@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxent.arrays import lora
+from jaxent.arrays import axes, lora
 from jaxent.model import transformer
 
 POOLINGS = ("mean", "last")
@@ -68,6 +68,12 @@ def bucket(length: int) -> int:
     return -(-length // _BUCKET) * _BUCKET
 
 
+def batch_size(number: int, length: int, tokens: int, compute: transformer.Compute) -> int:
+    """Rows of `length` run at a time: `number` at most, `tokens` tokens a part of the mesh's batch, a multiple of the parts."""
+    ways = axes.ways(compute.mesh, "batch")
+    return min(-(-number // ways), max(1, tokens // length)) * ways
+
+
 def rows(examples: list[list[int]], length: int):
     """Right-padded int32 arrays [B, length]: tokens, segments (1 real, 0 padding), positions."""
     tokens, segments = np.zeros((2, len(examples), length), np.int32)
@@ -77,7 +83,10 @@ def rows(examples: list[list[int]], length: int):
     return tokens, segments, np.broadcast_to(np.arange(length, dtype=np.int32), tokens.shape)
 
 
-run = jax.jit(activations, static_argnames=("spec", "where", "compute"))
+@functools.partial(jax.jit, static_argnames=("spec", "where", "compute"))
+def run(model, tokens, segments, positions, adapter, spec, where: Where, compute) -> jax.Array:
+    """`activations`, the same on every device of a mesh."""
+    return axes.constrain(activations(model, tokens, segments, positions, adapter, spec, where, compute), compute.mesh)
 
 
 def capture(
@@ -91,7 +100,7 @@ def capture(
 ) -> np.ndarray:
     """Activations float32 [P, D] of token id lists, in their order; rows of similar length run together.
 
-    [L + 1, P, D] where all layers are asked for. batch_tokens: tokens run at a time. Raises ValueError for an empty
+    [L + 1, P, D] where all layers are asked for. batch_tokens: tokens run at a time on each part that rows are split into. Raises ValueError for an empty
     text or one longer than the model's context.
     """
     lengths = [len(ids) for ids in examples]
@@ -104,10 +113,11 @@ def capture(
     for index, n in enumerate(lengths):
         buckets.setdefault(bucket(n), []).append(index)
     for length, members in sorted(buckets.items()):
-        size = min(len(members), max(1, batch_tokens // length))
+        size = batch_size(len(members), length, batch_tokens, compute)
         for begin in range(0, len(members), size):
             part = members[begin : begin + size]
             filled = [examples[i] for i in part] + [[0]] * (size - len(part))
-            result = run(model, *rows(filled, length), adapter, spec, where, compute)
+            arrays = (axes.put(x, compute.mesh, "batch", None) for x in rows(filled, length))
+            result = run(model, *arrays, adapter, spec, where, compute)
             out[..., part, :] = np.asarray(result)[..., : len(part), :]
     return out

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxent.arrays import lora
+from jaxent.arrays import axes, lora
 from jaxent.model import layers, transformer
 
 
@@ -34,11 +34,11 @@ def energy(model: transformer.Transformer, adapter: dict[str, lora.Factors], spe
     for module, path in lora.PATHS.items():
         if path not in adapter:
             continue
-        factors = adapter[path]
-        values = np.stack([spec.scaling * thin_singular(a, b) for a, b in zip(np.asarray(factors.a), np.asarray(factors.b))])
+        factors = axes.host(adapter[path])
+        values = np.stack([spec.scaling * thin_singular(a, b) for a, b in zip(factors.a, factors.b)])
         group, _ = path.split(".")
         weight = getattr(getattr(model.layers, group), module).weight.get_value()
-        held[module] = np.asarray(jax.jit(_squares)(weight), np.float64)
+        held[module] = np.float64(axes.host(jax.jit(_squares)(weight)))
         moved[module], singular[module] = (values**2).sum(1), values
     share = {m: (moved[m] / held[m]).tolist() for m in moved}
     total = sum(v.sum() for v in moved.values()) / sum(v.sum() for v in held.values())

@@ -7,13 +7,13 @@ h^0 are the base model's probe activations, S [D,p] the subspace of the target d
 """
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from jaxent.arrays import lora
+from jaxent.arrays import axes, lora
 from jaxent.measure import capture, ridge
 from jaxent.model import transformer
 
@@ -86,26 +86,37 @@ def prepare(
 ) -> Anchor:
     """Runs the base model on the probes (token ids, one domain each) and fits the target's subspace.
 
-    micro_tokens: tokens run at a time in the training step. Raises ValueError for an unknown target domain,
+    micro_tokens: tokens run at a time in the training step, on each part that rows are split into. Raises ValueError for an unknown target domain,
     `NoGradient` where the target's subspace leaves nothing to penalise.
     """
     check_target(spec, domains)
     length = capture.bucket(max(map(len, examples)))
-    size = min(len(examples), max(1, micro_tokens // length))
+    size = capture.batch_size(len(examples), length, micro_tokens, compute)
     micro = -(-len(examples) // size)
     tokens, segments, positions = (
         np.ascontiguousarray(a).reshape(micro, size, length)
         for a in capture.rows(examples + [[0]] * (micro * size - len(examples)), length)
     )
     counts = (np.arange(micro * size) < len(examples)).astype(np.float32).reshape(micro, size)
-    run = lambda *arrays: capture.run(model, *arrays, None, None, capture.Where(), compute)
-    base = jnp.stack([run(*arrays) for arrays in zip(tokens, segments, positions)])
-    flat = np.asarray(base).reshape(-1, base.shape[-1])[: len(examples)]
+    split = lambda x: axes.put(x, compute.mesh, *("batch", None)[: x.ndim])
+    run = lambda *arrays: np.asarray(capture.run(model, *map(split, arrays), None, None, capture.Where(), compute))
+    base = np.stack([run(*arrays) for arrays in zip(tokens, segments, positions)])
+    flat = base.reshape(-1, base.shape[-1])[: len(examples)]
     target = subspace(flat[[d == spec.target for d in domains]], spec.variance, spec.centred)
     if target.shape[1] >= flat.shape[1]:
         raise NoGradient(f"CSR: {spec.target}'s subspace fills all {flat.shape[1]} dimensions, nothing is left to penalise")
-    put = functools.partial(jnp.asarray, dtype=jnp.float32)
-    return Anchor(*map(jnp.asarray, (tokens, segments, positions, counts)), base, put(target), put(spec.weight))
+    micro = (_put(x, compute.mesh, None, "batch", *(None,) * (x.ndim - 2)) for x in (tokens, segments, positions, counts, base))
+    return Anchor(*micro, _put(np.float32(target), compute.mesh), _put(np.float32(spec.weight), compute.mesh))
+
+
+def weighted(anchor: Anchor, weight: float, compute: transformer.Compute) -> Anchor:
+    """The anchor with another lambda."""
+    return dataclasses.replace(anchor, weight=_put(np.float32(weight), compute.mesh))
+
+
+def _put(x: np.ndarray, mesh, *logical) -> jax.Array:
+    """`axes.put`, on the default device without a mesh."""
+    return jnp.asarray(axes.put(x, mesh, *logical))
 
 
 def drift(h, base, basis) -> jax.Array:
@@ -142,7 +153,7 @@ def gradient(model, adapter, anchor: Anchor, spec: lora.Spec, compute):
     number = anchor.counts.sum()
 
     def loss(adapter, micro: Anchor):
-        arrays = micro.tokens, micro.segments, micro.positions
+        arrays = (axes.constrain(x, compute.mesh, "batch", None) for x in (micro.tokens, micro.segments, micro.positions))
         h = capture.activations(model, *arrays, adapter, spec, capture.Where(), compute)
         return anchor.weight * jnp.sum(micro.counts * drift(h, micro.base, anchor.subspace)) / number
 
@@ -164,12 +175,15 @@ def check(model, adapter, anchor: Anchor, spec: lora.Spec, compute) -> None:
     At a fresh adapter (B = 0) nothing has moved and the gradient is rightly 0, so B is moved first.
     """
     key = jax.random.key(0)
-    moved = {
-        path: dataclasses.replace(f, b=f.b + 1e-2 * jax.random.normal(jax.random.fold_in(key, i), f.b.shape))
-        for i, (path, f) in enumerate(adapter.items())
-    }
-    unit = dataclasses.replace(anchor, weight=jnp.float32(1))
-    run = jax.jit(functools.partial(gradient, spec=spec, compute=compute))
-    norm = sum(float(jnp.sum(g**2)) for g in jax.tree.leaves(run(model, moved, unit)[1])) ** 0.5
+
+    def size(model, adapter, anchor):
+        moved = {
+            path: dataclasses.replace(f, b=f.b + 1e-2 * jax.random.normal(jax.random.fold_in(key, i), f.b.shape))
+            for i, (path, f) in enumerate(adapter.items())
+        }
+        unit = dataclasses.replace(anchor, weight=jnp.float32(1))
+        return optax.tree.norm(gradient(model, moved, unit, spec, compute)[1])
+
+    norm = float(jax.jit(size)(model, adapter, anchor))
     if not (np.isfinite(norm) and norm > 0):
         raise NoGradient(f"CSR: the penalty's gradient has norm {norm}, expected a positive number: it would not act")

@@ -5,6 +5,9 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from jaxent.arrays import axes
 
 KERNELS = ("xla", "cudnn", "splash")
 
@@ -29,13 +32,13 @@ def visible(q_segments, kv_segments, q_index, kv_index, window: int | None) -> j
     return mask[:, None]
 
 
-def attend(q, k, v, segments, window: int | None, kernel: str) -> jax.Array:
+def attend(q, k, v, segments, window: int | None, kernel: str, mesh: Mesh | None = None) -> jax.Array:
     """Softmax(q k' / sqrt(H)) v within each segment of a row.
 
-    q [B,T,N,H], k and v [B,T,K,H], segments int [B,T] -> [B,T,N,H]. Softmax in float32.
+    q [B,T,N,H], k and v [B,T,K,H], segments int [B,T] -> [B,T,N,H]. Softmax in float32. On a mesh rows and heads are split.
     """
     if kernel == "splash":
-        return _splash(q, k, v, segments, window)
+        return _splash_on(q, k, v, segments, window, mesh)
     index = jnp.broadcast_to(jnp.arange(q.shape[1]), segments.shape)
     bias = _bias(visible(segments, segments, index, index, window), q.dtype)
     with jax.default_matmul_precision("highest" if q.dtype == jnp.float32 else None):
@@ -47,20 +50,30 @@ def _bias(mask, dtype):
     return (mask.astype(dtype) - 1) * jnp.finfo(dtype).max.astype(dtype) / 2
 
 
-def cached(q, k, v, mask) -> jax.Array:
-    """Attention of new queries on a cache: q [B,T,N,H], k and v [B,K,S,H], mask bool [B,1,T,S] -> [B,T,N,H].
+def cached(q, k, v, seen) -> jax.Array:
+    """Attention of one new query a row on a cache: q [B,1,N,H], k and v [B,K,S,H], seen bool [B,S] -> [B,1,N,H].
 
-    Keys and values are read once for all heads of a group, in the layout the cache has. Softmax in float32.
+    Keys and values are read once for all heads of a group, in the layout the cache has, and stand first in both products:
+    the other way round XLA's CPU products of many rows take three times as long. Softmax in float32.
     """
-    b, t, heads, dim = q.shape
-    group = heads // k.shape[1]
+    b, _, heads, dim = q.shape
     precision = "highest" if q.dtype == jnp.float32 else None
-    grouped = q.reshape(b, t, k.shape[1], group, dim)
-    scores = jnp.einsum("btkgh,bksh->bkgts", grouped, k, precision=precision, preferred_element_type=jnp.float32)
-    scores = jnp.where(mask[:, :, None], scores / math.sqrt(dim), jnp.finfo(jnp.float32).min)
-    weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
-    out = jnp.einsum("bkgts,bksh->btkgh", weights, v, precision=precision)
-    return out.reshape(b, t, heads, dim)
+    grouped = q.reshape(b, k.shape[1], heads // k.shape[1], dim)
+    scores = jnp.einsum("bksh,bkgh->bksg", k, grouped, precision=precision, preferred_element_type=jnp.float32)
+    scores = jnp.where(seen[:, None, :, None], scores / math.sqrt(dim), jnp.finfo(jnp.float32).min)
+    weights = jax.nn.softmax(scores, axis=2).astype(q.dtype)
+    out = jnp.einsum("bksh,bksg->bkhg", v, weights, precision=precision)
+    return out.swapaxes(2, 3).reshape(b, 1, heads, dim)
+
+
+def _splash_on(q, k, v, segments, window, mesh: Mesh | None = None, interpret: bool = False):
+    """`_splash` on each device's rows and heads: a kernel is not split by itself."""
+    run = functools.partial(_splash, window=window, interpret=interpret)
+    if mesh is None:
+        return run(q, k, v, segments)
+    queries, keys, rows = axes.spec("batch", None, "heads", None), axes.spec("batch", None, "kv_heads", None), axes.spec("batch", None)
+    split = jax.shard_map(run, mesh=mesh, in_specs=(queries, keys, keys, rows), out_specs=queries, check_vma=False)
+    return split(q, k, v, segments)
 
 
 def _splash(q, k, v, segments, window, interpret: bool = False):
@@ -82,4 +95,4 @@ def _splash(q, k, v, segments, window, interpret: bool = False):
     return out.reshape(batch, heads, length + pad, dim).swapaxes(1, 2)[:, :length].astype(q.dtype)
 
 
-interpreted_splash = functools.partial(_splash, interpret=True)
+interpreted_splash = functools.partial(_splash_on, interpret=True)

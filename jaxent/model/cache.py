@@ -1,4 +1,4 @@
-"""The key-value cache: stacked by layer, carried through the layer scan, updated in place."""
+"""The key-value cache: carried through the layers, updated in place, only as long as what it holds."""
 
 import dataclasses
 
@@ -7,36 +7,59 @@ import jax.numpy as jnp
 
 from jaxent.model import config as configs
 
+_ROWS, _COLUMNS = -4, -2
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Cache:
-    """Keys and values [L, B, K, S, H] of every layer; column s holds the s-th position of the padded rows."""
+    """Keys and values of every layer; column s holds the s-th position of the padded rows.
 
-    k: jax.Array
-    v: jax.Array
+    Each one array [L, B, K, S, H], or, for layers run one by one, a tuple of L arrays [B, K, S, H]: no layer is cut out then.
+    """
+
+    k: jax.Array | tuple[jax.Array, ...]
+    v: jax.Array | tuple[jax.Array, ...]
 
     @property
     def columns(self) -> int:
-        return self.k.shape[3]
+        return jax.tree.leaves(self.k)[0].shape[_COLUMNS]
 
     def write(self, layer, column, k, v) -> "Cache":
         """The cache with k and v [B, T, K, H] at columns column .. column + T - 1 of one layer."""
-        return jax.tree.map(lambda kept, new: _update(kept, new.swapaxes(1, 2)[None], (layer, 0, 0, column, 0)), self, Cache(k, v))
+
+        def one(kept, new):
+            new = new.swapaxes(1, 2)
+            if not isinstance(kept, tuple):
+                return _update(kept, new[None], (layer, 0, 0, column, 0))
+            return (*kept[:layer], _update(kept[layer], new, (0, 0, column, 0)), *kept[layer + 1 :])
+
+        return Cache(one(self.k, k), one(self.v, v))
 
     def fill(self, row, column, k, v) -> "Cache":
         """The cache with k and v [L, B', T, K, H] of every layer at rows row .., columns column .. ."""
-        return jax.tree.map(lambda kept, new: _update(kept, new.swapaxes(2, 3), (0, row, 0, column, 0)), self, Cache(k, v))
 
-    def read(self, layer, columns: int) -> tuple[jax.Array, jax.Array]:
-        """Keys and values [B, K, columns, H] of one layer's first columns."""
-        _, b, heads, _, dim = self.k.shape
-        cut = lambda x: jax.lax.dynamic_slice(x, (layer, 0, 0, 0, 0), (1, b, heads, columns, dim))[0]
+        def one(kept, new):
+            new = new.swapaxes(2, 3)
+            if not isinstance(kept, tuple):
+                return _update(kept, new, (0, row, 0, column, 0))
+            return tuple(_update(x, y, (row, 0, column, 0)) for x, y in zip(kept, new))
+
+        return Cache(one(self.k, k), one(self.v, v))
+
+    def read(self, layer) -> tuple[jax.Array, jax.Array]:
+        """Keys and values [B, K, S, H] of one layer."""
+        cut = lambda x: x[layer] if isinstance(x, tuple) else jax.lax.dynamic_index_in_dim(x, layer, 0, keepdims=False)
         return cut(self.k), cut(self.v)
 
     def take(self, rows) -> "Cache":
         """The cache of some rows [B'] only, in that order."""
-        return jax.tree.map(lambda x: jnp.take(x, rows, axis=1), self)
+        return jax.tree.map(lambda x: jnp.take(x, rows, axis=_ROWS), self)
+
+    def grow(self, columns: int) -> "Cache":
+        """The cache with room for so many columns."""
+        more = columns - self.columns
+        return jax.tree.map(lambda x: jnp.pad(x, ((0, 0),) * (x.ndim + _COLUMNS) + ((0, more), (0, 0))), self)
 
 
 def _update(kept, new, at):
@@ -48,7 +71,8 @@ def row_bytes(config: configs.Config, columns: int, dtype) -> int:
     return 2 * config.layers * config.kv_heads * columns * config.head_dim * jnp.dtype(dtype).itemsize
 
 
-def empty(config: configs.Config, rows: int, columns: int, dtype) -> Cache:
-    """A cache of zeros: `row_bytes` a row."""
-    shape = (config.layers, rows, config.kv_heads, columns, config.head_dim)
-    return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+def empty(config: configs.Config, rows: int, columns: int, dtype, apart: bool = False) -> Cache:
+    """A cache of zeros: `row_bytes` a row. apart: its layers one by one."""
+    shape = (rows, config.kv_heads, columns, config.head_dim)
+    make = lambda: tuple(jnp.zeros(shape, dtype) for _ in range(config.layers)) if apart else jnp.zeros((config.layers, *shape), dtype)
+    return Cache(make(), make())

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import jax
+import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
@@ -32,10 +33,10 @@ def _proposal(model, devices: int) -> str:
     c: configs.Config = model.config
     for tensor in (n for n in range(1, devices + 1) if devices % n == 0 and c.kv_heads % n == 0):
         for fsdp in (n for n in range(devices // tensor, 0, -1) if (devices // tensor) % n == 0):
-            sizes = {"data": devices // tensor // fsdp, "fsdp": fsdp, "tensor": tensor}
+            sizes = {"seed": 1, "data": devices // tensor // fsdp, "fsdp": fsdp, "tensor": tensor}
             abstract = jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes))
             if not any(axes.indivisible(n, p.get_value(), abstract, p.logical) for n, p in parameters(model)):
-                return "expected one that splits them, such as " + ",".join(f"{k}:{v}" for k, v in sizes.items())
+                return "expected one that splits them, such as " + ",".join(f"{k}:{v}" for k, v in sizes.items() if v > 1 or k == "data")
     return "no mesh over so many devices splits them"
 
 
@@ -49,10 +50,13 @@ def shard(model: transformer.Transformer, mesh: Mesh) -> transformer.Transformer
     return result
 
 
+def of_adapter(adapter, mesh: Mesh, *lead: str | None):
+    """The shardings of an adapter: A split like its weight's inputs, B like its outputs, the rank whole. lead: axes before the layer's."""
+    logical = {path: transformer.LOGICAL[module] for module, path in lora.PATHS.items()}
+    split = lambda *last: axes.named(mesh, *lead, "layer", *last)
+    return {path: lora.Factors(split(logical[path][0], None), split(None, logical[path][1])) for path in adapter}
+
+
 def shard_adapter(adapter, mesh: Mesh):
-    """The adapter's factors on the mesh: A split like its weight's inputs, B like its outputs, the rank whole."""
-    paths = {path: transformer.LOGICAL[module] for module, path in lora.PATHS.items()}
-    put = lambda x, *logical: jax.device_put(x, axes.named(mesh, *logical))
-    return {
-        path: lora.Factors(put(f.a, "layer", paths[path][0], None), put(f.b, "layer", None, paths[path][1])) for path, f in adapter.items()
-    }
+    """The adapter's factors on the mesh; it is the same on every process."""
+    return jax.tree.map(lambda x, s: jax.make_array_from_callback(x.shape, s, lambda i: np.asarray(x)[i]), adapter, of_adapter(adapter, mesh))

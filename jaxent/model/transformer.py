@@ -8,31 +8,29 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import Mesh
 
-from jaxent.arrays import lora
+from jaxent.arrays import axes, lora
 from jaxent.model import attention, cache as caches, config as configs, layers
 
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """How to compute: the dtype of activations and products, and the attention kernel."""
+    """How to compute: the dtype of activations and products, the attention kernel, and the mesh the arrays lie on, if any."""
 
     dtype: jnp.dtype = jnp.float32
     kernel: str = "xla"
+    mesh: Mesh | None = None
 
     def __post_init__(self):
         if self.kernel not in attention.KERNELS:
             raise ValueError(f"attention kernel {self.kernel!r}: expected one of {', '.join(attention.KERNELS)}")
 
 
-def default_compute(dtype: str | None = None, sharded: bool = False) -> Compute:
-    """bfloat16 on accelerators, float32 on CPU (where bfloat16 products are slower), unless dtype is given.
-
-    sharded: arrays lie on a mesh, where the TPU kernel, which is not split by itself, gives way to XLA's attention.
-    """
+def default_compute(dtype: str | None = None, mesh: Mesh | None = None) -> Compute:
+    """bfloat16 on accelerators, float32 on CPU (where bfloat16 products are slower), unless dtype is given."""
     chosen = jnp.dtype(dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"))
-    kernel = attention.default_kernel(chosen)
-    return Compute(chosen, "xla" if sharded and kernel == "splash" else kernel)
+    return Compute(chosen, attention.default_kernel(chosen), mesh)
 
 
 def shapes(config: configs.Config) -> dict[str, tuple[int, int]]:
@@ -72,6 +70,7 @@ class Linear(nnx.Module):
         k, n = shapes(config)[module]
         logical = LOGICAL[module]
         self.module = module
+        self.logical = logical
         self.weight = _normal(rngs, (config.layers, k, n), dtype, ("layer", *logical))
         biased = config.qkv_bias and module in ("q_proj", "k_proj", "v_proj")
         self.bias = nnx.Param(jnp.zeros((config.layers, n), dtype), logical=("layer", logical[1])) if biased else None
@@ -80,8 +79,13 @@ class Linear(nnx.Module):
         index = lora.MODULES.index(self.module)
         key = None if ctx.key is None else jax.random.fold_in(ctx.key, index)
         factors = None if ctx.adapter is None else ctx.adapter.get(lora.PATHS[self.module])
+        if factors is not None:
+            k, n = self.logical
+            factors = lora.Factors(axes.gather(factors.a, ctx.mesh, k, None), axes.gather(factors.b, ctx.mesh, None, n))
         bias = None if self.bias is None else self.bias.get_value()
-        return layers.linear(x, self.weight.get_value(), bias, factors, ctx.spec, key)
+        weight = axes.gather(self.weight.get_value(), ctx.mesh, *self.logical)
+        y = layers.linear(x, weight, bias, factors, ctx.spec, key)
+        return axes.constrain(y, ctx.mesh, "batch", None, None if self.logical[1] == "embed" else self.logical[1])
 
 
 class Norm(nnx.Module):
@@ -115,10 +119,10 @@ class Attention(nnx.Module):
         inverse = layers.frequencies(c.rope, c.head_dim)
         q, k = layers.rotate(q, ctx.positions, inverse), layers.rotate(k, ctx.positions, inverse)
         if cache is None:
-            out, kept = attention.attend(q, k, v, ctx.segments, c.window, ctx.kernel), (k, v)
+            out, kept = attention.attend(q, k, v, ctx.segments, c.window, ctx.kernel, ctx.mesh), (k, v)
         else:
             kept = cache.write(layer, ctx.column, k, v)
-            out = attention.cached(q, *kept.read(layer, ctx.mask.shape[-1]), ctx.mask)
+            out = attention.cached(q, *kept.read(layer), ctx.seen)
         return self.o_proj(out.reshape(b, t, -1), ctx), kept
 
 
@@ -158,16 +162,17 @@ class Embedding(nnx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class _Context:
-    """What a layer needs besides the residual stream; column and mask only beside a cache."""
+    """What a layer needs besides the residual stream; column and seen only beside a cache."""
 
     positions: jax.Array
     adapter: dict | None
     spec: lora.Spec | None
+    mesh: Mesh | None
     key: jax.Array | None = None
     segments: jax.Array | None = None
     kernel: str = "xla"
     column: jax.Array | None = None
-    mask: jax.Array | None = None
+    seen: jax.Array | None = None
 
 
 class Transformer(nnx.Module):
@@ -200,7 +205,7 @@ class Transformer(nnx.Module):
         key: dropout key, None for evaluation. With `tap`, also returns tap(residual stream) of the
         embedding and of every layer but the last, stacked as [L, ...] (Hugging Face's hidden_states[:-1]).
         """
-        x = self.embed_tokens.weight.get_value()[tokens].astype(compute.dtype)
+        x = self._embed(tokens, compute)
 
         def body(x, inputs):
             block, factors, index = inputs
@@ -208,7 +213,7 @@ class Transformer(nnx.Module):
             # Tied to the layer, masks and rotations are recomputed in it; otherwise JAX hoists their
             # [B,N,T,S] broadcasts out of the scan and keeps them for the gradient.
             local, _ = jax.lax.optimization_barrier(((positions, segments), index))
-            ctx = _Context(local[0], factors, spec, layer_key, local[1], compute.kernel)
+            ctx = _Context(local[0], factors, spec, compute.mesh, layer_key, local[1], compute.kernel)
             return block(x, ctx)[0], None if tap is None else tap(x)
 
         inputs = (self.layers, adapter, jnp.arange(self.config.layers))
@@ -224,32 +229,29 @@ class Transformer(nnx.Module):
         columns = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
         segments = (columns >= start[:, None]).astype(jnp.int32)
         positions = jnp.maximum(columns - start[:, None], 0)
-        x = self.embed_tokens.weight.get_value()[tokens].astype(compute.dtype)
+        x = self._embed(tokens, compute)
 
         def body(x, inputs):
             block, factors = inputs
-            return block(x, _Context(positions, factors, spec, segments=segments, kernel=compute.kernel))
+            return block(x, _Context(positions, factors, spec, compute.mesh, segments=segments, kernel=compute.kernel))
 
         x, (k, v) = jax.lax.scan(body, x, (self.layers, adapter))
         return self.norm(x[:, -1]), k, v
 
-    def extend(
-        self, tokens, start, column, cache: caches.Cache, visible: int, adapter=None, spec=None, compute: Compute = Compute(), blocks=None
-    ):
+    def extend(self, tokens, start, column, cache: caches.Cache, adapter=None, spec=None, compute: Compute = Compute(), blocks=None):
         """Runs one more column of left-padded rows: (hidden states [B,D] after the final norm, cache).
 
-        tokens int [B] go to column `column` (traced); start as in `prefill`. Only the cache's first `visible` columns
-        are read, which must hold `column`; columns before start are never seen. blocks: `unstacked`'s, run one by one in
-        place of the scan.
+        tokens int [B] go to column `column` (traced), for which the cache has room; start as in `prefill`; columns before
+        start are never seen. blocks: `unstacked`'s, run one by one in place of the scan, on a cache whose layers are apart.
         """
-        seen = jnp.broadcast_to(jnp.arange(visible), (len(tokens), visible))
+        columns = jnp.broadcast_to(jnp.arange(cache.columns), (len(tokens), cache.columns))
         at = jnp.full((len(tokens), 1), column)
-        mask = attention.visible(jnp.ones_like(at), (seen >= start[:, None]).astype(at.dtype), at, seen, self.config.window)
-        x = self.embed_tokens.weight.get_value()[tokens[:, None]].astype(compute.dtype)
+        seen = attention.visible(jnp.ones_like(at), (columns >= start[:, None]).astype(at.dtype), at, columns, self.config.window)[:, 0, 0]
+        x = self._embed(tokens[:, None], compute)
 
         def body(carry, inputs):
             block, factors, layer = inputs
-            ctx = _Context(at - start[:, None], factors, spec, column=column, mask=mask)
+            ctx = _Context(at - start[:, None], factors, spec, compute.mesh, column=column, seen=seen)
             return block(carry[0], ctx, layer, carry[1]), None
 
         if blocks is None:
@@ -260,6 +262,14 @@ class Transformer(nnx.Module):
             carry, _ = body(carry, (block, jax.tree.map(lambda f: f[layer], adapter), layer))
         return self.norm(carry[0][:, 0]), carry[1]
 
+    def _embed(self, tokens, compute: Compute):
+        """tokens [B,T] -> [B,T,D]. On a mesh rows are looked up where the table's columns lie: the table is not moved."""
+        table, mesh = self.embed_tokens.weight.get_value(), compute.mesh
+        if mesh is None:
+            return table[tokens].astype(compute.dtype)
+        found = table[axes.constrain(tokens, mesh, "replica", None)].astype(compute.dtype)
+        return axes.constrain(axes.constrain(found, mesh, "replica", None, "embed"), mesh, "batch", None, None)
+
     def head(self) -> jax.Array:
         """The output matrix [V, D]: the embedding itself when tied."""
         return (self.lm_head or self.embed_tokens).weight.get_value()
@@ -267,6 +277,8 @@ class Transformer(nnx.Module):
     def logits(self, hidden) -> jax.Array:
         """hidden [..., D] -> float32 logits [..., V]."""
         head = self.head().astype(hidden.dtype)
+        if hidden.ndim == 2 and hidden.dtype == jnp.float32 and jax.default_backend() == "cpu":
+            return layers.few_rows(hidden, head)
         precision = "highest" if hidden.dtype == jnp.float32 else None
         return jnp.einsum("...d,vd->...v", hidden, head, precision=precision, preferred_element_type=jnp.float32)
 

@@ -5,15 +5,17 @@ import collections
 import datetime
 import html
 import pathlib
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 
-from jaxent.report import figures, grid, place, records, render, sections, style, verdicts
+from jaxent.report import figures, grid, own, place, provenance, records, render, sections, style, verdicts
 
 _AFTER = {  # the table that a figure follows
     "T3": ("scale-ladder",), "T4": ("trajectory-",), "T6": ("cross-architecture",), "T7": ("damage-",), "T8": ("crosstalk",), "T9": ("humaneval",),
     "T10": ("sv-energy",), "T12": ("lambda",), "T14": ("reversibility",),
 }  # fmt: skip
+_WIDE = 560.0  # points: a figure of several panels
 _CONVENTIONS = (
     "<b>Published</b> values are the paper's as printed; <b>measured</b> ones are from the runs in the folder. A raised number is a note below "
     "the table; on a published value it says why that value cannot be right or does not agree with others.",
@@ -32,6 +34,15 @@ _OTHER = (
     "These are not the paper's models, or not with the paper's settings and data: they show what the same measurements give here and decide "
     "none of the claims above."
 )
+_COMPANION = (
+    "Crosstalk alone calls creative writing the best companion, and the paper finds it the worst. Interference with the target (crosstalk) and "
+    "transfer to it (alignment of the domains’ gradients, fall of the target’s loss after a few steps on the companion alone) are both "
+    "measured on the base model, before any training."
+)
+_VALIDITY = (
+    "Synthetic activations whose concepts share a known part of their structure, and real activations whose class structure is rotated to a known "
+    "overlap: an estimator of overlap should follow the dashed line and move with nothing else."
+)
 
 
 def write(collection: records.Collection, out: pathlib.Path, title: str, command: Sequence[str]) -> pathlib.Path:
@@ -42,10 +53,15 @@ def write(collection: records.Collection, out: pathlib.Path, title: str, command
     ours = sections.measured_tables(placed.paper, "paper")
     others = sections.measured_tables(placed.other, "other")
     verdict = sections.verdict_table(found)
-    provenance = sections.provenance([placed.paper, placed.other])
-    _tables([verdict, *tables, sections.quoted_table(), *ours, *others, provenance], out / "tables")
+    companions, validity = own.companion_tables(collection.metrics), own.validity_tables(collection.validities)
+    sources = provenance.sources(placed, collection)
+    origin = provenance.table(sources)
+    _tables([verdict, *tables, sections.quoted_table(), *ours, *others, *companions, *validity, origin], out / "tables")
     drawn = {f.id: f for f in sections.paper_figures(placed.paper) if _draw(f, out / "figures")}
-    other_drawn = {f.id: f for f in sections.other_figures(placed.other) if _draw(f, out / "figures")}
+    other_drawn, companions_drawn, validity_drawn = (
+        [f for f in of if _draw(f, out / "figures")]
+        for of in (sections.other_figures(placed.other), own.companion_figures(collection.metrics), own.validity_figures(collection.validities))
+    )
     parts = [
         _head(title), _opening(title, collection, placed, found),
         _contents(tables, bool(ours), bool(placed.other)),
@@ -53,8 +69,13 @@ def write(collection: records.Collection, out: pathlib.Path, title: str, command
         '<h2 id="tables">The paper’s tables, published and measured</h2>', *_tables_with_figures(tables, drawn, out),
         render.table(sections.quoted_table()),
         *_section("ours", "The paper’s models: every estimator", _OURS, ours, [], out),
-        *_section("other", "Other models and settings, measured only", _OTHER, others, list(other_drawn.values()), out),
-        _provenance(provenance, collection, placed, command),
+        *_section("other", "Other models and settings, measured only", _OTHER, others, other_drawn, out),
+        *_own("companions", "Which companion? Interference against transfer", _COMPANION, companions, companions_drawn, out,
+              "python experiments/companion_metric.py --check"),
+        *(f"<p>{html.escape(text)}</p>" for text in own.answers(collection.metrics)),
+        *_own("validity", "Do the estimators measure overlap?", _VALIDITY, validity, validity_drawn, out, "python experiments/estimator_validity.py"),
+        '<h2 id="provenance">Provenance</h2>', f"<p>This page: <code>python {html.escape(shlex.join(command))}</code></p>",
+        render.table(origin), *provenance.lists(sources, collection, placed.notes),
         f"</main><script>{style.SCRIPT}</script></body></html>\n",
     ]  # fmt: skip
     page = out / records.REPORT
@@ -82,10 +103,12 @@ def _draw(figure: sections.Figure, folder: pathlib.Path) -> bool:
 
 
 def _figure(figure: sections.Figure, out: pathlib.Path) -> str:
-    """The SVG as a data URI: an image of its own, whose ids cannot clash with another's."""
-    data = base64.b64encode((out / "figures" / f"{figure.id}.svg").read_bytes()).decode()
-    caption = html.escape(figure.caption)
-    return f'<figure id="figure-{figure.id}"><img alt="{caption}" src="data:image/svg+xml;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+    """The SVG as a data URI: an image of its own, whose ids cannot clash with another's. On a phone, wide ones scroll."""
+    drawn = (out / "figures" / f"{figure.id}.svg").read_bytes()
+    data, width = base64.b64encode(drawn).decode(), float(re.search(rb'width="([\d.]+)pt"', drawn)[1])
+    caption, kind = html.escape(figure.caption), ' class="wide"' if width > _WIDE else ""
+    image = f'<img alt="{caption}" src="data:image/svg+xml;base64,{data}">'
+    return f'<figure id="figure-{figure.id}"{kind}>{image}<figcaption>{caption}</figcaption></figure>'
 
 
 def _head(title: str) -> str:
@@ -125,7 +148,8 @@ def _contents(tables: Sequence[grid.Grid], ours: bool, other: bool) -> str:
     links = [("claims", "Verdicts on the claims"), ("tables", "Published and measured")]
     links += [(t.id, f"{t.title}: {t.caption.split(' (section')[0]}") for t in tables]
     links += [("quoted", "Numbers in the text"), *[("ours", "The paper’s models: every estimator")] * ours]
-    links += [*[("other", "Other models and settings")] * other, ("provenance", "Provenance")]
+    links += [*[("other", "Other models and settings")] * other, ("companions", "Which companion?")]
+    links += [("validity", "Do the estimators measure overlap?"), ("provenance", "Provenance")]
     items = "".join(f'<li><a href="#{id}">{html.escape(text)}</a></li>' for id, text in links)
     return f'<nav aria-label="Contents"><b>Contents</b><ol>{items}</ol></nav>'
 
@@ -146,22 +170,12 @@ def _section(
         yield from (_figure(f, out) for f in drawn)
 
 
-def _provenance(table: grid.Grid, collection: records.Collection, placed: place.Placement, command: Sequence[str]) -> str:
-    run = [p.record for shelf in (placed.paper, placed.other) for p in shelf.runs]
-    commands = [(r.folder, shlex.join(r.record["command"])) for r in run if r.record.get("command")]
-    versions = collections.defaultdict(list)
-    for r in run:
-        versions[", ".join(f"{n} {v}" for n, v in (r.record.get("versions") or {}).items())].append(r.folder)
-    item = lambda name, text: f"<li><code>{html.escape(name)}</code>: {html.escape(text)}</li>"
-    code = lambda name, text: f"<li><code>{html.escape(name)}</code><br><code>python {html.escape(text)}</code></li>"
-    block = lambda title, items, empty: (
-        f"<h3>{title}</h3>" + (f'<ul class="list">{"".join(items)}</ul>' if items else f'<p class="soft">{empty}</p>')
-    )
-    return "\n".join([
-        '<h2 id="provenance">Provenance</h2>', f"<p>This page: <code>python {html.escape(shlex.join(command))}</code></p>", render.table(table),
-        block("Commands", [code(*c) for c in commands], "No run."),
-        block("Versions", [item(f"{len(v)} run{'s' * (len(v) > 1)}", k or "not recorded") for k, v in versions.items()], "No run."),
-        block("Notes on single records", [item(n.path, n.text) for n in placed.notes], "None."),
-        block("Runs that failed", [item(n.path, n.text) for n in collection.failures], "None recorded."),
-        block("Could not be read", [item(n.path, n.text) for n in collection.unread], "Every file was read."),
-    ])  # fmt: skip
+def _own(
+    id: str, title: str, text: str, grids: Sequence[grid.Grid], drawn: Sequence[sections.Figure], out: pathlib.Path, command: str
+) -> Iterable[str]:
+    """A section on a study that the paper lacks: figures first, "not run" without any."""
+    yield f'<h2 id="{id}">{title}</h2>\n<p>{text} A study of our own, without published values.</p>'
+    yield from (_figure(f, out) for f in drawn)
+    yield from map(render.table, grids)
+    if not grids:
+        yield f'<p class="soft">Not run: <code>{html.escape(command)}</code></p>'

@@ -1,15 +1,12 @@
 """The paper's fourteen tables as data, exactly as printed, wrong figures included (see `marks`; `quoted` holds the text's).
 
 A row's `key` names the run (model, condition, intervention, seed, step, lambda, ...), its `values` hold one entry a
-column. Tables the paper prints wide (4 and 12) are long here, so that one row is one run at one step. `beside` puts
-measured values next to the published ones, ready for `tables.text`.
+column. Tables the paper prints wide (4 and 12) are long here, so that one row is one run at one step.
 """
 
 import dataclasses
 import types
-from collections.abc import Mapping, Sequence
-
-from jaxent.report import marks
+from collections.abc import Mapping
 
 QWEN_7B, QWEN_14B, QWEN_32B = "Qwen2.5-Coder-7B", "Qwen2.5-Coder-14B", "Qwen2.5-Coder-32B"
 MISTRAL, DEEPSEEK, CODELLAMA = "Mistral-7B-v0.3", "DeepSeek-Coder-6.7B", "CodeLlama-7B"
@@ -306,38 +303,3 @@ def table(id: str) -> Table:
     if not found:
         raise KeyError(f"no table {id!r}: there are {', '.join(t.id for t in TABLES)}")
     return found[0]
-
-
-def beside(table: Table, measured: Sequence[tuple[Mapping, Mapping]] = ()) -> tuple[list[str], list[list[str]]]:
-    """Header and rows for `tables.text`: key, n and published values ("*": marked), each followed by ours where measured.
-
-    measured: (key, values) a run, values by column id, a number, None, or (mean, SD). A run belongs to the row whose whole
-    key its key holds (it may hold more: probe set, hash). Raises ValueError if two runs belong to one row.
-    """
-    ours = [_belonging(table, row, measured) for row in table.rows]
-    names = [n for n in table.rows[0].key if len(table.rows) == 1 or len({row.key[n] for row in table.rows}) > 1]
-    counted = ["n"] * any(row.n is not None for row in table.rows)
-    header = [*names, *counted]
-    lines = [[str(row.key[n]) for n in names] + [_starred(table, row, n, str(row.n)) for n in counted] for row in table.rows]
-    for c in table.columns:
-        header.append(f"{c.title} ({c.unit})" if c.unit in ("%", "points") else c.title)
-        for line, row in zip(lines, table.rows):
-            line.append(_starred(table, row, c.id, c.text(row.values[c.id], row.sd.get(c.id))))
-        if any(c.id in own for own in ours):
-            header.append("ours")
-            for line, own in zip(lines, ours):
-                value = own.get(c.id)
-                line.append(c.text(*value) if isinstance(value, tuple) else c.text(value))
-    return header, lines
-
-
-def _belonging(table: Table, row: Row, measured) -> Mapping:
-    found = [values for key, values in measured if key.items() >= row.key.items()]
-    if len(found) > 1:
-        raise ValueError(f"{table.id}: {len(found)} measured runs belong to the row {dict(row.key)}: expected one at most")
-    return found[0] if found else {}
-
-
-def _starred(table: Table, row: Row, column: str, text: str) -> str:
-    marked = marks.at(table.id, column, row.key) or marks.at(table.id, f"{column}.sd", row.key)
-    return f"{text}*" if marked else text

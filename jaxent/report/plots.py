@@ -6,6 +6,7 @@ A figure without measured values says "not run"; one with neither is not drawn (
 import collections
 import math
 
+import matplotlib.ticker
 import numpy as np
 
 from jaxent.report import cells, figures, paper, place, stats
@@ -158,6 +159,7 @@ def trajectories(shelf: place.Shelf, model: str):
                     label=f"published {condition}, mean of 8",
                 )
         axis.set_xlabel("step")
+        axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
         axis.set_title({"ei": "EI (literal)", "sei": "SEI", "loss": "training loss (nats a token)"}[name])
         if name != "loss":
             axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)

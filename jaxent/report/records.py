@@ -10,8 +10,9 @@ import numpy as np
 
 REPORT = "report.html"
 _AREAS = {"checkpoints", "adapter", "tensorboard", "figures"}  # folders of a run that hold no records
-_KNOWN = {"run.json", "metrics.jsonl", "summary.json", "crosstalk.json", "measure.json", "scores.json", "evaluation.json", "study.json"}
-_BESIDE = {"table.txt", "validity.json", "samples.jsonl", "samples.raw.jsonl", "samples.identity.json", "eval_results.json", "evalplus.log"}
+_KNOWN = {"run.json", "metrics.jsonl", "summary.json", "crosstalk.json", "measure.json", "scores.json", "evaluation.json", "study.json",
+          "validity.json"}  # fmt: skip
+_BESIDE = {"table.txt", "samples.jsonl", "samples.raw.jsonl", "samples.identity.json", "eval_results.json", "evalplus.log"}
 _DRAWN = {".png", ".svg"}
 _OUTCOMES = {"pass", "wrong", "error", "timeout", "died"}
 
@@ -100,6 +101,13 @@ class Run:
         return self.record["settings"]
 
     @property
+    def about(self) -> Mapping:
+        """Where it comes from: hashes, commit, versions, device, command, seconds."""
+        summary = self.summary or {}
+        hashes = {"adapter_hash": summary.get("adapter_hash"), "probe_hash": (self.record.get("probes") or {}).get("hash")}
+        return {**self.record, **hashes, "seconds": summary.get("seconds")}
+
+    @property
     def before(self) -> Measured:
         return self.measured[0]
 
@@ -124,6 +132,10 @@ class Evaluation:
     passed: Mapping[str, Mapping[str, float]]
 
     @property
+    def about(self) -> Mapping:
+        return self.record
+
+    @property
     def settings(self) -> Mapping:
         return self.record["settings"]
 
@@ -135,6 +147,10 @@ class Crosstalk:
     folder: str
     found: Mapping
 
+    @property
+    def about(self) -> Mapping:
+        return self.found
+
 
 @dataclasses.dataclass(frozen=True)
 class Single:
@@ -142,6 +158,35 @@ class Single:
 
     folder: str
     layers: tuple[Mapping, ...]
+
+    @property
+    def about(self) -> Mapping:
+        return self.layers[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """The companion metric of one model, of a companion_metric study's study.json."""
+
+    folder: str
+    model: str
+    found: Mapping
+
+    @property
+    def about(self) -> Mapping:
+        return self.found
+
+
+@dataclasses.dataclass(frozen=True)
+class Validity:
+    """A validity.json: the estimators against a known truth."""
+
+    folder: str
+    found: Mapping
+
+    @property
+    def about(self) -> Mapping:
+        return self.found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +205,8 @@ class Collection:
     evaluations: tuple[Evaluation, ...]
     crosstalks: tuple[Crosstalk, ...]
     singles: tuple[Single, ...]
+    metrics: tuple[Metric, ...]
+    validities: tuple[Validity, ...]
     failures: tuple[Note, ...]
     unread: tuple[Note, ...]
 
@@ -169,7 +216,7 @@ def read(root: pathlib.Path) -> Collection:
     root = pathlib.Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: expected a folder of runs")
-    found = {"runs": [], "evaluations": [], "crosstalks": [], "singles": [], "failures": [], "unread": []}
+    found = {field.name: [] for field in dataclasses.fields(Collection)}
     for folder, below, files in os.walk(root):
         below[:] = sorted(set(below) - _AREAS)
         if REPORT in files:  # an earlier report
@@ -205,6 +252,9 @@ def _of_folder(here: pathlib.Path, files: set[str], root: pathlib.Path, unread: 
         yield "singles", lambda: [_single(here, name)], here / "measure.json"
     if "study.json" in files:
         yield "failures", lambda: _failures(here), here / "study.json"
+        yield "metrics", lambda: _metrics(here, name), here / "study.json"
+    if "validity.json" in files:
+        yield "validities", lambda: [Validity(name, _keys(_json(here / "validity.json"), "panels", "coverage"))], here / "validity.json"
 
 
 def _run(here: pathlib.Path, name: str, unread: list[Note]) -> Run:
@@ -258,6 +308,12 @@ def _single(here: pathlib.Path, name: str) -> Single:
 def _failures(here: pathlib.Path) -> list[Note]:
     rows = _keys(_json(here / "study.json"), "runs")["runs"]
     return [Note(row["name"], str(row["reason"])) for row in rows if row["state"] == "failed"]
+
+
+def _metrics(here: pathlib.Path, name: str) -> list[Metric]:
+    found = _json(here / "study.json").get("metric", {})
+    needed = ("question", "axes", "ranks", "conditions", "worse", "judged")
+    return [Metric(name, model, _keys(_object(record), *needed)) for model, record in found.items()]
 
 
 def _lines(file: pathlib.Path, name: str, unread: list[Note]) -> list[dict]:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from jaxent.report import cells, grid, marks, paper, place, plots, plots_geometry, quoted, records, verdicts
+from jaxent.report import cells, grid, marks, paper, place, plots, plots_geometry, quoted, verdicts
 
 _C = paper.Column
 _PAIRS = (
@@ -151,32 +151,3 @@ def quoted_table() -> grid.Grid:
     return grid.Grid(
         "quoted", "Numbers in the text", "Those that do not agree with the paper's other numbers.", heads, tuple(rows), tuple(notes), ()
     )
-
-
-def provenance(shelves: Sequence[place.Shelf]) -> grid.Grid:
-    """Every run, evaluation and measurement: where, what it is of, hashes, machine, time."""
-    rows = []
-    text = lambda value: grid.Cell(grid.NOTHING if value in (None, "") else str(value), "text")
-    short = lambda h: h[:12] if isinstance(h, str) else h
-    for placed in (p for shelf in shelves for p in (*shelf.runs, *shelf.evaluations, *shelf.crosstalks, *shelf.singles)):
-        record = placed.record
-        about = getattr(record, "record", None) or getattr(record, "found", None) or record.layers[-1]
-        summary = getattr(record, "summary", None) or {}
-        state = "" if not isinstance(record, records.Run) else "finished" if record.summary else "unfinished"
-        seconds = summary.get("seconds") or (about.get("generation") or {}).get("seconds")
-        probes = about["probes"].get("hash") if isinstance(about.get("probes"), dict) else about.get("probe_hash")
-        cell = " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in placed.key.values())
-        rows.append((grid.Cell(record.folder, "key"), text(type(record).__name__.lower()), text(cell), text(state),
-                     text(short(about.get("model_hash"))),
-                     text(short(summary.get("adapter_hash") or about.get("adapter_hash"))), text(short(probes)), text(short(about.get("git"))),
-                     text(about.get("device")), text(_duration(seconds))))  # fmt: skip
-    heads = ("folder", "record", "cell", "state", "model hash", "adapter hash", "probe hash", "commit", "device", "time")
-    return grid.Grid(
-        "provenance-table", "Records", "A hash is the first 12 digits of the record's.", tuple(map(grid.Head, heads)), tuple(rows), (), ()
-    )
-
-
-def _duration(seconds) -> str | None:
-    if not seconds:
-        return None
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"

@@ -30,6 +30,7 @@ td.undecided, .undecided { color: var(--open); } #provenance-table td { white-sp
 #verdicts th:nth-child(3) { width: 24%; } #verdicts th:nth-child(4) { width: 34%; } #verdicts tbody th { white-space: normal; width: 21%; }
 figure { margin: 1.5rem 0; } figure img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .5rem; display: block; }
 figcaption { font-size: .875rem; margin-top: .35rem; max-width: 46rem; } details { margin: .75rem 0; } summary { cursor: pointer; }
+@media (max-width: 40rem) { figure.wide { overflow-x: auto; } figure.wide img { max-width: none; width: 44rem; } }
 .counts { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; padding: 0; list-style: none; font-size: 1.05rem; } .counts b { font-size: 1.35rem; }
 .list li { margin: .25rem 0; }
 @media print { :root { --text: #000; --soft: #333; --line: #999; --back: #fff; --band: #f2f2f2; --link: #000; --ours: #00364a; --good: #1a6b34; --bad: #a3261d; --open: #5a4c00; --absent: #666; }

@@ -8,32 +8,32 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from jaxent.arrays import lora
+from jaxent.arrays import axes, lora, processes
 from jaxent.checkpoint import hf, peft
 from jaxent.data import corpora, probes
 from jaxent.measure import capture, concepts, energy, entangle, penalty
 from jaxent.model import transformer
 from jaxent.report import records
 from jaxent.study import prepare, spec as specs
-from jaxent.train import log, loop, step as steps
+from jaxent.train import log, loop
 
 _LAST = 20  # final_loss is the mean over this many last steps
 _PROBE_TOKENS = 2048  # of CSR's probes run at a time, or as many as a micro-batch of the step has
 
 
 class Base:
-    """A base model in memory, and what runs on it share, each made once: probe activations, subspaces, CSR's anchor."""
+    """A base model in memory, on a mesh if there is one, and what runs on it share, each made once: probe activations,
+    subspaces, CSR's anchor."""
 
-    def __init__(self, checked: prepare.Checked):
+    def __init__(self, checked: prepare.Checked, mesh: Mesh | None = None):
         self.tokenizer = checked.checkpoint.tokenizer
-        self.compute = transformer.default_compute(checked.run.dtype)
-        self.model = hf.load(str(checked.checkpoint.folder), checked.run.quantize, progress=True)
+        self.compute = transformer.default_compute(checked.run.dtype, mesh)
+        self.model = hf.load(str(checked.checkpoint.folder), checked.run.quantize, progress=processes.first(), mesh=mesh)
         self._kept = {}
 
     def once(self, key: tuple, make: Callable):
@@ -61,31 +61,59 @@ def execute(checked: prepare.Checked, base: Base, corpus: corpora.Corpus, out: p
 
     Raises `penalty.NoGradient` or `loop.NonFinite`.
     """
-    run = checked.run
-    if run.mixture is None:
+    [ended] = together([(checked, corpus, out)], base, progress)
+    if isinstance(ended, loop.NonFinite):
+        raise ended
+    return ended
+
+
+def together(
+    begun: Sequence[tuple[prepare.Checked, corpora.Corpus, pathlib.Path]], base: Base, progress: bool = True
+) -> list[dict | loop.NonFinite]:
+    """`execute` of runs that differ in nothing but their seed, in one step: each one's summary, or what ended it."""
+    checked, _, out = begun[0]
+    if checked.run.mixture is None:
         found = {"step": 0, **_measure(checked, base, None)}
-        records.write(out / "metrics.jsonl", json.dumps({"kind": "measure", **found}) + "\n")
-        adapter = None
-    else:
-        adapter = _train(checked, base, corpus, out, progress)
-        peft.save(adapter, run.spec, out / "adapter", run.model)
-    summary = concepts.plain(summarise(log.read(out / "metrics.jsonl")) | _of_adapter(checked, base, adapter, out))
-    records.write(out / "summary.json", json.dumps(summary, indent=1) + "\n")
-    return summary
-
-
-def _train(checked: prepare.Checked, base: Base, corpus: corpora.Corpus, out: pathlib.Path, progress: bool):
+        _write(out / "metrics.jsonl", json.dumps({"kind": "measure", **found}) + "\n")
+        return [_summary(checked, base, None, out)]
     run = checked.run
-    plan = loop.Plan(run.hyper, run.spec, base.compute, run.seed, run.measure_every, run.save_every)
-    start = steps.init(peft.load(str(checked.start), base.model.config)[0], run.hyper) if checked.start else None
+    hyper = dataclasses.replace(run.hyper, micro_rows=run.micro_rows * axes.ways(base.compute.mesh, "batch"))
+    plan = loop.Plan(hyper, run.spec, base.compute, run.measure_every, run.save_every)
+    states = loop.fit(base.model, plan, [_lane(*one, base) for one in begun], _anchor(checked, base), progress)
+    return [s if isinstance(s, loop.NonFinite) else _finish(one, base, s.adapter, out) for s, (one, _, out) in zip(states, begun)]
+
+
+def _lane(checked: prepare.Checked, corpus: corpora.Corpus, out: pathlib.Path, base: Base) -> loop.Lane:
+    run = checked.run
+    start = axes.host(peft.load(str(checked.start), base.model.config)[0]) if checked.start else None
     batch_at = lambda index: corpus.batch(run.mixture, run.seed, index, checked.length, run.examples, run.packing)
-    measure = lambda adapter: _measure(checked, base, adapter)
-    return loop.fit(base.model, plan, batch_at, measure, out, start, _anchor(checked, base), progress).adapter
+    return loop.Lane(run.seed, batch_at, lambda adapter: _measure(checked, base, adapter), out, start)
+
+
+def _finish(checked: prepare.Checked, base: Base, adapter, out: pathlib.Path) -> dict:
+    host = axes.host(adapter)
+    processes.by_first(lambda: peft.save(host, checked.run.spec, out / "adapter", checked.run.model))
+    return _summary(checked, base, adapter, out)
+
+
+def _summary(checked: prepare.Checked, base: Base, adapter, out: pathlib.Path) -> dict:
+    of_adapter = _of_adapter(checked, base, adapter, out)
+    found = concepts.plain(summarise(log.read(out / "metrics.jsonl")) | of_adapter) if processes.first() else {}
+    _write(out / "summary.json", json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def _write(file: pathlib.Path, text: str) -> None:
+    processes.by_first(lambda: records.write(file, text))
 
 
 def _measure(checked: prepare.Checked, base: Base, adapter) -> dict:
+    """The record of a measurement; every process runs the model, the first one alone the estimators."""
     started = time.perf_counter()
     x = base.capture(checked.probes, adapter, checked.run.spec)
+    base.activations(checked.probes)
+    if not processes.first():
+        return {}
     labels = base.once(("labels", checked.probes.hash), lambda: concepts.label(checked.probes.labels))
     found = entangle.measure(x, labels).to_json()
     return found | {"drift": _drift(checked.run, base, checked.probes, x), "seconds": time.perf_counter() - started}
@@ -112,15 +140,16 @@ def _anchor(checked: prepare.Checked, base: Base) -> penalty.Anchor | None:
     def make() -> penalty.Anchor:
         ids = base.tokenizer.encode(checked.csr_probes.texts)
         anchor = penalty.prepare(base.model, ids, [p.domain for p in checked.csr_probes.probes], unit, micro_tokens, base.compute)
-        fresh = lora.init(jax.random.key(run.seed), run.spec, base.model.config.layers, transformer.shapes(base.model.config))
-        penalty.check(base.model, fresh, anchor, run.spec, base.compute)
+        plan = loop.Plan(run.hyper, run.spec, base.compute)
+        penalty.check(base.model, loop.fresh(base.model, plan, run.seed).adapter, anchor, run.spec, base.compute)
         return anchor
 
     anchor = base.once(("anchor", checked.csr_probes.hash, unit, micro_tokens, run.spec), make)
     kept, d = anchor.subspace.shape[::-1]
-    print(f"CSR: {kept} of {d} dimensions hold {run.csr_variance:.0%} of {run.csr_target}'s variance; lambda {run.csr_lambda:g} "
-          f"acts on one step in {run.csr_every}")  # fmt: skip
-    return dataclasses.replace(anchor, weight=jnp.float32(run.csr_lambda))
+    if processes.first():
+        print(f"CSR: {kept} of {d} dimensions hold {run.csr_variance:.0%} of {run.csr_target}'s variance; lambda {run.csr_lambda:g} "
+              f"acts on one step in {run.csr_every}")  # fmt: skip
+    return penalty.weighted(anchor, run.csr_lambda, base.compute)
 
 
 def summarise(found: list[dict]) -> dict:

@@ -10,17 +10,20 @@ import platform
 import re
 import subprocess
 import sys
+import time
 
 import jax
+from jax.sharding import Mesh
 
+from jaxent.arrays import axes, processes
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import corpora, probes, tokens
 from jaxent.measure import penalty
-from jaxent.model import config as configs
+from jaxent.model import config as configs, sharding
 from jaxent.report import records
 from jaxent.study import spec as specs
 
-_PACKAGES = ("jaxent", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "transformers", "datasets", "numpy")
+_PACKAGES = ("jaxent", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "transformers", "datasets", "numpy", "scipy", "evalplus")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,19 @@ def check(run: specs.Run, root: pathlib.Path = pathlib.Path()) -> Checked:
     return Checked(run, found, probe_set, csr_probes, start, min(run.max_length, found.config.context))
 
 
+def check_mesh(checked: Checked, mesh: Mesh | None) -> None:
+    """ValueError unless the mesh splits the run's model and the rows of its steps."""
+    if mesh is None:
+        return
+    sharding.check(hf.abstract(checked.checkpoint.config, checked.run.quantize), mesh)
+    rows, ways = checked.run.micro_rows, axes.ways(mesh, "batch")
+    if checked.run.examples % (rows * ways):
+        raise ValueError(
+            f"mesh {dict(mesh.shape)} runs {ways} x {rows} packed rows at a time: expected a divisor of --examples {checked.run.examples}; "
+            "give the tensor or seed axis more devices"
+        )
+
+
 def _start(folder: pathlib.Path, spec) -> pathlib.Path:
     """The adapter folder to begin from, itself or inside a run folder, if its spec is the run's."""
     folder = folder / "adapter" if (folder / "run.json").is_file() else folder
@@ -90,31 +106,66 @@ def _corpus(model, domains, length, root, limit) -> corpora.Corpus:
 def begin(checked: Checked, out: pathlib.Path, resume: bool) -> corpora.Corpus:
     """Writes run.json to the run folder `out`, or with `resume` sees that the one there says the same. Returns the texts.
 
-    Raises ValueError for a folder that holds a run already, or whose settings, probes, tokenizer or texts are others.
+    Raises ValueError for a folder that holds a run already, or whose settings, probes, tokenizer or texts are others. Of several
+    processes the first looks and writes.
     """
     record = _record(checked)
-    _check_folder(out, record, resume)
+    processes.by_first(lambda: _check_folder(out, record, resume))
     found = corpus(checked)
     record["corpus"] = found.hashes
+    processes.by_first(lambda: _write_record(checked, out, record, resume))
+    return found
+
+
+def _write_record(checked: Checked, out: pathlib.Path, record: dict, resume: bool) -> None:
     _check_folder(out, record, resume)
     if not (out / "run.json").is_file():
         record["model_hash"] = fingerprint(checked.checkpoint.folder)
         records.write(out / "run.json", json.dumps(record, indent=1) + "\n")
-    return found
 
 
 def _record(checked: Checked) -> dict:
     """What run.json says: settings that decide the result, hashes of what they name, and where it ran."""
     return {
         "settings": checked.run.to_json(),
-        "command": sys.argv,
         "probes": {"name": checked.probes.name, "number": len(checked.probes.probes), "hash": checked.probes.hash},
         "csr_probes": checked.csr_probes.hash if checked.csr_probes else None,
         "tokenizer": checked.checkpoint.tokenizer.hash,
-        "start": file_hash(checked.start / "adapter_model.safetensors") if checked.start else None,
+        "start": adapter_hash(checked.start) if checked.start else None,
+        **origin(),
+    }
+
+
+def origin() -> dict:
+    """Where a result comes from: command, commit ("git"), versions, device, kept in every record under these names."""
+    return {
+        "command": sys.argv,
         "git": _commit(),
         "versions": {p: importlib.metadata.version(p) for p in _PACKAGES} | {"python": platform.python_version()},
         "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "processes": jax.process_count(),
+    }
+
+
+def provenance(
+    model: Checkpoint,
+    started: float,
+    adapter: str | None = None,
+    probe_set: probes.ProbeSet | None = None,
+    seed: int | None = None,
+) -> dict:
+    """`origin` and what else decides a script's result: hashes of model, adapter and probes, the seed; None where there is none.
+
+    seconds: wall time of this process since `started`, a `time.perf_counter()`.
+    """
+    return {
+        "model_hash": fingerprint(model.folder),
+        "adapter_hash": adapter_hash(adapter) if adapter else None,
+        "probe_hash": probe_set.hash if probe_set else None,
+        "seed": seed,
+        "seconds": time.perf_counter() - started,
+        **origin(),
     }
 
 
@@ -151,6 +202,13 @@ def fingerprint(folder: pathlib.Path) -> str:
     for file in sorted(folder.glob("*.safetensors")):
         digest.update(f"{file.name} {file_hash(file)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def adapter_hash(source: str | pathlib.Path) -> str:
+    """sha256 of the tensors of an adapter folder or Hub id; of its shards' hashes where there are several."""
+    files = safetensors_folder.locate(str(source)).glob("adapter_model*.safetensors")
+    found = [file_hash(f) for f in sorted(files)]
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 
 def file_hash(file: pathlib.Path) -> str:

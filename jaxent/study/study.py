@@ -2,20 +2,23 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import gc
 import json
 import multiprocessing
 import os
 import pathlib
-import sys
 import threading
 import traceback
 from collections.abc import Sequence
 
+from jax.sharding import Mesh
+
+from jaxent.arrays import axes, processes
 from jaxent.report import records, tables
 from jaxent.study import cost as costs, execute, prepare, published, spec as specs
-from jaxent.train import log
+from jaxent.train import log, loop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,33 +38,58 @@ def check_names(runs: Sequence[specs.Run]) -> None:
             raise ValueError(f"{number} runs of the study would be in the folder {name}: expected one")
 
 
-def conduct(runs: Sequence[specs.Run], out: pathlib.Path, progress: bool = True) -> list[Outcome]:
+def conduct(
+    runs: Sequence[specs.Run], out: pathlib.Path, progress: bool = True, mesh: Mesh | None = None, seeds_together: bool = False
+) -> list[Outcome]:
     """Executes the runs, each in out/<its name>. Runs on one base model follow each other and share it in memory.
 
-    Whatever stops a run becomes its reason and the next one goes on. What can be found wrong before any model is loaded
-    is found before the first run. Outcomes come in the order of `runs`.
+    seeds_together: runs that differ in their seed alone share every step too. Whatever stops a run becomes its reason and
+    the next one goes on. What can be found wrong before any model is loaded is found before the first run. Outcomes come in
+    the order of `runs`. Every process of a program calls this alike; the first writes and prints.
     """
     check_names(runs)
-    ended = {run: Outcome(run, out / run.name, "failed", reason) for run in runs if (reason := _early(run))}
+    ended = {run: Outcome(run, out / run.name, "failed", reason) for run in runs if (reason := _early(run, mesh))}
     for outcome in ended.values():
-        print(f"{outcome.run.name} cannot run: {outcome.reason}")
+        _say(f"{outcome.run.name} cannot run: {outcome.reason}")
     groups = collections.defaultdict(list)
     for run in runs:
         groups[execute.shared(run)].append(run)
     for members in groups.values():
         base = None
-        for run in members:
-            if run not in ended:
-                ended[run], base = _one(run, out, base, f"[{runs.index(run) + 1}/{len(runs)}] {run.name}", progress)
+        for batch in _batches([run for run in members if run not in ended], seeds_together):
+            title = ", ".join(f"[{runs.index(run) + 1}/{len(runs)}] {run.name}" for run in batch)
+            found, base = _some(batch, out, base, title, progress, mesh)
+            ended |= {outcome.run: outcome for outcome in found}
         del base
         gc.collect()  # the model goes before the next one comes
     return [ended[run] for run in runs]
 
 
-def conduct_apart(runs: Sequence[specs.Run], out: pathlib.Path) -> list[Outcome]:
-    """`conduct` in a process of its own, so that the device is free for others' processes afterwards. It ends with this one."""
+def _batches(runs: Sequence[specs.Run], seeds_together: bool) -> list[list[specs.Run]]:
+    """The runs one by one, or in groups that differ in their seed alone."""
+    groups = collections.defaultdict(list)
+    for run in runs:
+        alike = seeds_together and run.mixture is not None and run.start is None
+        groups[dataclasses.replace(run, seed=0) if alike else run].append(run)
+    return list(groups.values())
+
+
+def _say(text: str) -> None:
+    if processes.first():
+        print(text, flush=True)
+
+
+def conduct_apart(runs: Sequence[specs.Run], out: pathlib.Path, mesh: str | None = None, seeds_together: bool = False) -> list[Outcome]:
+    """`conduct` in a process of its own, so that the device is free for others' processes afterwards. It ends with this one.
+
+    mesh: as `axes.make` reads it.
+    """
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
-        return pool.submit(conduct, runs, out).result()
+        return pool.submit(_conduct_on, runs, out, mesh, seeds_together).result()
+
+
+def _conduct_on(runs, out, mesh: str | None, seeds_together: bool) -> list[Outcome]:
+    return conduct(runs, out, mesh=axes.choose(mesh), seeds_together=seeds_together)
 
 
 def _end_with_parent() -> None:
@@ -74,34 +102,54 @@ def measured(runs: Sequence[specs.Run], out: pathlib.Path) -> list[tuple[specs.R
     return [(run, [r for r in log.read(out / run.name / "metrics.jsonl") if r["kind"] == "measure"]) for run in runs]
 
 
-def _early(run: specs.Run) -> str | None:
+def _early(run: specs.Run, mesh: Mesh | None) -> str | None:
     """What is wrong with a run before anything is loaded; the adapter it starts from may be another run's, not there yet."""
     try:
-        prepare.check(dataclasses.replace(run, start=None))
+        prepare.check_mesh(prepare.check(dataclasses.replace(run, start=None)), mesh)
     except (ValueError, FileNotFoundError) as error:
         return str(error)
 
 
-def _one(run: specs.Run, out: pathlib.Path, base: execute.Base | None, title: str, progress: bool):
-    """(Outcome, the base model, loaded if it was None and the run needs it)."""
-    folder = out / run.name
+def _some(runs: Sequence[specs.Run], out: pathlib.Path, base: execute.Base | None, title: str, progress: bool, mesh: Mesh | None):
+    """(outcomes of runs that are executed together, the base model, loaded if it was None and a run needs it)."""
+    ended, begun = {}, []
+    for run in runs:
+        folder = out / run.name
+        with _caught(ended, run, folder=out):
+            checked = prepare.check(run, out)
+            corpus = prepare.begin(checked, folder, resume=True)
+            if processes.by_first(lambda: "done" if (folder / "summary.json").is_file() else None):
+                ended[run] = Outcome(run, folder, "skipped")
+                _say(f"{run.name}: finished before")
+            else:
+                begun.append((checked, corpus, folder))
+    if begun:
+        _say(title)
+        with _caught(ended, *(one.run for one, _, _ in begun), folder=out):
+            base = base or execute.Base(begun[0][0], mesh)
+            for (checked, _, folder), found in zip(begun, execute.together(begun, base, progress)):
+                failed = isinstance(found, loop.NonFinite)
+                ended[checked.run] = Outcome(checked.run, folder, "failed" if failed else "done", str(found) if failed else None)
+    for run, outcome in ended.items():
+        if outcome.state == "failed":
+            _say(f"{run.name} failed: {outcome.reason}")
+    return [ended[run] for run in runs], base
+
+
+@contextlib.contextmanager
+def _caught(ended: dict, *runs: specs.Run, folder: pathlib.Path):
+    """Whatever stops the block becomes the reason of the runs."""
     try:
-        checked = prepare.check(run, out)
-        corpus = prepare.begin(checked, folder, resume=True)
-        if (folder / "summary.json").is_file():
-            print(f"{title}: finished before")
-            return Outcome(run, folder, "skipped"), base
-        print(f"{title}", flush=True)
-        base = base or execute.Base(checked)
-        execute.execute(checked, base, corpus, folder, progress)
-        return Outcome(run, folder, "done"), base
+        yield
+        return
     except (ValueError, FileNotFoundError, FloatingPointError) as error:
         reason = str(error)
     except Exception as error:  # out of memory, a full disk, a defect: the others go on
+        if gone := processes.lost(error):
+            processes.end(gone)
         traceback.print_exc()
         reason = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
-    print(f"{title} failed: {reason}")
-    return Outcome(run, folder, "failed", reason), base
+    ended.update({run: Outcome(run, folder / run.name, "failed", reason) for run in runs})
 
 
 def summaries(outcomes: Sequence[Outcome]) -> list[tuple[specs.Run, dict]]:
@@ -110,13 +158,16 @@ def summaries(outcomes: Sequence[Outcome]) -> list[tuple[specs.Run, dict]]:
 
 
 def record(name: str, outcomes: Sequence[Outcome], table: str, out: pathlib.Path, more: dict = {}) -> pathlib.Path:
-    """Writes out/<name>/study.json (every run's outcome and settings, and what `more` holds) and table.txt; returns their folder."""
+    """Writes out/<name>/study.json and table.txt; returns their folder.
+
+    study.json: every run's outcome and settings, `prepare.origin`, and what `more` holds.
+    """
     rows = [
         {"name": o.run.name, "state": o.state, "reason": o.reason, "settings": o.run.to_json(),
          "summary": None if o.state == "failed" else json.loads((o.folder / "summary.json").read_text())}
         for o in outcomes
     ]  # fmt: skip
-    found = {"study": name, "command": sys.argv, "runs": rows} | more
+    found = {"study": name, **prepare.origin(), "runs": rows} | more
     records.write(out / name / "study.json", json.dumps(found, indent=1) + "\n")
     records.write(out / name / "table.txt", table + "\n")
     return out / name

@@ -82,7 +82,7 @@ class Bench:
         return self.corpus.batch(alone(domain), self.run.seed, step, self.length, self.run.examples, self.run.packing)
 
     def start(self, hyper: steps.Hyper) -> steps.State:
-        return loop.initial(self.base.model, loop.Plan(hyper, self.run.spec, self.base.compute, self.run.seed))
+        return loop.fresh(self.base.model, loop.Plan(hyper, self.run.spec, self.base.compute), self.run.seed)
 
 
 _nll = jax.jit(objective.batch_nll, static_argnames=("spec", "compute"))
@@ -170,14 +170,14 @@ def _after(bench: Bench, domain: str, few: int) -> float:
 def scores(found: dict[str, Axes], companions: Sequence[str]) -> dict[str, dict[str, float]]:
     """What each predictor says of each companion, higher is better: transfer and interference alone, and both.
 
-    two axes: the mean z of alignment and drop, minus the z of crosstalk, over the companions; no weight is fitted.
+    two axes: the mean z of alignment and drop, minus the z of crosstalk, over the companions; no weight is fitted. Means are
+    over the seeds in which a value is defined; NaN where it is in none, and then for two axes of every companion.
     """
-    column = lambda of: [math.nan if (v := of(found[c])) is None else v for c in companions]
-    mean = lambda values: None if None in values else float(np.mean(values))
+    mean = lambda values: float(np.mean(kept)) if (kept := [v for v in values if v is not None]) else math.nan
     measured = {
-        "crosstalk": [-v for v in column(lambda a: a.ct)],
-        "alignment": column(lambda a: mean(a.alignment)),
-        "drop": column(lambda a: mean(a.drop)),
+        "crosstalk": [-found[c].ct for c in companions],
+        "alignment": [mean(found[c].alignment) for c in companions],
+        "drop": [mean(found[c].drop) for c in companions],
     }
     z = {name: scipy.stats.zscore(values) if np.ptp(values) else np.zeros(len(values)) for name, values in measured.items()}
     measured["two axes"] = ((z["alignment"] + z["drop"]) / 2 + z["crosstalk"]).tolist()
@@ -188,9 +188,10 @@ def judged(predicted: dict[str, float], worse: dict[str, list[float]]) -> dict:
     """How a predictor (higher is better) orders what was measured: rises of held-out loss, one a seed, by companion.
 
     right of pairs: companions whose mean rise is ordered as predicted; clear: right of the pairs that all seeds order alike.
-    rho: Spearman's between prediction and minus the mean rise, with its exact p (None below three companions).
+    rho: Spearman's between prediction and minus the mean rise, with its exact p (None below three companions). A companion
+    whose prediction is NaN is left out.
     """
-    right, clear = [0, 0], [0, 0]
+    right, clear, predicted = [0, 0], [0, 0], {c: v for c, v in predicted.items() if not math.isnan(v)}
     for a, b in itertools.combinations(predicted, 2):
         difference = np.subtract(worse[b], worse[a])
         hit = (predicted[a] - predicted[b]) * difference.mean() > 0

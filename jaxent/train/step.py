@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxent.arrays import lora
+from jax.sharding import Mesh
+
+from jaxent.arrays import axes, lora
+from jaxent.data import batches
 from jaxent.measure import penalty
-from jaxent.model import transformer
+from jaxent.model import sharding, transformer
 from jaxent.train import objective
 
 
@@ -87,40 +90,64 @@ def optimizer(hyper: Hyper) -> optax.GradientTransformation:
 
 
 def init(adapter, hyper: Hyper) -> State:
+    """The state before the first step."""
     return State(adapter, optimizer(hyper).init(adapter), jnp.int32(0), jnp.int32(-1))
+
+
+def shardings(state: State, hyper: Hyper, mesh: Mesh, *lead: str | None) -> State:
+    """How a state lies on a mesh: moments as the adapter, numbers on every device. lead: the seeds' axis of a stacked state."""
+    adapter, number = sharding.of_adapter(state.adapter, mesh, *lead), axes.named(mesh, *lead)
+    moments = optax.tree_utils.tree_map_params(
+        optimizer(hyper), lambda _, s: s, state.optimizer, adapter, transform_non_params=lambda _: number
+    )
+    return State(adapter, moments, number, number)
+
+
+def place(batch: batches.Batch, micro_rows: int, mesh: Mesh | None, *lead: str | None) -> batches.Batch:
+    """A batch of [..., rows, T] arrays as [..., M, micro_rows, T], its micro-batches' rows split over the mesh if there is one."""
+    shape = lambda x: x.reshape(*x.shape[:-2], -1, micro_rows, x.shape[-1])
+    return batches.Batch(*(axes.put(shape(x), mesh, *lead, None, "batch", None) for x in batch))
 
 
 def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
     """Token-mean loss of a step and its gradient: (loss, gradient tree, counted tokens).
 
-    batch: `data.batches.Batch` of [16, T] arrays of which the first `rows` (traced) are used,
+    batch: `data.batches.Batch` of [16, T] arrays, or `place`d ones, of which the first `rows` (traced) are used,
     `micro_rows` at a time. The divisor is the weight of the whole step, so packing into fewer rows
     changes nothing. key: dropout key, or None.
     """
     tokens = batch.weights.sum()
     split = jax.tree.map(lambda x: x.reshape(-1, micro_rows, x.shape[-1]), batch)
+    lie = (lambda tree: tree) if compute.mesh is None else functools.partial(_lie, mesh=compute.mesh)
 
     def loss(adapter, index):
         micro = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), split)
+        micro = jax.tree.map(lambda x: axes.constrain(x, compute.mesh, "batch", None), micro)
         micro_key = None if key is None else jax.random.fold_in(key, index)
         return objective.batch_nll(model, micro, adapter, spec, micro_key, compute) / tokens
 
     def body(index, carry):
         total, gradients = carry
         value, part = jax.value_and_grad(loss)(adapter, index)
-        return total + value, jax.tree.map(jnp.add, gradients, part)
+        return total + value, lie(jax.tree.map(jnp.add, gradients, part))
 
-    start = (jnp.float32(0), jax.tree.map(jnp.zeros_like, adapter))
+    start = (jnp.float32(0), lie(jax.tree.map(jnp.zeros_like, adapter)))
     total, gradients = jax.lax.fori_loop(0, -(-rows // micro_rows), body, start)
     return total, gradients, tokens
 
 
-def train_step(state: State, model, batch, rows, key, anchor=None, *, spec, hyper: Hyper, compute):
+def _lie(adapter, mesh: Mesh):
+    return jax.lax.with_sharding_constraint(adapter, sharding.of_adapter(adapter, mesh))
+
+
+def train_step(state: State, model, batch, rows, key, anchor=None, due=None, *, spec, hyper: Hyper, compute):
     """(State, Metrics) after one AdamW step on the step's token-mean loss, gradient clipped as torch does.
 
-    anchor: `penalty.Anchor`; its penalty is added to the loss of every `hyper.csr_every`-th step. A NaN or infinite loss or gradient changes nothing but `failed`, and once failed nothing moves
+    anchor: `penalty.Anchor`; its penalty is added to the loss of steps that are `due` (default: every `hyper.csr_every`-th).
+    A NaN or infinite loss or gradient changes nothing but `failed`, and once failed nothing moves
     any more: the state stays the last good one. key: the run's dropout key (folded with the step).
     """
+    due = penalised(state, hyper) if due is None else due
     step_key = jax.random.fold_in(key, state.step)
     spec_key = step_key if spec.dropout > 0 else None
     loss, gradients, tokens = gradient(
@@ -128,7 +155,7 @@ def train_step(state: State, model, batch, rows, key, anchor=None, *, spec, hype
     )
     csr, ratio = jnp.float32(jnp.nan), jnp.float32(jnp.nan)
     if anchor is not None:
-        gradients, csr, ratio = _penalised(state, gradients, model, anchor, spec, hyper, compute)
+        gradients, csr, ratio = _penalised(state, gradients, model, anchor, due, spec, compute)
     norm = optax.tree.norm(gradients)
     scale = jnp.minimum(1.0, hyper.clip / (norm + 1e-6))  # torch.nn.utils.clip_grad_norm_
     gradients = jax.tree.map(lambda g: g * scale, gradients)
@@ -138,19 +165,27 @@ def train_step(state: State, model, batch, rows, key, anchor=None, *, spec, hype
     kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), moved, (state.adapter, state.optimizer, state.step))
     failed = jnp.where(good | (state.failed >= 0), state.failed, state.step)
     metrics = Metrics(loss, norm, schedule(hyper)(state.step), tokens, csr, ratio, failed)
-    return State(*kept, failed), metrics
+    after = State(*kept, failed)
+    if compute.mesh is not None:
+        after = jax.lax.with_sharding_constraint(after, shardings(after, hyper, compute.mesh))
+    return after, metrics
 
 
-def _penalised(state, gradients, model, anchor, spec, hyper, compute):
+def penalised(state: State, hyper: Hyper) -> jax.Array:
+    """Whether the next step is one of CSR's; of a stack of states, its furthest one's."""
+    return (state.step.max() + 1) % hyper.csr_every == 0
+
+
+def _penalised(state, gradients, model, anchor, due, spec, compute):
     """(gradients + the penalty's, its value, the ratio of norms) on a step that is due; unchanged, NaN, NaN on others."""
 
-    def due(gradients):
+    def add(gradients):
         value, extra = penalty.gradient(model, state.adapter, anchor, spec, compute)
         ratio = optax.tree.norm(extra) / optax.tree.norm(gradients)
         return jax.tree.map(jnp.add, gradients, extra), value, ratio
 
     nan = jnp.float32(jnp.nan)
-    return jax.lax.cond((state.step + 1) % hyper.csr_every == 0, due, lambda g: (g, nan, nan), gradients)
+    return jax.lax.cond(due, add, lambda g: (g, nan, nan), gradients)
 
 
 @functools.lru_cache(maxsize=8)
@@ -160,3 +195,19 @@ def compiled(spec: lora.Spec, hyper: Hyper, compute: transformer.Compute):
     The same function for equal arguments: runs that differ in seed, data or CSR's weight alone compile once.
     """
     return jax.jit(functools.partial(train_step, spec=spec, hyper=hyper, compute=compute), donate_argnums=0)
+
+
+@functools.lru_cache(maxsize=8)
+def compiled_together(spec: lora.Spec, hyper: Hyper, compute: transformer.Compute):
+    """`compiled` for several seeds that share the model, as a `jax.vmap`: state, batch, key and metrics have a leading axis.
+
+    rows is the most that any of them uses (unused rows weigh 0). The base has no such axis, nor has what it is decoded to; on
+    a mesh the axis is split over "seed".
+    """
+    one = functools.partial(train_step, spec=spec, hyper=hyper, compute=compute)
+    every = jax.vmap(one, (0, None, 0, None, 0, None, None), spmd_axis_name=None if compute.mesh is None else "seed")
+
+    def step(state, model, batch, rows, key, anchor=None):
+        return every(state, model, batch, rows, key, anchor, penalised(state, hyper))
+
+    return jax.jit(step, donate_argnums=0)

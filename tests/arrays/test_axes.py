@@ -6,7 +6,7 @@ from jaxent.arrays import axes, nf4
 
 
 def test_parse_and_make():
-    assert axes.parse("tensor:2,data:4") == {"data": 4, "fsdp": 1, "tensor": 2}
+    assert axes.parse("tensor:2,data:4") == {"seed": 1, "data": 4, "fsdp": 1, "tensor": 2}
     mesh = axes.make("data:2,fsdp:2,tensor:2")
     assert mesh.size == 8 and axes.ways(mesh, "batch") == 4 and axes.ways(mesh, "mlp") == 2 and axes.ways(None, "mlp") == 1
 
@@ -17,7 +17,7 @@ def test_parse_and_make():
         ("rows:2", "found 'rows:2', expected axis:size"),
         ("data:2,data:4", "distinct axes"),
         ("data:x", "found 'data:x'"),
-        ("data:3", "3 x 1 x 1 places, but there are 8 devices"),
+        ("data:3", "1 x 3 x 1 x 1 places, but there are 8 devices"),
     ],
 )
 def test_a_wrong_mesh_is_refused(text, message):

@@ -17,9 +17,11 @@ import safetensors.torch
 import torch
 import transformers
 
-from jaxent.arrays import nf4
+from flax import nnx
+
+from jaxent.arrays import axes, nf4
 from jaxent.checkpoint import hf, safetensors_folder
-from jaxent.model import config
+from jaxent.model import config, sharding, transformer
 
 run = jax.jit(lambda m, *a: m.logits(m(*a)))
 TOKENS = np.arange(40, dtype=np.int32)[None]
@@ -194,3 +196,33 @@ def test_every_tensor_is_read_once_and_files_are_not_kept_open(qwen, monkeypatch
     monkeypatch.setattr(safetensors_folder.Folder, "read", lambda self, name: seen.append(name) or read(self, name))
     hf.load(qwen)
     assert sorted(seen) == sorted(n for row in hf.table(config.read(qwen)) for n in hf.names(row, config.read(qwen)))
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory) -> str:
+    """A checkpoint whose every axis splits in two and in four, between groups of 128 weights."""
+    raw = {"model_type": "qwen2", "vocab_size": 160, "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2,
+           "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": False}  # fmt: skip
+    folder = tmp_path_factory.mktemp("wide")
+    hf.save(transformer.Transformer(config.from_dict(raw), nnx.Rngs(0)), folder, raw)
+    return str(folder)
+
+
+def assert_equal_parts(folder, quantize, text):
+    mesh = axes.make(text)
+    whole, found = hf.load(folder, quantize), hf.load(folder, quantize, mesh=mesh)
+    for (name, expected), (_, param) in zip(sharding.parameters(whole), sharding.parameters(found)):
+        jax.tree.map(np.testing.assert_array_equal, param.get_value(), expected.get_value())
+        lie = axes.of(param.get_value(), mesh, param.logical)
+        assert jax.tree.all(jax.tree.map(lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), param.get_value(), lie)), name
+
+
+@pytest.mark.parametrize("quantize, text", [(True, "fsdp:2,tensor:2,data:2"), (True, "tensor:4,data:2"), (False, "fsdp:8")])
+def test_loaded_onto_a_mesh_every_part_equals_the_whole(wide, quantize, text):
+    assert_equal_parts(wide, quantize, text)
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_what_bitsandbytes_quantised_is_read_onto_a_mesh(wide, tmp_path, double):
+    bitsandbytes_copy(wide, tmp_path, double)
+    assert_equal_parts(str(tmp_path), True, "fsdp:4,tensor:2")

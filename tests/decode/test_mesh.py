@@ -32,13 +32,13 @@ def test_every_mesh_decodes_the_same_tokens(wide, quantize, text):
     for _, param in sharding.parameters(sharded):
         for leaf in jax.tree.leaves(param.get_value()):
             assert len(leaf.sharding.device_set) == 8
-    runner = loop.Runner(sharded, sharding.shard_adapter(adapter, mesh), loops.SPEC, mesh=mesh)
+    runner = loop.Runner(sharded, sharding.shard_adapter(adapter, mesh), loops.SPEC, transformer.Compute(mesh=mesh))
     assert loop.complete(runner, prompts, request) == expected
 
 
 def test_the_cache_is_split_by_rows_and_heads(qwen):
     model, mesh = hf.load(qwen, quantize=False), axes.make("data:4,tensor:2")
-    empty = loop._empty(config=model.config, rows=8, columns=64, dtype="float32", mesh=mesh)
+    empty = loop._empty(config=model.config, rows=8, columns=64, dtype="float32", apart=False, mesh=mesh)
     assert empty.k.shape == (3, 8, 2, 64, 32) and empty.k.addressable_shards[0].data.shape == (3, 2, 1, 64, 32)
 
 

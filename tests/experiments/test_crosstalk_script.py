@@ -36,6 +36,8 @@ def test_every_pair_of_six_domains(tmp_path, six_domains):
     assert found.stdout.startswith("480 probes in 5 replicate sets") and "block-diag. ratio" in found.stdout
     measured = json.loads((tmp_path / "crosstalk.json").read_text())
     assert tuple(measured["domains"]) == DOMAINS and measured["probe_set"] == "six" and len(measured["probe_hash"]) == 16
+    assert len(measured["model_hash"]) == 16 and measured["adapter_hash"] is None and measured["seconds"] > 0
+    assert measured["command"][1:] == ["--preset=tiny", f"--out={tmp_path}", f"--probes={six_domains}"] and measured["versions"]["jax"]
     for kind in ("raw", "clipped", "continuous"):
         damage = measured["damage"][kind]
         assert np.array(damage["matrix"]).shape == (6, 6) and len(damage["pairs"]) == 15

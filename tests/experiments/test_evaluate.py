@@ -29,6 +29,7 @@ def test_real_problems_through_the_whole_path(shared, tmp_path):
     assert "HumanEval+ pass@1 0.0000" in again.stdout and "SUBSET: 4 OF 164 PROBLEMS" in again.stdout
     record = json.loads((tmp_path / "evaluation.json").read_text())
     assert record["generation"]["samples"] == 2 and sum(record["counts"]["plus"].values()) == 4
+    assert len(record["model_hash"]) == 16 and record["adapter_hash"] is None and record["versions"]["evalplus"] == "0.3.1"
     other = run("evaluate.py", *flags, "--weights=dequantized")
     assert other.returncode != 0 and "made with weights 'nf4', expected 'dequantized'" in other.stderr
 

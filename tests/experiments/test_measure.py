@@ -10,6 +10,7 @@ from jaxent.arrays import lora
 from jaxent.checkpoint import peft
 from jaxent.data import corpora
 from jaxent.model import config
+from jaxent.study import prepare
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "measure.py"
 TINY = pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"
@@ -43,6 +44,7 @@ def test_an_adapter_at_two_layers(tmp_path, adapter):
     assert embedding["drift"]["total"] < 1e-9 < 1e-3 < last["drift"]["total"]  # nothing is adapted below the first layer
     assert last["drift"]["total"] == pytest.approx(last["drift"]["inside"] + last["drift"]["outside"])
     assert last["sv_energy"] > 0 and set(last["sv_energy_modules"]) == set(lora.MODULES)
+    assert last["adapter_hash"] == prepare.file_hash(pathlib.Path(adapter) / "adapter_model.safetensors") and len(last["probe_hash"]) == 16
     assert {p.name for p in tmp_path.glob("*.png")} == {"damage.png", "spectrum.png", "estimates.png", "depth.png"}
 
 

@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxent.arrays import axes
 from jaxent.model import attention
 
 
@@ -37,3 +38,10 @@ def test_xla_equals_the_definition(arrays, window):
 def test_tpu_kernel_equals_the_definition_in_interpret_mode(arrays, window):
     found = attention.interpreted_splash(*arrays, window)
     np.testing.assert_allclose(found, naive(*arrays, window), atol=5e-6)
+
+
+def test_tpu_kernel_runs_on_each_device_s_rows_and_heads(arrays):
+    mesh = axes.make("data:2,tensor:2,seed:2")
+    found = attention.interpreted_splash(*arrays, None, mesh)
+    assert found.sharding.spec == axes.spec("batch", None, "heads", None)
+    np.testing.assert_allclose(found, naive(*arrays, None), atol=5e-6)

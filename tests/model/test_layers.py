@@ -61,3 +61,11 @@ def test_rotation_equals_transformers_far_beyond_the_original_context(name):
     expected, _ = modeling_llama.apply_rotary_pos_emb(wide, wide, *theirs(wide, torch.tensor(positions)))
     found = layers.rotate(jnp.array(x), jnp.array(positions), inverse)
     np.testing.assert_allclose(found, expected.transpose(1, 2).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 16, 17, 40, 65])
+@pytest.mark.parametrize("n, k", [(30, 16), (8192, 1024)])
+def test_products_of_few_rows_are_products(batch, n, k):
+    rng = np.random.default_rng(0)
+    x, rows = rng.normal(size=(batch, k)).astype(np.float32), rng.normal(size=(n, k)).astype(np.float32)
+    np.testing.assert_allclose(jax.jit(layers.few_rows)(x, rows), x @ rows.T, atol=2e-4)

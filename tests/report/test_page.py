@@ -7,7 +7,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from jaxent.report import cells, grid, marks, paper, place, records, render, sections, verdicts
+from jaxent.report import cells, grid, marks, paper, place, provenance, records, render, sections, verdicts
 
 
 class Parsed(html.parser.HTMLParser):
@@ -113,7 +113,7 @@ def test_every_figure_is_drawn_and_on_the_page(full, tiny):
         "reversibility",
         "trajectory-qwen25-coder-32b",
     }
-    assert expected | {"damage-1", "damage-6"} <= stems(full)
+    assert expected | {"damage-1", "damage-6", "own-companions-1", "own-validity-1"} <= stems(full)
     assert expected | {
         "other-responses",
         "other-trajectory-1",
@@ -158,7 +158,7 @@ def test_small_values_are_not_printed_as_zero():
 
 
 def test_an_earlier_report_among_the_runs_is_left_out(full):
-    assert records.read(full.out) == records.Collection((), (), (), (), (), ())
+    assert records.read(full.out) == records.Collection(*[()] * 8)
 
 
 def test_intervals_of_several_seeds_are_over_replicate_sets(full):
@@ -170,3 +170,37 @@ def test_intervals_of_several_seeds_are_over_replicate_sets(full):
     assert after.sd == pytest.approx(
         np.std([p.record.after.value("ei") for p in full.placed.paper.finished if p.key["model"] == paper.QWEN_7B], ddof=1)
     )
+
+
+def test_companions_stand_on_both_axes_beside_what_training_did(full, tiny):
+    tables = Parsed(full.page).tables
+    row = lambda table, first: next(tables[table][i : i + 7] for i, (_, text) in enumerate(tables[table]) if text == first)
+    texts = [text for _, text in row("own-companions", "math")]
+    assert texts == ["math", "2", "0.200", "0.450 ± 0.071", "0.600", "0.04 ± 0", "-0.35 ± 0.0707"]
+    assert [text for _, text in row("own-companions", "code (the target)")][1:4] == ["2", "–", "0.900 ± 0.000"]
+    assert "Undefined in 1 of 2 seeds." in full.page
+    assert [text for _, text in row("own-ranks", "math")][:4] == ["math", "3", "2", "1"]
+    assert "Qwen2.5-Coder-7B: Two axes order 3 of 3 pairs rightly, crosstalk alone 1: better." in full.page
+    assert "own-companions" not in tiny.page and "Not run: <code>python experiments/companion_metric.py --check</code>" in tiny.page
+
+
+def test_estimators_stand_beside_the_truth(full, tiny):
+    cells = [text for _, text in Parsed(full.page).tables["own-validity"]]
+    assert "0.500 ± 0.050" in cells and "undefined" in cells and "Undefined in 1 of 4 draws." in full.page
+    assert "0.950" in [text for _, text in Parsed(full.page).tables["own-coverage"]]
+    assert "Not run: <code>python experiments/estimator_validity.py</code>" in tiny.page
+
+
+def test_provenance_is_of_every_record(full):
+    rows = [[cell.text for cell in row] for row in provenance.table(provenance.sources(full.placed, full.found)).rows]
+    of = lambda kind: next(row for row in rows if row[1] == kind)
+    assert of("crosstalk")[4:] == ["0badc0de0bad", "–", "beef", "1" * 12 + "-dirty", "H100", "1.5 min"]
+    assert of("metric")[2] == "Qwen2.5-Coder-7B" and of("validity")[2].endswith("seed 7")
+    assert {row[1] for row in rows} == {"run", "evaluation", "crosstalk", "metric", "validity"}
+    assert "python experiments/crosstalk.py --probes=hexad" in full.page
+
+
+def test_a_metric_of_another_form_is_named(tmp_path):
+    (tmp_path / "study.json").write_text('{"study": "companion_metric", "runs": [], "metric": {"m": {"axes": {}}}}')
+    found = records.read(tmp_path)
+    assert not found.metrics and [note.text for note in found.unread] == ["lacks 'question'"]

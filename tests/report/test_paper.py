@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from jaxent.report import claims, marks, paper, quoted, stats, tables
+from jaxent.report import claims, marks, paper, quoted, stats
 
 T = {t.id: t for t in paper.TABLES}
 Q = {q.id: q.value for q in quoted.QUOTED}
@@ -340,28 +340,6 @@ def test_quoted_numbers_have_the_digits_printed():
 def test_look_ups_say_what_there_is(look, message):
     with pytest.raises(KeyError, match=message):
         look()
-
-
-def test_measured_values_stand_beside_published_ones():
-    ours = [
-        (dict(paper.T2.rows[1].key) | {"probe_set": "triad"}, {"ei_after": (0.5, 0.25), "cvo": 0.1}),
-        ({"model": "another"}, {"ei_after": 9.0}),
-    ]
-    header, rows = paper.beside(paper.T2, ours)
-    assert header == ["model", "n", "EI before", "EI after", "ours", "V-purity after", "domain accuracy after"]
-    assert [row[4] for row in rows] == ["-", "0.500 ± 0.250", "-"] and [len(row) for row in rows] == [7, 7, 7]
-    assert rows[1][3] == "0.063 ± 0.109" and "0.500 ± 0.250" in tables.text(header, rows)
-    with pytest.raises(ValueError, match="T2: 2 measured runs"):
-        paper.beside(paper.T2, [ours[0], ours[0]])
-
-
-def test_marked_cells_are_starred():
-    _, rows = paper.beside(paper.T9)
-    assert rows[1] == ["B4", "164", "57.9", "49.4", "81", "-9.1", "-16.7*", "-1.5*"]
-    _, rows = paper.beside(paper.T4)
-    assert rows[5][-1] == "0.025 ± 0.066*" and rows[11][2] == "8*"
-    header, rows = paper.beside(paper.T13)
-    assert header[0] == "step" and rows[0][1] == "0.279*"
 
 
 def published(claim, run):

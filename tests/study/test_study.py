@@ -1,4 +1,8 @@
 import json
+import pathlib
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -64,6 +68,26 @@ def test_runs_share_a_model_and_a_step_and_go_on_after_a_kill_and_a_failure(tmp_
     check_summary(json.loads((outcomes[2].folder / "summary.json").read_text()))
     assert prepare.checked_run(json.loads((outcomes[2].folder / "run.json").read_text())) == runs[2]
     assert study.failures(outcomes).count("\n") == 2
+
+
+def test_apart_no_model_is_loaded_here(tmp_path, settings, loaded):
+    runs = [specs.Run(specs.TINY_MODEL, "B0", **settings), specs.Run(specs.TINY_MODEL, **settings | {"data_root": "/nowhere"})]
+    outcomes = study.conduct_apart(runs, tmp_path)
+    assert [(o.run, o.state) for o in outcomes] == list(zip(runs, ("done", "failed"))) and "/nowhere: none of" in outcomes[1].reason
+    assert json.loads((outcomes[0].folder / "summary.json").read_text())["adapter_hash"] is None
+    assert not loaded
+
+
+def test_what_runs_apart_ends_with_its_parent():
+    begin = "pool = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), study._end_with_parent)"
+    code = f"import concurrent.futures, multiprocessing, os, time\nfrom jaxent.study import study\n{begin}\n" \
+           "print(pool.submit(os.getpid).result(), flush=True)\npool.submit(time.sleep, 600).result()"  # fmt: skip
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    ended = lambda: not pathlib.Path(f"/proc/{child}").exists()
+    assert any(ended() or time.sleep(0.1) for _ in range(100))
 
 
 def check_summary(summary):

@@ -1,4 +1,5 @@
 import json
+import re
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ from jaxent.checkpoint import hf, run as runs
 from jaxent.data import batches
 from jaxent.train import log, loop, step as steps
 
-PLAN = loop.Plan(steps.Hyper(steps=12), lora.Spec(4, 12.0, 0.1), test_step.COMPUTE, seed=3, measure_every=4, save_every=3)
+PLAN = loop.Plan(steps.Hyper(steps=12), lora.Spec(4, 12.0, 0.1), test_step.COMPUTE, measure_every=4, save_every=3)
 
 
 def batch_at(step):
@@ -35,7 +36,8 @@ def measure(adapter):
 
 
 def fit(model, folder, draw=batch_at):
-    return loop.fit(model, PLAN, draw, measure, folder, progress=False)
+    [ended] = loop.fit(model, PLAN, [loop.Lane(3, draw, measure, folder)], progress=False)
+    return ended
 
 
 @pytest.mark.parametrize("step", [1, 10])
@@ -62,8 +64,41 @@ def test_nan_stops_with_the_step_and_saves_the_good_state(qwen, tmp_path):
         batch, rows = batch_at(step)
         return (batch._replace(weights=batch.weights * np.nan) if step == 6 else batch), rows
 
-    with pytest.raises(loop.NonFinite, match="step 7: loss nan.*state after step 6 is saved"):
-        fit(hf.load(qwen), tmp_path, draw)
+    ended = fit(hf.load(qwen), tmp_path, draw)
+    assert isinstance(ended, loop.NonFinite) and re.match("step 7: loss nan.*state after step 6 is saved", str(ended))
     checkpoints = runs.Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.latest() == 6
     checkpoints.close()
+
+
+def lane(seed, folder, cut=None, bad=None):
+    def draw(index):
+        if index == cut:
+            raise Killed
+        batch, rows = batches.pack(test_step.examples(8, seed=100 * seed + index), 64, 16)
+        return (batch._replace(weights=batch.weights * np.nan) if index == bad else batch), rows
+
+    return loop.Lane(seed, draw, measure, folder / str(seed))
+
+
+def assert_same(found, expected):
+    """Equal within the rounding that products of three runs' rows together bring."""
+    for a, b in zip(jax.tree.leaves(found.adapter), jax.tree.leaves(expected.adapter)):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_seeds_trained_together_equal_seeds_alone_and_resume_and_outlive_one_that_fails(qwen, tmp_path):
+    model = hf.load(qwen)
+    alone = [loop.fit(model, PLAN, [lane(s, tmp_path / "alone")], progress=False)[0] for s in (0, 1)]
+    together = [lane(0, tmp_path, cut=10), lane(1, tmp_path), lane(2, tmp_path, bad=6)]
+    with pytest.raises(Killed):
+        loop.fit(model, PLAN, together, progress=False)
+    together[0] = lane(0, tmp_path)
+    first, second, third = loop.fit(model, PLAN, together, progress=False)
+    assert_same(first, alone[0])
+    assert_same(second, alone[1])
+    assert isinstance(third, loop.NonFinite) and str(third).startswith("step 7")
+    for seed in (0, 1):
+        found, wanted = (log.read(f / str(seed) / "metrics.jsonl") for f in (tmp_path, tmp_path / "alone"))
+        assert [(r["kind"], r["step"], r.get("tokens")) for r in found] == [(r["kind"], r["step"], r.get("tokens")) for r in wanted]
+    assert runs.saved(tmp_path / "2" / "checkpoints") >= {6}

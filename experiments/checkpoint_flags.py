@@ -1,0 +1,60 @@
+"""Flags of the scripts that look at one checkpoint, with or without an adapter, and what they begin with."""
+
+import time
+
+import device_flags
+from absl import flags, logging
+
+from jaxent.arrays import processes
+from jaxent.checkpoint import hf, peft
+from jaxent.model import sharding, transformer
+from jaxent.study import prepare, spec as specs
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
+flags.DEFINE_string("adapter", None, "PEFT adapter folder")
+flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: the embedded checkpoint, small settings")
+flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
+flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
+flags.DEFINE_string("out", None, "folder for the results")
+flags.adopt_module_key_flags(device_flags)
+
+
+def begin(tiny: dict) -> float:
+    """Makes the embedded checkpoint and `tiny` (flag: value) the defaults under --preset=tiny; returns `time.perf_counter()`.
+
+    A flag given on the command line stays as given. ValueError without --model or --out.
+    """
+    started = time.perf_counter()
+    logging.set_verbosity(logging.WARNING)
+    for flag, value in ({"model": specs.TINY_MODEL} | tiny).items() if FLAGS.preset == "tiny" else ():
+        if not FLAGS[flag].present:
+            setattr(FLAGS, flag, value)
+    for name in ("model", "out"):
+        if not FLAGS[name].value:
+            raise ValueError(f"--{name} is missing (or use --preset=tiny)")
+    return started
+
+
+def opened():
+    """(the `prepare.Checkpoint`, the adapter, its `lora.Spec`); None and None without --adapter."""
+    found = prepare.checkpoint(FLAGS.model)
+    return found, *(peft.load(FLAGS.adapter, found.config) if FLAGS.adapter else (None, None))
+
+
+def start():
+    """Joins the other processes, if there are any; the mesh that --mesh names."""
+    return device_flags.start()
+
+
+def loaded(found: prepare.Checkpoint, adapter, mesh):
+    """(the model, the adapter, the arithmetic), on the mesh if there is one."""
+    model = hf.load(str(found.folder), FLAGS.quantize, progress=processes.first(), mesh=mesh)
+    adapter = sharding.shard_adapter(adapter, mesh) if mesh is not None and adapter is not None else adapter
+    return model, adapter, transformer.default_compute(FLAGS.dtype, mesh)
+
+
+def check(found: prepare.Checkpoint, mesh) -> None:
+    """ValueError unless the mesh splits the model."""
+    if mesh is not None:
+        sharding.check(hf.abstract(found.config, FLAGS.quantize), mesh)

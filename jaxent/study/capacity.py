@@ -1,0 +1,478 @@
+"""Whether a study fits a slice of accelerators and how long it takes there, before one is rented: nothing is allocated or run.
+
+The package's own training step, measuring step and decoding chunk are lowered from shapes for the chips of a topology and compiled by
+libtpu, which needs no TPU (pip install -e '.[plan]'). For GPUs, and where libtpu is not installed, the same table comes from
+shapes and formulas alone.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import topologies
+from jax.sharding import AbstractMesh, AxisType, Mesh, SingleDeviceSharding
+
+from jaxent.arrays import axes, lora
+from jaxent.checkpoint import hf
+from jaxent.data import batches, probes
+from jaxent.decode import choose, loop as decoding, plan
+from jaxent.measure import capture
+from jaxent.model import cache as caches, config as configs, sharding, transformer
+from jaxent.study import chips, cost as costs, spec as specs, traffic
+from jaxent.train import step as steps
+
+SHARE = 0.4  # of the published peak that large products reach in training
+_LINK = 0.5  # of a chip's links that a collective over one axis of a mesh keeps busy
+_PROBE = 96  # tokens of a probe text with its padding, at most about
+_CHUNK = 32  # tokens a decoding chunk
+_NF4 = 0.5625  # bytes a weight
+_GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is planned: a run's settings on a mesh over a topology.
+
+    mesh: axes:sizes, "none" on one chip. seeds: trained together in one step. rows: packed rows an optimizer step uses on average (of
+    run.examples). problems, prompt, new: a coding benchmark's prompts, tokens of the longest and tokens generated for each at most.
+    """
+
+    run: specs.Run
+    config: configs.Config
+    topology: chips.Topology
+    mesh: str = "none"
+    seeds: int = 1
+    rows: float = 4.84
+    problems: int = 164
+    prompt: int = 448
+    new: int = 768
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return axes.parse("data:1" if self.mesh == "none" else self.mesh)
+
+    @property
+    def abstract(self) -> AbstractMesh | None:
+        """The mesh without devices; None on one chip."""
+        sizes = self.sizes
+        return AbstractMesh(tuple(sizes.values()), tuple(sizes)) if self.topology.size > 1 else None
+
+    @property
+    def at_a_time(self) -> int:
+        """Packed rows of a micro-batch, over all chips."""
+        return self.run.micro_rows * axes.ways(self.abstract, "batch")
+
+    @property
+    def micro_batches(self) -> int:
+        """Of a step of `rows`."""
+        return math.ceil(self.rows / self.at_a_time)
+
+    @property
+    def length(self) -> int:
+        return min(self.run.max_length, self.config.context)
+
+    @property
+    def hyper(self) -> steps.Hyper:
+        return dataclasses.replace(self.run.hyper, micro_rows=self.at_a_time)
+
+    @property
+    def local_seeds(self) -> int:
+        """Seeds whose state a chip holds."""
+        return self.seeds // self.sizes["seed"]
+
+
+def check(job: Job) -> None:
+    """ValueError where the mesh does not cover the topology, or does not split the model, the rows of a step or the seeds."""
+    size = math.prod(job.sizes.values())
+    if size != job.topology.size:
+        raise ValueError(f"mesh {job.mesh} has {size} places, but {job.topology} has {job.topology.size} chips: expected as many")
+    if job.seeds % job.sizes["seed"]:
+        raise ValueError(f"mesh {job.mesh}: {job.seeds} seeds do not split {job.sizes['seed']} ways (seed)")
+    if job.run.examples % job.at_a_time:
+        raise ValueError(f"mesh {job.mesh} runs {job.at_a_time} packed rows at a time: expected a divisor of the {job.run.examples} "
+                         "examples of a step; give the tensor or seed axis more chips")  # fmt: skip
+    if job.abstract is not None:
+        sharding.check(_model(job.config, job.run.quantize), job.abstract)
+
+
+@functools.lru_cache(maxsize=8)
+def _model(config: configs.Config, quantize: bool) -> transformer.Transformer:
+    return hf.abstract(config, quantize)
+
+
+def meshes(job: Job) -> Iterator[Job]:
+    """The job on every mesh over its topology that `check` accepts."""
+    if job.topology.size == 1:
+        yield dataclasses.replace(job, mesh="none")
+        return
+    divisors = lambda n: [i for i in range(1, n + 1) if n % i == 0]
+    for tensor in divisors(job.topology.size):
+        for fsdp in divisors(job.topology.size // tensor):
+            for data in divisors(job.topology.size // tensor // fsdp):
+                seed = job.topology.size // tensor // fsdp // data
+                sizes = {"seed": seed, "data": data, "fsdp": fsdp, "tensor": tensor}
+                found = dataclasses.replace(job, mesh=",".join(f"{k}:{v}" for k, v in sizes.items() if v > 1))
+                try:
+                    check(found)
+                except ValueError:
+                    continue
+                yield found
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A jitted function of this package and the shapes it is called with.
+
+    parts: what lies in memory before it runs, by name. loops: how often its loop of a traced count runs. per: what the figures of one
+    call are divided by to be those of a step, a measuring batch or a token.
+    """
+
+    name: str
+    lower: Callable[[], jax.stages.Lowered]
+    parts: dict[str, object]
+    loops: int = 1
+    per: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class _Site:
+    """Where a job's arrays lie: on a mesh, with or without devices, or on one device (None: nowhere, for analysis)."""
+
+    job: Job
+    mesh: Mesh | AbstractMesh | None
+    device: jax.Device | None = None
+
+    @property
+    def compute(self) -> transformer.Compute:
+        return transformer.Compute(jnp.dtype(self.job.run.dtype or "bfloat16"), "splash", self.mesh)
+
+    def lay(self, tree, lies):
+        """The tree as ShapeDtypeStructs that lie as `lies` says: a function of the mesh that gives shardings like the tree."""
+        give = lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
+        if self.mesh is not None:
+            return jax.tree.map(give, tree, lies(self.mesh))
+        one = None if self.device is None else SingleDeviceSharding(self.device)
+        return jax.tree.map(lambda x: give(x, one), tree)
+
+    def array(self, shape, dtype, *logical):
+        return self.lay(jax.ShapeDtypeStruct(shape, dtype), lambda mesh: axes.named(mesh, *logical))
+
+    def model(self) -> transformer.Transformer:
+        model = jax.tree.map(lambda x: x, _model(self.job.config, self.job.run.quantize))
+        for _, param in sharding.parameters(model):
+            value = param.get_value()
+            param.set_value(self.lay(value, lambda mesh: axes.of(value, mesh, param.logical)))
+        return model
+
+    def state(self, seeds: int) -> steps.State:
+        """With an axis of the seeds if there are several."""
+        config, hyper, several = self.job.config, self.job.hyper, seeds > 1
+        one = lambda key: steps.init(lora.init(key, self.job.run.spec, config.layers, transformer.shapes(config)), hyper)
+        state = jax.eval_shape(one, jax.random.key(0))
+        stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((seeds, *x.shape), x.dtype), state) if several else state
+        return self.lay(stacked, lambda mesh: steps.shardings(state, hyper, mesh, *["seed"] * several))
+
+    def train(self) -> Program:
+        """`train.step`'s jitted step, for all seeds together; per step."""
+        job, several = self.job, self.job.seeds > 1
+        lead, names = ((job.seeds,), ("seed",)) if several else ((), ())
+        shape = (*lead, job.run.examples // job.at_a_time, job.at_a_time, job.length)
+        dtypes = {"weights": jnp.float32}
+        batch = batches.Batch(*(self.array(shape, dtypes.get(f, jnp.int32), *names, None, "batch", None) for f in batches.Batch._fields))
+        key = self.array(lead, jax.eval_shape(lambda: jax.random.key(0)).dtype, *names)
+        model, state = self.model(), self.state(job.seeds)
+        make = steps.compiled_together if several else steps.compiled
+        lower = lambda: make(job.run.spec, job.hyper, self.compute).lower(state, model, batch, self.array((), jnp.int32), key, None)
+        held = {"weights": model, "adapter": state.adapter, "optimizer": state.optimizer, "batch": batch}
+        return Program("training step", lower, held, loops=job.micro_batches)
+
+    def measure(self) -> Program:
+        """`capture.run`, as many probes as run at a time; per batch of them."""
+        job, model, adapter = self.job, self.model(), self.state(1).adapter
+        arrays = [self.array((probes_at_a_time(job), _PROBE), jnp.int32, "batch", None) for _ in range(3)]
+        lower = lambda: capture.run.lower(model, *arrays, adapter, job.run.spec, capture.Where(), self.compute)
+        return Program("measuring", lower, {"weights": model, "adapter": adapter, "batch": arrays})
+
+    def decode(self) -> Program:
+        """A chunk of `decode.loop` over the longest cache; per token. Sampling is greedy."""
+        job, model, adapter = self.job, self.model(), self.state(1).adapter
+        cache, rows = self.cache()
+        number = lambda dtype, *more: self.array((rows, *more), dtype, "batch", *[None] * len(more))
+        state = decoding._State(cache, number(jnp.int32), number(jnp.int32), number(jnp.uint32, 2), number(jnp.bool), number(jnp.int32))
+        one = self.array((), jnp.int32)
+        lower = lambda: decoding._chunk.lower(
+            model, None, state, adapter, one, one, size=_CHUNK, spec=job.run.spec, compute=self.compute, sampling=choose.Sampling(), eos=(0,),
+            mesh=self.mesh,
+        )  # fmt: skip
+        return Program("decoding", lower, {"weights": model, "adapter": adapter, "cache": cache}, loops=_CHUNK, per=_CHUNK)
+
+    def cache(self) -> tuple[caches.Cache, int]:
+        """The longest cache and its rows: of all problems, or as many as fit beside the weights."""
+        job = self.job
+        columns = plan.layout(job.prompt, job.new, _CHUNK).columns
+        ways, heads = axes.ways(self.mesh, "batch"), axes.ways(self.mesh, "kv_heads")
+        free = job.topology.chip.memory - held(self.model()) - held(self.state(1).adapter)
+        fit = plan.rows_that_fit(job.config, columns, self.compute.dtype, int(max(free, 0)) * ways * heads)
+        rows = min(-(-job.problems // ways), max(1, fit // ways)) * ways
+        cache = jax.eval_shape(lambda: caches.empty(job.config, rows, columns, self.compute.dtype))
+        split = lambda mesh: jax.tree.map(lambda _: axes.named(mesh, "layer", "batch", "kv_heads", None, None), cache)
+        return self.lay(cache, split), rows
+
+
+def probes_at_a_time(job: Job) -> int:
+    number = len(probes.load(job.run.probes, job.run.replicates).probes)
+    return capture.batch_size(number, _PROBE, capture._TOKENS, transformer.Compute(mesh=job.abstract))
+
+
+def held(tree) -> int:
+    """Bytes of a tree's arrays on one chip, as they are split."""
+    local = lambda x: x.shape if x.sharding is None else x.sharding.shard_shape(x.shape)
+    return sum(math.prod(local(x)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A program on a chip. parts: bytes by what they hold, temporaries included; total: bytes at once; received: bytes by kind of
+    collective a step, measuring batch or token; how: where the figures come from; refused: what the compiler says where it does not fit."""
+
+    name: str
+    parts: dict[str, int]
+    total: float
+    received: dict[str, float]
+    how: str
+    refused: str | None = None
+
+
+def analysed(program: Program, job: Job) -> Found:
+    """Temporaries and collectives by formula.
+
+    Temporaries of training: inputs of all layers, one layer's activations, logits (2^29 bytes), the largest weight decoded, and six times
+    the adapter (its gradient, twice stacked by the scan, and copies). With fsdp two layers' codes and the head, gathered. Measured on what libtpu
+    0.0.42.1 plans for 7B on v5e:1x1 (4.7 GiB; by this formula 5.0) and 32B on v5e:4x4 as fsdp:4,tensor:4 (5.5; 5.5).
+    """
+    c, sizes, shapes = job.config, job.sizes, transformer.shapes(job.config)
+    parts = {name: held(tree) for name, tree in program.parts.items()}
+    tensor, fsdp, adapter = sizes["tensor"], sizes["fsdp"], parts["adapter"]
+    linear = c.layers * sum(k * n for k, n in shapes.values())
+    size = _NF4 if job.run.quantize else 2
+    head = 2 * c.vocab * c.embed / tensor
+    temporary = 2 * max(k * n for k, n in shapes.values()) / tensor * job.run.quantize
+    temporary += (2 * size * linear / c.layers / tensor + head) * (fsdp > 1)
+    width = (sum(n for _, n in shapes.values()) + max(k for k, _ in shapes.values())) / tensor
+    if program.name == "training step":
+        temporary += job.local_seeds * (job.run.micro_rows * job.length * 2 * (c.embed * c.layers + width) + 2**29) + 6 * adapter
+    elif program.name == "measuring":
+        temporary += 2 * capture._TOKENS * (width + 2 * c.embed)
+    else:
+        rows = _rows(program) / axes.ways(job.abstract, "batch")
+        temporary += plan._LOGITS * 4 * rows * c.vocab
+    parts["temporaries"] = int(temporary)
+    return Found(program.name, parts, sum(parts.values()), _expected(program, job), "analysed")
+
+
+def _expected(program: Program, job: Job) -> dict[str, float]:
+    """Bytes a chip receives, by kind: what FSDP and tensor parallelism need, as libtpu 0.0.42.1 compiles it.
+
+    Codes and adapter are gathered over fsdp twice a micro-batch (forward; once for recomputation and gradient), the head once; the
+    adapter's gradient is reduced over data and fsdp in bfloat16; over tensor each layer reduces its outputs twice, and of the residual
+    stream's gradient six times (recomputation 1, MLP's two products 2, attention's three 3). Forward alone: once, twice.
+    """
+    c, sizes = job.config, job.sizes
+    shapes, training = transformer.shapes(c), program.name == "training step"
+    tensor, fsdp, ways = sizes["tensor"], sizes["fsdp"], axes.ways(job.abstract, "batch")
+    ring = lambda n: (n - 1) / n
+    linear = c.layers * sum(k * n for k, n in shapes.values())
+    size = _NF4 if job.run.quantize else 2
+    split = c.layers * job.run.rank * c.embed * len(job.run.modules)  # the factors that lie along the embedding axis
+    whole = c.layers * job.run.rank * sum(sum(shapes[m]) for m in job.run.modules) - split
+    seeds = job.local_seeds if training else 1
+    gathers = ring(fsdp) * (size * linear / tensor + 4 * split * seeds)
+    head = ring(fsdp) * 2 * c.vocab * c.embed / tensor
+    if training:
+        rows = job.run.micro_rows * job.length * seeds
+    elif program.name == "measuring":
+        rows = probes_at_a_time(job) * _PROBE / ways
+    else:
+        rows = _rows(program) / ways
+    reduces = (8 if training else 2) * c.layers * 2 * ring(tensor) * 2 * rows * c.embed
+    times = job.micro_batches if training else 1
+    found = dict.fromkeys(traffic.KINDS, 0.0)
+    found["all-gather"] = times * ((1 + training) * gathers + head * (program.name != "measuring"))
+    found["all-reduce"] = times * (reduces + training * seeds * 2 * 2 * (ring(ways) * whole / tensor + ring(sizes["data"]) * split / fsdp))
+    found["reduce-scatter"] = times * training * seeds * 2 * ring(fsdp) * split
+    found["all-to-all"] = times * ring(fsdp) * 2 * rows * c.embed / tensor
+    return found
+
+
+def available() -> bool:
+    """Whether programs can be compiled for TPUs here."""
+    return "TPU_LIBRARY_PATH" in os.environ or importlib.util.find_spec("libtpu") is not None
+
+
+def site(job: Job, compiling: bool) -> _Site:
+    """Where the job's arrays lie: on the topology's devices if programs are to be compiled."""
+    if not compiling:
+        return _Site(job, job.abstract)
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+    os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-1")  # no TPU is here: these two only keep libtpu from looking for one
+    os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+    alone = job.topology.size == 1
+    bounds = {"chips_per_host_bounds": (1, 1, 1)} if alone else {}
+    try:
+        devices = topologies.get_topology_desc(platform="tpu", topology_name=str(job.topology), **bounds).devices
+    except jax.errors.JaxRuntimeError as error:
+        raise ValueError(f"topology {job.topology}: libtpu knows no such slice ({str(error).splitlines()[0]})") from error
+    if alone:
+        return _Site(job, None, devices[0])
+    sizes = job.sizes
+    return _Site(job, jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes), devices=devices))
+
+
+def compiled(program: Program, job: Job, effort: float) -> Found:
+    """What libtpu plans: total = arguments + outputs - those that share memory + temporaries; a refusal for want of memory is a result.
+
+    effort: of the compiler, -1 (five times as fast, temporaries up to a tenth larger) to 1.
+    """
+    parts = {name: held(tree) for name, tree in program.parts.items()}
+    how = f"compiled, effort {effort:g}"
+    try:
+        ready = program.lower().compile(compiler_options={"exec_time_optimization_effort": effort})
+    except jax.errors.JaxRuntimeError as error:
+        if "hbm" not in str(error).lower() or "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return _refused(program, job, parts, str(error), how)
+    m = ready.memory_analysis()
+    total = m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes
+    parts["temporaries"] = total - sum(parts.values())
+    received = traffic.received(ready.as_text(), program.loops, job.topology.size)
+    return Found(program.name, parts, total, {kind: n / program.per for kind, n in received.items()}, how)
+
+
+def _refused(program: Program, job: Job, parts: dict, message: str, how: str) -> Found:
+    """The row of a program that does not fit, with the compiler's figure."""
+    figure = re.search(r"([\d.]+)([GM])\)? (?:of [\d.]+[GM] hbm|exceeds available HBM)", message)
+    total = float(figure[1]) * (_GIB if figure[2] == "G" else 2**20) if figure else math.inf
+    said = next(line for line in message.splitlines() if "hbm" in line.lower()).strip()
+    return Found(program.name, parts, total, _expected(program, job), how, said)
+
+
+@dataclasses.dataclass(frozen=True)
+class Time:
+    """Seconds of a roofline: operations at SHARE of the peak, bytes of memory at its bandwidth, bytes received at half of all
+    links' (a collective over one axis of the mesh keeps so many busy). Collectives are not taken to hide behind operations."""
+
+    compute: float
+    memory: float
+    link: float
+
+    @property
+    def seconds(self) -> float:
+        return max(self.compute, self.memory) + self.link
+
+
+def step_flops(job: Job) -> float:
+    """Operations of one step of all seeds, over all chips, by `cost.cost`: unused rows of a micro-batch are computed too."""
+    one, none = (costs.cost(dataclasses.replace(job.run, steps=n, csr_lambda=0.0), job.config).flops for n in (1, 0))
+    return job.seeds * (one - 2 * none) * job.micro_batches * job.at_a_time / job.run.examples
+
+
+def measure_flops(job: Job) -> float:
+    """Operations of one measurement of one seed, by `cost.cost`."""
+    return costs.cost(dataclasses.replace(job.run, steps=0), job.config).flops
+
+
+def token_flops(job: Job, rows: int) -> float:
+    """Operations of one token of so many rows: twice the weights, adapter and head included, and attention over the longest cache."""
+    c, shapes = job.config, transformer.shapes(job.config)
+    weights = c.layers * (sum(k * n for k, n in shapes.values()) + job.run.rank * sum(sum(shapes[m]) for m in job.run.modules)) + c.vocab * c.embed
+    return rows * (2 * weights + 4 * c.layers * c.heads * c.head_dim * (job.prompt + job.new))
+
+
+def _time(job: Job, flops: float, read: float, received: dict[str, float]) -> Time:
+    chip = job.topology.chip
+    link = sum(received.values()) / (_LINK * chip.link)
+    return Time(flops / (job.topology.size * SHARE * chip.peak), read / chip.bandwidth, link)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A job's programs, and what follows: seconds of a step, of a measurement of one seed and of a token of `decoded` rows."""
+
+    job: Job
+    found: tuple[Found, ...]
+    step: Time
+    measurement: Time
+    token: Time
+    decoded: int
+
+    @property
+    def fits(self) -> bool:
+        return all(fits(f, self.job) for f in self.found)
+
+    @property
+    def hours(self) -> dict[str, float]:
+        """Of the job's seeds: training, measuring (once more for the bare model), and the coding benchmark with every answer at its longest."""
+        run, seeds = self.job.run, self.job.seeds
+        times = 1 + seeds * (1 + -(-run.steps // run.measure_every))
+        batches_ = -(-self.job.problems // self.decoded)
+        seconds = run.steps * self.step.seconds, times * self.measurement.seconds, seeds * batches_ * self.job.new * self.token.seconds
+        return dict(zip(("training", "measuring", "decoding"), (s / 3600 for s in seconds)))
+
+
+def fits(found: Found, job: Job) -> bool:
+    return found.refused is None and found.total <= job.topology.chip.memory
+
+
+def plan_of(job: Job, compiling: bool = False, effort: float = -1.0, said: Callable[[str], None] = lambda text: None) -> Plan:
+    """The job's plan: compiled where asked for, otherwise by analysis. said: hears what is about to be compiled. `check` first."""
+    at, found = site(job, compiling), []
+    programs = [at.train(), at.measure(), *_decoding(at)]
+    for program in programs:
+        if compiling:
+            said(f"{job.run.model} on {job.topology}, mesh {job.mesh}: {program.name}")
+        found.append(compiled(program, job, effort) if compiling else analysed(program, job))
+    cache, rows = (programs[2].parts["cache"], _rows(programs[2])) if len(programs) > 2 else (None, 1)
+    if cache is None:
+        refused = "not one row of the cache fits beside the weights"
+        found.append(Found("decoding", found[1].parts, math.inf, dict.fromkeys(traffic.KINDS, 0.0), "analysed", refused))
+    batches_of = math.ceil(len(probes.load(job.run.probes, job.run.replicates).probes) / probes_at_a_time(job))
+    measured = {kind: batches_of * n for kind, n in found[1].received.items()}
+    step = _time(job, step_flops(job), _read(job, 3, job.micro_batches), found[0].received)
+    measurement = _time(job, measure_flops(job), _read(job, 1, batches_of), measured)
+    token = _time(job, token_flops(job, rows), _read(job, 1, 1) + held(cache), found[2].received)
+    return Plan(job, tuple(found), step, measurement, token, rows)
+
+
+def _decoding(at: _Site) -> list[Program]:
+    """The decoding program, or none where not one row fits."""
+    try:
+        return [at.decode()]
+    except ValueError:
+        return []
+
+
+def _rows(program: Program) -> int:
+    """Rows of a decoding program's cache."""
+    return jax.tree.leaves(program.parts["cache"])[0].shape[1]
+
+
+def _read(job: Job, passes: int, times: int) -> float:
+    """Bytes of a chip's memory: in each pass codes read, decoded weights written and read; the head's read twice."""
+    c = job.config
+    linear = c.layers * sum(k * n for k, n in transformer.shapes(c).values())
+    size = _NF4 + 4 if job.run.quantize else 2
+    return times * (passes * size * linear + 2 * 2 * c.vocab * c.embed) / job.sizes["tensor"]
+
+
+def search(job: Job) -> list[Plan]:
+    """The job's plans by analysis on every mesh that divides, those that fit first, the fastest study first."""
+    plans = [plan_of(one) for one in meshes(job)]
+    if not plans:
+        raise ValueError(f"{job.topology}: no mesh of {job.topology.size} chips splits {job.run.model} and {job.run.examples} examples a step")
+    return sorted(plans, key=lambda p: (not p.fits, sum(p.hours.values())))

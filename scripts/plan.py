@@ -1,0 +1,219 @@
+"""Does a model's study fit a slice of TPUs or a node of GPUs, and how long does it take there? Nothing is rented, loaded or run.
+
+    python scripts/plan.py --model=Qwen/Qwen2.5-Coder-32B --topology=v5e:4x4
+    python scripts/plan.py --model=Qwen/Qwen2.5-Coder-32B --topology=v5e:4x4 --mesh=fsdp:4,tensor:4 --seeds=8
+    python scripts/plan.py --model=Qwen/Qwen2.5-Coder-14B --topology=v6e:4x4 --search
+    python scripts/plan.py --all --out=docs/capacity.md
+
+With libtpu (pip install -e '.[plan]'; it needs no TPU) the package's own training step, measuring step and decoding chunk are compiled
+for the TPUs asked for: one to two minutes each on one core. GPUs, and TPUs without libtpu, are planned by formula, which the tables
+mark. Without --mesh the mesh is the one on which the study would be fastest by formula, among those that fit.
+"""
+
+import dataclasses
+import importlib.metadata
+import pathlib
+import shlex
+import sys
+
+import jax
+import tqdm
+from absl import app, flags, logging
+
+from jaxent.report import tables
+from jaxent.study import capacity, chips, published, spec as specs, traffic
+
+FLAGS = flags.FLAGS
+_RUN = specs.Run("")
+flags.DEFINE_string("model", None, "checkpoint folder or Hub id; one of the paper's needs no network")
+flags.DEFINE_string("topology", "v5e:4x4", "chip:shape, such as v5e:4x4, v5p:2x2x4, v6e:4x4, h100:1, h200:8")
+flags.DEFINE_string("mesh", None, "chips by axis (seed, data, fsdp, tensor), such as fsdp:4,tensor:4")
+flags.DEFINE_integer("seeds", 1, "seeds trained together, in one step")
+flags.DEFINE_bool("search", False, "try every mesh that divides and name the fastest that fits")
+flags.DEFINE_bool("compile", True, "compile for TPUs where libtpu is installed; otherwise by formula")
+flags.DEFINE_float("effort", -1.0, "of the compiler: -1 is five times as fast as 0, its temporaries up to a tenth larger", -1.0, 1.0)
+flags.DEFINE_float("rows", capacity.Job.rows, "packed rows an optimizer step uses on average (default: B3's with Qwen's tokenizer)")
+for name, text in (("rank", "LoRA rank"), ("max_length", "tokens an example and a row"), ("micro_rows", "packed rows a chip runs at a time"),
+                   ("examples", "examples an optimizer step"), ("steps", "optimizer steps"), ("measure_every", "steps between measurements")):  # fmt: skip
+    flags.DEFINE_integer(name, getattr(_RUN, name), text)
+flags.DEFINE_bool("quantize", True, "NF4; otherwise bfloat16 weights")
+flags.DEFINE_integer("new", capacity.Job.new, "tokens generated for each of the coding benchmark's 164 problems, at most")
+flags.DEFINE_bool("all", False, "the paper's six models on --topologies")
+flags.DEFINE_list("topologies", ["v5e:1x1", "v5e:4x4", "v5p:2x2x4", "v6e:4x4", "h100:1", "h100:8", "h200:1", "h200:8"], "with --all")
+flags.DEFINE_list("compiled", None, "with --all: the model@topology whose training steps are compiled (default: none)")
+flags.DEFINE_string("out", None, "with --all: Markdown file")
+
+_KINDS = {"all-gather": "gather", "all-reduce": "reduce", "reduce-scatter": "scatter", "all-to-all": "all-to-all", "collective-permute": "permute"}
+_HELD = ("weights", "adapter", "optimizer", "batch", "cache", "temporaries")
+
+
+def job(model: str, topology: str) -> capacity.Job:
+    config = published.config(model)
+    if config is None:
+        known = ", ".join(published.CONFIGS)
+        raise ValueError(f"model {model!r}: no configuration found, expected a folder, a Hub id that can be reached or one of {known}")
+    names = ("rank", "max_length", "micro_rows", "examples", "steps", "measure_every", "quantize")
+    run = specs.Run(model, **{name: FLAGS[name].value for name in names})
+    return capacity.Job(run, config, chips.topology(topology), seeds=FLAGS.seeds, rows=FLAGS.rows, new=FLAGS.new)
+
+
+def gib(number: float | None) -> str:
+    return "-" if number is None else f"{number / 2**30:.2f}"
+
+
+def compiles(one: capacity.Job) -> bool:
+    return FLAGS.compile and one.topology.tpu and capacity.available()
+
+
+def why_analysed(one: capacity.Job) -> str:
+    if not one.topology.tpu:
+        return "GPU programs are not compiled here: all figures of this table are by formula."
+    return "" if compiles(one) else "libtpu is not installed or not wanted: all figures of this table are by formula."
+
+
+def memory(plan: capacity.Plan) -> str:
+    rows = []
+    for f in plan.found:
+        verdict = "yes" if capacity.fits(f, plan.job) else "no"
+        rows.append([f.name, *(gib(f.parts.get(name)) for name in _HELD), gib(f.total), verdict, f.how])
+    header = ["GiB a chip", *_HELD, "total", f"fits {gib(plan.job.topology.chip.memory)}", "how"]
+    refusals = "".join(f"\n{f.name}: {f.refused}" for f in plan.found if f.refused)
+    return tables.text(header, rows) + refusals
+
+
+def sent(plan: capacity.Plan) -> str:
+    units = ("step", "batch of probes", "token")
+    rows = [[f"{f.name}, a {unit}", *(f"{f.received[kind] / 1e9:.3f}" for kind in traffic.KINDS)] for f, unit in zip(plan.found, units)]
+    return tables.text(["GB a chip receives", *_KINDS.values()], rows)
+
+
+def times(plan: capacity.Plan) -> str:
+    job_ = plan.job
+    parts = (
+        (f"step of {job_.micro_batches} x {job_.at_a_time} rows, {job_.seeds} seeds", capacity.step_flops(job_), plan.step),
+        ("measurement, a seed", capacity.measure_flops(job_), plan.measurement),
+        (f"token of {plan.decoded} rows", capacity.token_flops(job_, plan.decoded), plan.token),
+    )
+    rows = [[name, f"{flops / 1e12:.3g}", *(f"{1e3 * x:.3g}" for x in (t.compute, t.memory, t.link, t.seconds))] for name, flops, t in parts]
+    hours = plan.hours
+    total = f"{job_.seeds} seeds, hours: " + ", ".join(f"{name} {h:.2f}" for name, h in hours.items()) + f"; all {sum(hours.values()):.2f}"
+    return tables.text(["ms", "TFLOP", "operations", "memory", "links", "in all"], rows) + "\n\n" + total
+
+
+def report(plan: capacity.Plan) -> str:
+    chip = plan.job.topology.chip
+    notes = (
+        f"Operations at {capacity.SHARE:g} of {chip.peak / 1e12:g} TFLOP/s, memory at {chip.bandwidth / 1e9:g} GB/s, "
+        f"links at half of {chip.link / 1e9:g} GB/s; in all: the larger of the first two, and the third. Loops over layers and chunks count as often as the compiled text says, "
+        "the one over micro-batches (tokens, in decoding) as often as it runs. Nothing ran on such a chip."
+    )
+    title = f"{plan.job.run.model} on {plan.job.topology}, mesh {plan.job.mesh}"
+    return "\n\n".join(filter(None, [title, memory(plan), sent(plan), times(plan), why_analysed(plan.job), notes]))
+
+
+def planned(one: capacity.Job) -> str:
+    if FLAGS.mesh and not FLAGS.search:
+        chosen = dataclasses.replace(one, mesh=FLAGS.mesh)
+        capacity.check(chosen)
+        return report(plan_now(chosen))
+    found = capacity.search(one)
+    text = searched(found) + "\n\n" if FLAGS.search else ""
+    best = next((p for p in (plan_now(f.job) for f in found if f.fits) if p.fits), None) if compiles(one) else found[0]
+    if best is None or not best.fits:
+        return f"{text}No mesh fits; the nearest:\n\n{report(found[0])}"
+    return f"{text}The fastest that fits:\n\n{report(best)}"
+
+
+def plan_now(one: capacity.Job) -> capacity.Plan:
+    return capacity.plan_of(one, compiles(one), FLAGS.effort, lambda text: tqdm.tqdm.write(f"compiling {text}", file=sys.stderr))
+
+
+def searched(found: list[capacity.Plan]) -> str:
+    numbers = lambda p: [gib(max(f.total for f in p.found)), "yes" if p.fits else "no", f"{p.step.seconds:.2f}", f"{sum(p.hours.values()):.1f}"]
+    rows = [[p.job.mesh, *numbers(p)] for p in found]
+    return tables.text(["mesh (by formula)", "GiB a chip at most", "fits", "step, s", "study, hours"], rows)
+
+
+def everything() -> None:
+    """The table of the paper's models on --topologies, as Markdown in --out."""
+    wanted = set(FLAGS.compiled or ())
+    names = {f"{model}@{topology}" for model in published.CONFIGS for topology in FLAGS.topologies}
+    if wrong := sorted(wanted - names):
+        raise ValueError(f"--compiled: {wrong[0]!r} is no model@topology of the table")
+    cells = [job(model, topology) for topology in FLAGS.topologies for model in published.CONFIGS]
+    rows = {topology: [] for topology in FLAGS.topologies}
+    for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
+        by_formula = capacity.search(one)[0]
+        chosen = f"{one.run.model}@{one.topology}" in wanted and compiles(one)
+        rows[str(one.topology)].append(row(plan_now(by_formula.job) if chosen else by_formula, by_formula))
+    parts = [_DOCUMENT.format(command=shlex.join(["python", "scripts/plan.py", *sys.argv[1:]]), versions=versions(), share=capacity.SHARE)]
+    for topology, lines in rows.items():
+        chip = chips.topology(topology).chip
+        title = f"## {topology}\n\n{chips.topology(topology).size} x {chip.name}: {gib(chip.memory)} GiB, {chip.peak / 1e12:g} TFLOP/s, "
+        title += f"memory {chip.bandwidth / 1e9:g} GB/s, links {chip.link / 1e9:g} GB/s"
+        parts.append(f"{title}\n\n{markdown(lines)}")
+    text = "\n\n".join(parts) + "\n"
+    if FLAGS.out:
+        pathlib.Path(FLAGS.out).write_text(text)
+        print(f"Written: {FLAGS.out}")
+    else:
+        print(text)
+
+
+_DOCUMENT = """# Do the paper's models fit, and how long does a run take?
+
+**Nothing here ran on a TPU or GPU.** Memory marked *compiled* is what libtpu's compiler plans for this package's own training step,
+measuring step and decoding chunk, on the machine of whoever made this table, without a TPU. Memory marked *formula*, all
+times, hours and everything about GPUs follow from shapes and published figures (`jaxent/study/capacity.py`, `jaxent/study/chips.py`).
+
+    {command}
+
+{versions}
+
+A run is section 2.2's: NF4, rank 64 on seven modules, 2048 tokens a row, 5000 steps, one seed, 4.84 packed rows a step (B3), measured every 500
+steps; then HumanEval's 164 problems with all answers at 768 tokens, the longest allowed. GiB are a chip's, of the program named; *training* is
+weights, adapter, optimizer, batch and temporaries together, *decoding* weights, adapter, the longest cache and temporaries. *by formula* is the
+training step's total again, to judge the formula by where the compiler was asked. The mesh is the one with the fastest run by
+formula among those that fit. Times are rooflines: operations at {share:g} of the published peak or memory at its published bandwidth, whichever
+takes longer, and what the links carry at half of their published bandwidth, nothing of it hidden behind operations. They are to compare slices by."""
+
+
+def row(plan: capacity.Plan, by_formula: capacity.Plan) -> list[str]:
+    train, _, decode = plan.found
+    held = [gib(train.parts["weights"]), gib(train.parts["adapter"] + train.parts["optimizer"]), gib(train.parts["temporaries"])]
+    totals = [gib(train.total), gib(by_formula.found[0].total), gib(decode.total)]
+    received = f"{sum(train.received.values()) / 1e9:.1f}"
+    how = "formula" if train.how == "analysed" else "compiled"
+    hours = f"{plan.step.seconds:.2f}", f"{sum(plan.hours.values()):.1f}"
+    name = plan.job.run.model.split("/")[-1]
+    return [name, plan.job.mesh.replace(",", ", "), *held, *totals, received, *hours, "yes" if plan.fits else "**no**", how]
+
+
+def markdown(rows: list[list[str]]) -> str:
+    header = ["model", "mesh", "weights", "adapter, optimizer", "temporaries", "training, GiB", "by formula", "decoding, GiB", "GB received a step",
+              "step, s", "run, hours", "fits", "memory"]  # fmt: skip
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *rows])
+
+
+def versions() -> str:
+    found = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax")}
+    found["libtpu"] = importlib.metadata.version("libtpu") if capacity.available() else "not installed"
+    return ", ".join(f"{name} {version}" for name, version in found.items()) + f"; compiler effort {FLAGS.effort:g}."
+
+
+def main(_):
+    logging.set_verbosity(logging.ERROR)
+    jax.config.update("jax_platforms", "cpu")
+    try:
+        if FLAGS.all:
+            everything()
+        elif FLAGS.model:
+            print(planned(job(FLAGS.model, FLAGS.topology)))
+        else:
+            sys.exit("plan: expected --model or --all")
+    except ValueError as error:
+        sys.exit(f"plan: {error}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,139 @@
+"""On eight devices: activations, loss, gradient, step and penalty equal those of one, and arrays lie as the rules say."""
+
+import dataclasses
+import functools
+import re
+
+import check_equivalence
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from train import test_step
+
+from jaxent.arrays import axes, lora, nf4
+from jaxent.checkpoint import hf
+from jaxent.data import batches
+from jaxent.measure import capture, penalty
+from jaxent.model import config, sharding, transformer
+from jaxent.train import loop, step as steps
+
+SPEC = lora.Spec(4, 12.0, 0.1)
+HYPER = steps.Hyper(steps=10, learning_rate=1e-2, warmup_ratio=0.0, micro_rows=8, csr_every=2)
+MESHES = ("data:8", "fsdp:8", "data:2,fsdp:4", "data:2,fsdp:2,tensor:2", "fsdp:4,tensor:2")
+
+
+def on(text):
+    mesh = axes.make(text)
+    return mesh, transformer.Compute(mesh=mesh)
+
+
+def fits(model, mesh) -> bool:
+    try:
+        sharding.check(model, mesh)
+    except ValueError:
+        return False
+    return True
+
+
+def two_steps(model, adapter, anchor, compute):
+    """(state after two steps, the second with the penalty, metrics)."""
+    mesh, step = compute.mesh, steps.compiled(SPEC, HYPER, compute)
+    state = steps.init(jax.tree.map(jnp.copy, adapter), HYPER)
+    if mesh is not None:
+        state = jax.device_put(state, steps.shardings(state, HYPER, mesh))
+    for seed in range(2):
+        batch, rows = batches.pad(test_step.examples(seed=seed), 64, 16)
+        state, metrics = step(state, model, steps.place(batch, 8, mesh), rows, jax.random.key(1), anchor)
+    return state, metrics
+
+
+def close(found, expected, bound=2e-5):
+    assert check_equivalence.tree_relative(axes.host(found), axes.host(expected)) < bound
+
+
+@pytest.fixture(scope="module")
+def alone(family):
+    """A family's model (dense, so that small widths split), and what one device gives."""
+    model = hf.load(family, quantize=False)
+    adapter = check_equivalence.random_adapter(model.config, SPEC, 3)
+    probes = [e.tolist() for e in test_step.examples(24, seed=9)]
+    domains = ["code", "math"] * 12
+    anchor = penalty.prepare(model, probes, domains, penalty.Spec(0.1), 512)
+    return model, adapter, probes, domains, capture.capture(model, probes, adapter, SPEC), two_steps(model, adapter, anchor, transformer.Compute())
+
+
+@pytest.mark.parametrize("text", MESHES[2:4])
+def test_a_mesh_gives_what_one_device_gives(alone, text):
+    model, adapter, probes, domains, activations, (state, metrics) = alone
+    mesh, compute = on(text)
+    if not fits(model, mesh):
+        mesh, compute = on("data:2,fsdp:4")
+    sharded, factors = sharding.shard(model, mesh), sharding.shard_adapter(adapter, mesh)
+    np.testing.assert_allclose(capture.capture(sharded, probes, factors, SPEC, compute=compute), activations, atol=1e-4, rtol=1e-4)
+    anchor = penalty.prepare(sharded, probes, domains, penalty.Spec(0.1), 128, compute)
+    penalty.check(sharded, factors, anchor, SPEC, compute)
+    found, numbers = two_steps(sharded, factors, anchor, compute)
+    for name in ("loss", "grad_norm", "csr", "csr_ratio"):
+        np.testing.assert_allclose(getattr(numbers, name), getattr(metrics, name), rtol=1e-4)
+    close(found.adapter, state.adapter, 1e-3)
+    wanted = steps.shardings(found, HYPER, mesh)
+    assert jax.tree.all(jax.tree.map(lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), found, wanted))
+
+
+@pytest.fixture(scope="module")
+def wide() -> transformer.Transformer:
+    """A quantised model whose every axis splits in two and in four, between groups of 128 weights."""
+    raw = {"model_type": "qwen2", "vocab_size": 160, "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 3,
+           "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": False}  # fmt: skip
+    model = transformer.Transformer(config.from_dict(raw), nnx.Rngs(0))
+    for row in hf.table(model.config):
+        if row.linear:
+            param = functools.reduce(getattr, row.path.split("."), model)
+            packed = [nf4.place(nf4.encode(np.asarray(w).T)) for w in param.get_value()]
+            param.set_value(jax.tree.map(lambda *x: jnp.stack(x), *packed))
+    return model
+
+
+def test_under_fsdp_the_codes_travel_and_not_what_they_stand_for(wide):
+    mesh, compute = on("fsdp:4,tensor:2")
+    compute = dataclasses.replace(compute, dtype=jnp.bfloat16)
+    model = sharding.shard(wide, mesh)
+    state = steps.init(sharding.shard_adapter(check_equivalence.random_adapter(model.config, SPEC, 3), mesh), HYPER)
+    batch, rows = batches.pad(test_step.examples(), 64, 16)
+    lowered = steps.compiled(SPEC, HYPER, compute).lower(state, model, steps.place(batch, 8, mesh), rows, jax.random.key(1))
+    gathers = re.findall(r"= (\w+)\[([\d,]*)\]\S* all-gather\(", lowered.compile().as_text())
+    assert any(kind == "u8" for kind, _ in gathers)
+    for kind, shape in gathers:
+        size = np.prod([int(n) for n in shape.split(",") if n])
+        assert kind in ("u8", "s32", "u32", "pred") or size < 512 * 512 / 2, (kind, shape)  # no whole weight's share of a tensor rank
+
+
+@pytest.mark.parametrize("text", [None, "seed:2,fsdp:2,tensor:2"])
+def test_seeds_share_one_base_and_equal_each_alone(wide, text):
+    mesh = text and axes.make(text)
+    compute = transformer.Compute(mesh=mesh)
+    plan = loop.Plan(dataclasses.replace(HYPER, micro_rows=2), SPEC, compute)
+    model = sharding.shard(wide, mesh) if mesh else wide
+    adapters = [check_equivalence.random_adapter(wide.config, SPEC, seed) for seed in range(2)]
+    drawn = [batches.pack(test_step.examples(seed=seed), 64, 16) for seed in range(2)]
+    rows = np.int32(max(used for _, used in drawn))
+    states = [loop.fresh(model, plan, 0, axes.host(a)) for a in adapters]
+    joined = batches.Batch(*map(np.stack, zip(*(batch for batch, _ in drawn))))
+    arguments = loop.stack(states, plan), model, steps.place(joined, 2, mesh, "seed"), rows, jax.random.split(jax.random.key(1), 2)
+    step = steps.compiled_together(SPEC, plan.hyper, compute)
+    if mesh is None:
+        text = str(jax.make_jaxpr(step)(*arguments))
+        decoded = set(re.findall(r"f32\[([\d,]*)\] = bitcast_convert_type", text))
+        assert decoded and all(shape.split(",")[-2:-1] == ["64"] and len(shape.split(",")) == 3 for shape in decoded), decoded
+    state, metrics = step(*arguments)
+    if mesh is not None:
+        assert state.adapter["mlp.up_proj"].a.sharding.spec[0] == "seed"
+    alone = steps.compiled(SPEC, plan.hyper, transformer.Compute())
+    one_device = dataclasses.replace(plan, compute=transformer.Compute())
+    for seed, (batch, used) in enumerate(drawn):
+        start = loop.fresh(wide, one_device, 0, axes.host(adapters[seed]))
+        expected, numbers = alone(start, wide, batch, used, jax.random.split(jax.random.key(1), 2)[seed])
+        np.testing.assert_allclose(metrics.loss[seed], numbers.loss, rtol=1e-5)
+        close(loop.unstack(state, plan, 2)[seed].adapter, expected.adapter, 1e-3)

@@ -1,0 +1,204 @@
+"""Plans from shapes; what libtpu compiles is tested where it is installed (no TPU is needed)."""
+
+import dataclasses
+import math
+import subprocess
+import sys
+
+import conftest
+import pytest
+
+from jaxent.model import transformer
+from jaxent.study import capacity, chips, cost, published, spec as specs, traffic
+
+SEVEN, BIG = "Qwen/Qwen2.5-Coder-7B", "Qwen/Qwen2.5-Coder-32B"
+
+
+def job(model: str, topology: str, mesh: str = "none", layers: int | None = None, **settings) -> capacity.Job:
+    config = published.config(model)
+    config = dataclasses.replace(config, layers=layers or config.layers)
+    return capacity.Job(specs.Run(model), config, chips.topology(topology), mesh, **settings)
+
+
+def test_topologies():
+    assert [(str(t), t.size, t.tpu) for t in map(chips.topology, ("v5e:4x4", "v5p:2x2x4", "v5e:1x1", "h200:8"))] == [
+        ("v5e:4x4", 16, True), ("v5p:2x2x4", 16, True), ("v5e:1x1", 1, True), ("h200:8", 8, False)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [("v4:2x2", "expected chip:shape"), ("v5e", "expected chip:shape"), ("v5e:0x4", "expected chip:shape"), ("v5e:4x4x1", "expected 2 for v5e"),
+     ("v5p:4x4", "found 2 axes, expected 3"), ("h100:2x4", "expected 1 for h100")],
+)  # fmt: skip
+def test_topologies_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        chips.topology(text)
+
+
+TEXT = """HloModule jit_step
+
+%all-reduce-scatter.1 (p: bf16[64,8]) -> bf16[16,8] {
+  %all-reduce.9 = bf16[64,8]{1,0} all-reduce(%p), replica_groups={{0,4,8,12},{1,5,9,13},{2,6,10,14},{3,7,11,15}}, to_apply=%add
+}
+
+%layers (t: (s32[], u8[8])) -> pred[] {
+  %constant.1 = s32[]{:T(128)} constant(5)
+  ROOT %lt.1 = pred[] compare(%get-tuple-element.1, %constant.1), direction=LT
+}
+
+%layer (t: (s32[], u8[8])) -> (s32[], u8[8]) {
+  %all-gather.1 = u8[1,40,64,256]{3,2,1,0:T(32,128)(4,1)} all-gather(%x), replica_groups=mesh['axis_0'=1,'axis_1'=4] {'axis_1'}
+  %ar = (bf16[2,8]{1,0}, /*index=1*/f32[4]{0}) all-reduce(%y, %z), replica_groups=[2,8]<=[4,4]T(1,0), to_apply=%add
+  %fusion.1 = bf16[16,8]{1,0} fusion(%w), kind=kCustom, calls=%all-reduce-scatter.1
+}
+
+%more (t: (s32[], u8[8])) -> pred[] {
+  ROOT %lt.2 = pred[] compare(%get-tuple-element.2, %get-tuple-element.3), direction=LT
+}
+
+%micro (t: (s32[], u8[8])) -> (s32[], u8[8]) {
+  %while.1 = (s32[], u8[8]) while(%t), condition=%layers, body=%layer, metadata={op_name="while/body"}
+  %cp = f32[10]{0} collective-permute(%v), source_target_pairs={{0,1},{1,0}}
+}
+
+ENTRY %main (a: u8[8]) -> u8[8] {
+  %while.2 = (s32[], u8[8]) while(%a), condition=%more, body=%micro
+  %ags = (f32[8]{0}, f32[32]{0}) all-gather-start(%b), replica_groups={{0,1,2,3}}, dimensions={0}
+  %agd = f32[32]{0} all-gather-done(%ags)
+  %rs = f32[8]{0} reduce-scatter(%c), replica_groups=[1,16]<=[16], to_apply=%add
+  %aa = bf16[4,8]{1,0} all-to-all(%d), replica_groups=[4,4]<=[16]
+  %while.3 = (s32[], u8[8]) while(%a), condition=%more, body=%last, backend_config={"known_trip_count":{"n":"7"}}
+}
+
+%last (t: (s32[], u8[8])) -> (s32[], u8[8]) {
+  %aa.2 = bf16[4,8]{1,0} all-to-all(%d), replica_groups=[4,4]<=[16]
+}
+"""
+
+
+def test_received_bytes_by_hand():
+    found = traffic.received(TEXT, loops=3, devices=16)
+    assert found == {
+        "all-gather": 3 * 5 * 40 * 64 * 256 * 3 / 4 + 32 * 4 * 3 / 4,
+        "all-reduce": 3 * 5 * 2 * (16 * 2 + 4 * 4) * 7 / 8,
+        "reduce-scatter": 3 * 5 * 64 * 8 * 2 * 3 / 4 + 16 * 8 * 4 * 15 / 16,
+        "all-to-all": 8 * 4 * 8 * 2 * 3 / 4,
+        "collective-permute": 3 * 10 * 4,
+    }
+
+
+def test_memory_by_hand():
+    """7B on one chip: codes and scales, embedding and head, norms and biases; adapter and moments in float32; int32 and float32 batches."""
+    one = job(SEVEN, "v5e:1x1")
+    plan = capacity.plan_of(one)
+    c, shapes = one.config, transformer.shapes(one.config)
+    linear = c.layers * sum(k * n for k, n in shapes.values())
+    small = c.layers * (2 * c.embed + c.embed + 2 * 512) + c.embed
+    adapter = 4 * 64 * c.layers * sum(k + n for k, n in shapes.values())
+    parts = plan.found[0].parts
+    assert parts["weights"] == linear * 9 // 16 + 2 * (2 * c.vocab * c.embed + small)
+    assert (parts["adapter"], parts["optimizer"] - 2 * adapter, parts["batch"]) == (adapter, 4, 16 * 2048 * 4 * 5)
+    assert plan.found[2].parts["cache"] == plan.decoded * 2 * c.layers * c.kv_heads * c.head_dim * 1216 * 2
+    assert plan.fits and 10 < plan.found[0].total / 2**30 < 13 and all(f.how == "analysed" for f in plan.found)
+    assert set(plan.found[0].received.values()) == {0.0}
+
+
+def test_a_mesh_splits_what_it_holds():
+    whole, split = capacity.plan_of(job(BIG, "h200:1")), capacity.plan_of(job(BIG, "v5e:4x4", "fsdp:4,tensor:4"))
+    for name in ("adapter", "optimizer"):
+        assert split.found[0].parts[name] == pytest.approx(whole.found[0].parts[name] / 16, rel=0.25)  # the low-rank side is split one way only
+    assert split.found[0].parts["weights"] == pytest.approx(whole.found[0].parts["weights"] / 16, rel=1e-3)
+    assert split.found[0].received["all-gather"] > 0 and split.fits and not capacity.plan_of(job(BIG, "v5e:1x1")).fits
+
+
+def test_operations_and_hours():
+    one = job(SEVEN, "v5e:1x1", rows=4.84)
+    run = cost.cost(dataclasses.replace(one.run, steps=1), one.config)
+    assert capacity.step_flops(one) == pytest.approx((run.flops - 2 * capacity.measure_flops(one)) * 5 / 16)
+    eight = dataclasses.replace(one, seeds=8)
+    assert capacity.step_flops(eight) == 8 * capacity.step_flops(one)
+    plan = capacity.plan_of(one)
+    assert plan.step.compute == pytest.approx(capacity.step_flops(one) / (0.4 * 197e12)) and plan.step.link == 0
+    assert plan.hours["training"] == pytest.approx(5000 * plan.step.seconds / 3600)
+    assert plan.hours["measuring"] == pytest.approx((1 + 11) * plan.measurement.seconds / 3600)
+
+
+def test_seeds_have_their_own_axis():
+    plan = capacity.plan_of(job(SEVEN, "v5e:4x4", "seed:2,tensor:4,data:2", seeds=4))
+    two = capacity.plan_of(job(SEVEN, "v5e:4x4", "seed:2,tensor:4,data:2", seeds=2))
+    assert plan.found[0].parts["adapter"] == 2 * two.found[0].parts["adapter"]
+    assert plan.found[0].parts["weights"] == two.found[0].parts["weights"]
+
+
+@pytest.mark.parametrize(
+    "mesh, settings, message",
+    [("fsdp:8", {}, "8 places, but v5e:4x4 has 16"), ("fsdp:16", {}, "do not split 16 ways"),
+     ("tensor:16", {}, "8 key-value heads do not split 16 ways"),
+     ("seed:2,fsdp:8", {"seeds": 3}, "3 seeds do not split 2 ways"), ("data:16,row:1", {}, "expected axis:size"),
+     ("data:16", {"run": specs.Run(BIG, micro_rows=4)}, "64 packed rows at a time")],
+)  # fmt: skip
+def test_meshes_refused(mesh, settings, message):
+    with pytest.raises(ValueError, match=message):
+        capacity.check(dataclasses.replace(job(BIG, "v5e:4x4", mesh), **settings))
+
+
+def test_search_tries_what_divides():
+    found = capacity.search(job(SEVEN, "h100:8"))
+    assert all(math.prod(p.job.sizes.values()) == 8 and p.job.sizes["tensor"] <= 4 for p in found) and len(found) > 5
+    fitting = [sum(p.hours.values()) for p in found if p.fits]
+    assert fitting == sorted(fitting) and found[0].fits
+    with pytest.raises(ValueError, match="no mesh of 16 chips splits"):
+        capacity.search(dataclasses.replace(job(SEVEN, "v5e:4x4"), run=specs.Run(SEVEN, examples=1)))
+
+
+def test_a_refusal_is_a_row():
+    message = "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required (19.01G) exceeds available HBM (15.75G)."
+    one = job(SEVEN, "v5e:1x1")
+    found = capacity._refused(capacity.site(one, False).train(), one, {"weights": 1}, message, "compiled")
+    assert found.total == 19.01 * 2**30 and "19.01G" in found.refused and not capacity.fits(found, one)
+
+
+def script(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, conftest.ROOT / "scripts" / "plan.py", *arguments], capture_output=True, text=True)
+
+
+def test_script_on_a_node_of_gpus():
+    ran = script(f"--model={SEVEN}", "--topology=h100:1")
+    assert ran.returncode == 0, ran.stderr
+    assert "training step" in ran.stdout and "by formula" in ran.stdout and "Nothing ran" in ran.stdout
+    refused = script(f"--model={BIG}", "--topology=h100:8", "--mesh=tensor:16")
+    assert refused.returncode == 1 and "expected as many" in refused.stderr and "Traceback" not in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def libtpu():
+    pytest.importorskip("libtpu")
+
+
+def compiled(one: capacity.Job, program: str) -> capacity.Found:
+    return capacity.compiled(getattr(capacity.site(one, True), program)(), one, -1.0)
+
+
+@pytest.mark.parametrize("program", ["train", "measure", "decode"])
+def test_a_v5e_compiles_every_program(libtpu, program):
+    """Two layers of 7B's shapes, splash attention included; arguments are what the formulas say."""
+    one = job(SEVEN, "v5e:1x1", layers=2)
+    found = compiled(one, program)
+    by_formula = capacity.analysed(getattr(capacity.site(one, False), program)(), one)
+    assert found.refused is None and capacity.fits(found, one) and sum(found.received.values()) == 0
+    assert {k: v for k, v in found.parts.items() if k != "temporaries"} == {k: v for k, v in by_formula.parts.items() if k != "temporaries"}
+    assert found.total == pytest.approx(by_formula.total, rel=0.3)
+
+
+def test_codes_travel_not_weights(libtpu):
+    """A v5e slice under fsdp and tensor: what is gathered is what the formula says of codes, scales, adapter and head."""
+    one = job(SEVEN, "v5e:2x2", "fsdp:2,tensor:2", layers=2)
+    found, by_formula = compiled(one, "train"), capacity.analysed(capacity.site(one, False).train(), one)
+    assert found.received["all-gather"] == pytest.approx(by_formula.received["all-gather"], rel=0.25)
+
+
+def test_no_room_is_an_answer(libtpu):
+    one = dataclasses.replace(job(SEVEN, "v5e:1x1"), run=specs.Run(SEVEN, quantize=False))
+    found = compiled(one, "train")
+    assert found.refused and found.total > 15.75 * 2**30 and not capacity.fits(found, one)
