@@ -16,6 +16,7 @@ Writes table.txt, study.json and the map (map-<model>.png, .svg) to runs/compani
 import pathlib
 import sys
 
+import device_flags
 import study_flags
 from absl import app, flags, logging
 
@@ -39,6 +40,7 @@ def main(_):
     companions, seeds = FLAGS.companions or [d for d in mix.DOMAINS if d != FLAGS.target], study_flags.seeds([0, 1, 2])
     found, outcomes = {}, []
     try:
+        device_flags.only_one("companion_metric")
         numbers = FLAGS.batches, FLAGS.few_steps, FLAGS.held_out
         question = companion.Question(FLAGS.target, tuple(companions), tuple(seeds), *numbers, FLAGS.check)
         if FLAGS.dry_run:

@@ -22,5 +22,11 @@ def start() -> Mesh | None:
     return mesh
 
 
+def only_one(script: str) -> None:
+    """ValueError where a script that runs on one device is given several."""
+    if FLAGS.mesh not in (None, "none") or FLAGS.seed_mode != "sequential":
+        raise ValueError(f"--mesh={FLAGS.mesh} --seed_mode={FLAGS.seed_mode}: {script} runs on one device, seed by seed; expected neither flag")
+
+
 def seeds_together() -> bool:
     return FLAGS.seed_mode != "sequential"

@@ -12,6 +12,7 @@ mark. Without --mesh the mesh is the one on which the study would be fastest by 
 
 import dataclasses
 import importlib.metadata
+import os
 import pathlib
 import shlex
 import sys
@@ -33,9 +34,12 @@ flags.DEFINE_bool("search", False, "try every mesh that divides and name the fas
 flags.DEFINE_bool("compile", True, "compile for TPUs where libtpu is installed; otherwise by formula")
 flags.DEFINE_float("effort", -1.0, "of the compiler: -1 is five times as fast as 0, its temporaries up to a tenth larger", -1.0, 1.0)
 flags.DEFINE_float("rows", capacity.Job.rows, "packed rows an optimizer step uses on average (default: B3's with Qwen's tokenizer)")
-for name, text in (("rank", "LoRA rank"), ("max_length", "tokens an example and a row"), ("micro_rows", "packed rows a chip runs at a time"),
-                   ("examples", "examples an optimizer step"), ("steps", "optimizer steps"), ("measure_every", "steps between measurements")):  # fmt: skip
-    flags.DEFINE_integer(name, getattr(_RUN, name), text)
+flags.DEFINE_integer("rank", _RUN.rank, "LoRA rank")
+flags.DEFINE_integer("max_length", _RUN.max_length, "tokens an example and a row")
+flags.DEFINE_integer("micro_rows", _RUN.micro_rows, "packed rows a chip runs at a time")
+flags.DEFINE_integer("examples", _RUN.examples, "examples an optimizer step")
+flags.DEFINE_integer("steps", _RUN.steps, "optimizer steps")
+flags.DEFINE_integer("measure_every", _RUN.measure_every, "steps between measurements")
 flags.DEFINE_bool("quantize", True, "NF4; otherwise bfloat16 weights")
 flags.DEFINE_integer("new", capacity.Job.new, "tokens generated for each of the coding benchmark's 164 problems, at most")
 flags.DEFINE_bool("all", False, "the paper's six models on --topologies")
@@ -104,7 +108,8 @@ def report(plan: capacity.Plan) -> str:
     chip = plan.job.topology.chip
     notes = (
         f"Operations at {capacity.SHARE:g} of {chip.peak / 1e12:g} TFLOP/s, memory at {chip.bandwidth / 1e9:g} GB/s, "
-        f"links at half of {chip.link / 1e9:g} GB/s; in all: the larger of the first two, and the third. Loops over layers and chunks count as often as the compiled text says, "
+        f"links at half of {chip.link / 1e9:g} GB/s; in all: the larger of the first two, and the third. "
+        "Loops over layers and chunks count as often as the compiled text says, "
         "the one over micro-batches (tokens, in decoding) as often as it runs. Nothing ran on such a chip."
     )
     title = f"{plan.job.run.model} on {plan.job.topology}, mesh {plan.job.mesh}"
@@ -197,7 +202,10 @@ def markdown(rows: list[list[str]]) -> str:
 
 def versions() -> str:
     found = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax")}
-    found["libtpu"] = importlib.metadata.version("libtpu") if capacity.available() else "not installed"
+    try:
+        found["libtpu"] = importlib.metadata.version("libtpu")
+    except importlib.metadata.PackageNotFoundError:
+        found["libtpu"] = os.environ.get("TPU_LIBRARY_PATH", "not installed")
     return ", ".join(f"{name} {version}" for name, version in found.items()) + f"; compiler effort {FLAGS.effort:g}."
 
 

@@ -89,6 +89,7 @@ def conduct_apart(runs: Sequence[specs.Run], out: pathlib.Path, mesh: str | None
 
 
 def _conduct_on(runs, out, mesh: str | None, seeds_together: bool) -> list[Outcome]:
+    processes.start()
     return conduct(runs, out, mesh=axes.choose(mesh), seeds_together=seeds_together)
 
 

@@ -12,7 +12,7 @@ _COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(KINDS)})(-start)?\(")
 _CALLED = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _LOOP = re.compile(r" while\(.*condition=%?([\w.\-]+), body=%?([\w.\-]+)")
-_KNOWN = re.compile(r'known_trip_count\W+n\W+(\d+)')
+_KNOWN = re.compile(r"known_trip_count\W+n\W+(\d+)")
 
 
 def received(text: str, loops: int, devices: int) -> dict[str, float]:

@@ -11,6 +11,10 @@ def test_parse_and_make():
     assert mesh.size == 8 and axes.ways(mesh, "batch") == 4 and axes.ways(mesh, "mlp") == 2 and axes.ways(None, "mlp") == 1
 
 
+def test_without_a_flag_a_cpu_has_no_mesh():
+    assert axes.choose(None) is None and axes.choose("none") is None and axes.choose("data:8").size == 8
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

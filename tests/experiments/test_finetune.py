@@ -47,6 +47,7 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
         (["--model=/nowhere"], "finetune: model '/nowhere': no such folder"),
         (["--data_root=/nowhere"], "finetune: data root /nowhere: none of code_search_net/python.jsonl"),
         (["--modules=q_proj,embed"], "finetune: LoRA modules q_proj,embed: expected"),
+        (["--seed_mode=sharded"], "finetune: --seed_mode=sharded with --mesh=None: expected a mesh with a seed axis"),
     ],
 )
 def test_a_mistake_is_one_line_before_any_model_is_loaded(tmp_path, own_probes, extra, message):

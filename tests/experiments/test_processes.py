@@ -70,6 +70,7 @@ def alone(own_probes, tmp_path_factory) -> pathlib.Path:
     return folder
 
 
+@pytest.mark.slow
 def test_four_processes_lose_one_and_two_go_on_to_what_one_alone_gives(own_probes, alone, tmp_path):
     out = tmp_path / "run"
     four = start(4, own_probes, out, "--mesh=fsdp:4")
@@ -101,6 +102,7 @@ def test_all_killed_at_once_resume_as_one(own_probes, alone, tmp_path):
     np.testing.assert_allclose(losses(out), losses(alone), rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_every_process_one_line(own_probes, alone):
     for text in [p.communicate(timeout=200)[0] for p in start(2, own_probes, alone, "--mesh=data:2")]:
         assert "already holds a run" in text and "Traceback" not in text

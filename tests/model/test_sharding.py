@@ -5,6 +5,7 @@ import functools
 import re
 
 import check_equivalence
+import families
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +22,6 @@ from jaxent.train import loop, step as steps
 
 SPEC = lora.Spec(4, 12.0, 0.1)
 HYPER = steps.Hyper(steps=10, learning_rate=1e-2, warmup_ratio=0.0, micro_rows=8, csr_every=2)
-MESHES = ("data:8", "fsdp:8", "data:2,fsdp:4", "data:2,fsdp:2,tensor:2", "fsdp:4,tensor:2")
 
 
 def on(text):
@@ -53,10 +53,13 @@ def close(found, expected, bound=2e-5):
     assert check_equivalence.tree_relative(axes.host(found), axes.host(expected)) < bound
 
 
-@pytest.fixture(scope="module")
-def alone(family):
+_FAST = ("qwen2_tied", "mistral_v01")  # the others differ in what is not split
+
+
+@pytest.fixture(scope="module", params=[pytest.param(n, marks=() if n in _FAST else pytest.mark.slow) for n in families.NAMES])
+def alone(request, tmp_path_factory):
     """A family's model (dense, so that small widths split), and what one device gives."""
-    model = hf.load(family, quantize=False)
+    model = hf.load(families.write(request.param, tmp_path_factory.mktemp(request.param)), quantize=False)
     adapter = check_equivalence.random_adapter(model.config, SPEC, 3)
     probes = [e.tolist() for e in test_step.examples(24, seed=9)]
     domains = ["code", "math"] * 12
@@ -64,11 +67,10 @@ def alone(family):
     return model, adapter, probes, domains, capture.capture(model, probes, adapter, SPEC), two_steps(model, adapter, anchor, transformer.Compute())
 
 
-@pytest.mark.parametrize("text", MESHES[2:4])
-def test_a_mesh_gives_what_one_device_gives(alone, text):
+def test_a_mesh_gives_what_one_device_gives(alone):
     model, adapter, probes, domains, activations, (state, metrics) = alone
-    mesh, compute = on(text)
-    if not fits(model, mesh):
+    mesh, compute = on("data:2,fsdp:2,tensor:2")
+    if not fits(model, mesh):  # one key-value head
         mesh, compute = on("data:2,fsdp:4")
     sharded, factors = sharding.shard(model, mesh), sharding.shard_adapter(adapter, mesh)
     np.testing.assert_allclose(capture.capture(sharded, probes, factors, SPEC, compute=compute), activations, atol=1e-4, rtol=1e-4)
@@ -108,6 +110,23 @@ def test_under_fsdp_the_codes_travel_and_not_what_they_stand_for(wide):
     for kind, shape in gathers:
         size = np.prod([int(n) for n in shape.split(",") if n])
         assert kind in ("u8", "s32", "u32", "pred") or size < 512 * 512 / 2, (kind, shape)  # no whole weight's share of a tensor rank
+
+
+@pytest.mark.parametrize("text", ["data:8", "fsdp:4,tensor:2", "tensor:4,data:2"])
+def test_pure_and_mixed_meshes_give_the_gradient_of_one_device(wide, text):
+    adapter, (batch, rows) = check_equivalence.random_adapter(wide.config, SPEC, 3), batches.pad(test_step.examples(), 64, 16)
+
+    def gradient(model, adapter, batch, compute):
+        run = lambda m, a, b, r: steps.gradient(m, a, b, r, None, spec=SPEC, micro_rows=8, compute=compute)
+        return jax.jit(run)(model, adapter, batch, rows)
+
+    mesh, compute = on(text)
+    found = gradient(sharding.shard(wide, mesh), sharding.shard_adapter(adapter, mesh), steps.place(batch, 8, mesh), compute)
+    expected = gradient(wide, adapter, batch, transformer.Compute())
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    close(found[1], expected[1], 1e-4)
+    for path, lie in sharding.of_adapter(adapter, mesh).items():
+        assert found[1][path].a.sharding.is_equivalent_to(lie.a, 3)
 
 
 @pytest.mark.parametrize("text", [None, "seed:2,fsdp:2,tensor:2"])

@@ -1,17 +1,19 @@
 """Plans from shapes; what libtpu compiles is tested where it is installed (no TPU is needed)."""
 
+import pathlib
 import dataclasses
 import math
 import subprocess
 import sys
 
-import conftest
 import pytest
 
 from jaxent.model import transformer
 from jaxent.study import capacity, chips, cost, published, spec as specs, traffic
 
 SEVEN, BIG = "Qwen/Qwen2.5-Coder-7B", "Qwen/Qwen2.5-Coder-32B"
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "plan.py"
 
 
 def job(model: str, topology: str, mesh: str = "none", layers: int | None = None, **settings) -> capacity.Job:
@@ -89,7 +91,7 @@ def test_received_bytes_by_hand():
 
 
 def test_memory_by_hand():
-    """7B on one chip: codes and scales, embedding and head, norms and biases; adapter and moments in float32; int32 and float32 batches."""
+    """7B on one chip: codes and scales, embedding and head, norms and biases; adapter, two moments and two counts; a batch of five arrays."""
     one = job(SEVEN, "v5e:1x1")
     plan = capacity.plan_of(one)
     c, shapes = one.config, transformer.shapes(one.config)
@@ -98,7 +100,7 @@ def test_memory_by_hand():
     adapter = 4 * 64 * c.layers * sum(k + n for k, n in shapes.values())
     parts = plan.found[0].parts
     assert parts["weights"] == linear * 9 // 16 + 2 * (2 * c.vocab * c.embed + small)
-    assert (parts["adapter"], parts["optimizer"] - 2 * adapter, parts["batch"]) == (adapter, 4, 16 * 2048 * 4 * 5)
+    assert (parts["adapter"], parts["optimizer"] - 2 * adapter, parts["batch"]) == (adapter, 8, 16 * 2048 * 4 * 5)
     assert plan.found[2].parts["cache"] == plan.decoded * 2 * c.layers * c.kv_heads * c.head_dim * 1216 * 2
     assert plan.fits and 10 < plan.found[0].total / 2**30 < 13 and all(f.how == "analysed" for f in plan.found)
     assert set(plan.found[0].received.values()) == {0.0}
@@ -107,7 +109,7 @@ def test_memory_by_hand():
 def test_a_mesh_splits_what_it_holds():
     whole, split = capacity.plan_of(job(BIG, "h200:1")), capacity.plan_of(job(BIG, "v5e:4x4", "fsdp:4,tensor:4"))
     for name in ("adapter", "optimizer"):
-        assert split.found[0].parts[name] == pytest.approx(whole.found[0].parts[name] / 16, rel=0.25)  # the low-rank side is split one way only
+        assert split.found[0].parts[name] == pytest.approx(whole.found[0].parts[name] / 4, rel=1e-6)  # a factor is split one way only
     assert split.found[0].parts["weights"] == pytest.approx(whole.found[0].parts["weights"] / 16, rel=1e-3)
     assert split.found[0].received["all-gather"] > 0 and split.fits and not capacity.plan_of(job(BIG, "v5e:1x1")).fits
 
@@ -144,8 +146,8 @@ def test_meshes_refused(mesh, settings, message):
 
 
 def test_search_tries_what_divides():
-    found = capacity.search(job(SEVEN, "h100:8"))
-    assert all(math.prod(p.job.sizes.values()) == 8 and p.job.sizes["tensor"] <= 4 for p in found) and len(found) > 5
+    found = capacity.search(job(SEVEN, "h100:4"))
+    assert all(math.prod(p.job.sizes.values()) == 4 for p in found) and len(found) == 6
     fitting = [sum(p.hours.values()) for p in found if p.fits]
     assert fitting == sorted(fitting) and found[0].fits
     with pytest.raises(ValueError, match="no mesh of 16 chips splits"):
@@ -160,15 +162,14 @@ def test_a_refusal_is_a_row():
 
 
 def script(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, conftest.ROOT / "scripts" / "plan.py", *arguments], capture_output=True, text=True)
+    command = [sys.executable, SCRIPT, *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_script_on_a_node_of_gpus():
     ran = script(f"--model={SEVEN}", "--topology=h100:1")
     assert ran.returncode == 0, ran.stderr
     assert "training step" in ran.stdout and "by formula" in ran.stdout and "Nothing ran" in ran.stdout
-    refused = script(f"--model={BIG}", "--topology=h100:8", "--mesh=tensor:16")
-    assert refused.returncode == 1 and "expected as many" in refused.stderr and "Traceback" not in refused.stderr
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jaxent.arrays import lora
+from jaxent.arrays import axes, lora
 from jaxent.checkpoint import hf
 from jaxent.data import corpora
 from jaxent.model import transformer
@@ -116,3 +116,15 @@ def test_plan_knows_the_published_shapes(tmp_path):
     runs = questions.csr_lambda(["Qwen/Qwen2.5-Coder-32B"])
     text = study.plan(runs, tmp_path, 300.0)
     assert text.count("163.8 M") == 3 and "3 runs, " in text and "unknown" not in text
+
+
+@pytest.mark.slow
+def test_seeds_in_one_step_give_a_folder_each_and_the_losses_of_each_alone(tmp_path, settings):
+    runs = questions.runs(specs.TINY_MODEL, "B3", "strong", (0, 1), settings)
+    together = study.conduct(runs, tmp_path / "together", progress=False, mesh=axes.make("seed:2,data:4"), seeds_together=True)
+    alone = study.conduct(runs, tmp_path / "alone", progress=False)
+    for one, other in zip(together, alone):
+        assert one.state == other.state == "done" and (one.folder / "adapter" / "adapter_model.safetensors").is_file()
+        losses = [[r["loss"] for r in log.read(o.folder / "metrics.jsonl") if r["kind"] == "train"] for o in (one, other)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert {o.state for o in study.conduct(runs, tmp_path / "together", seeds_together=True)} == {"skipped"}
