@@ -43,7 +43,7 @@ def stories(shared) -> str:
     return str(shared / "stories260k")
 
 
-@pytest.fixture(scope="session", params=families.NAMES)
+@pytest.fixture(scope="session", params=families.marked())
 def family(request, tmp_path_factory) -> str:
     """A tiny random checkpoint of each family, written by transformers."""
     return families.write(request.param, tmp_path_factory.mktemp(request.param))

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import pytest
 import torch
 import transformers
 
@@ -39,6 +40,13 @@ ALL = tuple(_CONFIGS)
 # Those whose arithmetic differs: what every test of a family runs on. The other two, a head untied and a plain
 # Llama, differ in shapes; tests of logits and of files run on ALL.
 NAMES = tuple(name for name in ALL if name not in ("qwen2_untied", "codellama"))
+# The rest of NAMES differ in rotation and head width, which tests of logits cover: further tests of theirs are slow.
+FAST = ("qwen2_tied", "mistral_v01", "qwen3")
+
+
+def marked(fast: tuple[str, ...] = FAST) -> list:
+    """NAMES as parameters, those not in `fast` marked slow."""
+    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in NAMES]
 
 
 def model(name: str, seed: int = 0):

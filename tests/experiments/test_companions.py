@@ -22,6 +22,7 @@ def command(shared, own_probes, tmp_path_factory) -> list[str]:
             problems, evaluate, f"--out={out}"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_run_is_trained_and_then_evaluated_once(command):
     out = pathlib.Path(command[-1].removeprefix("--out="))
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}

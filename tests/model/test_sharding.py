@@ -24,6 +24,10 @@ SPEC = lora.Spec(4, 12.0, 0.1)
 HYPER = steps.Hyper(steps=10, learning_rate=1e-2, warmup_ratio=0.0, micro_rows=8, csr_every=2)
 
 
+def _slow(text):
+    return pytest.param(text, marks=pytest.mark.slow)
+
+
 def on(text):
     mesh = axes.make(text)
     return mesh, transformer.Compute(mesh=mesh)
@@ -53,10 +57,7 @@ def close(found, expected, bound=2e-5):
     assert check_equivalence.tree_relative(axes.host(found), axes.host(expected)) < bound
 
 
-_FAST = ("qwen2_tied", "mistral_v01")  # the others differ in what is not split
-
-
-@pytest.fixture(scope="module", params=[pytest.param(n, marks=() if n in _FAST else pytest.mark.slow) for n in families.NAMES])
+@pytest.fixture(scope="module", params=families.marked(("qwen2_tied",)))
 def alone(request, tmp_path_factory):
     """A family's model (dense, so that small widths split), and what one device gives."""
     model = hf.load(families.write(request.param, tmp_path_factory.mktemp(request.param)), quantize=False)
@@ -112,7 +113,7 @@ def test_under_fsdp_the_codes_travel_and_not_what_they_stand_for(wide):
         assert kind in ("u8", "s32", "u32", "pred") or size < 512 * 512 / 2, (kind, shape)  # no whole weight's share of a tensor rank
 
 
-@pytest.mark.parametrize("text", ["data:8", "fsdp:4,tensor:2", "tensor:4,data:2"])
+@pytest.mark.parametrize("text", [_slow("data:8"), "fsdp:4,tensor:2", _slow("tensor:4,data:2")])
 def test_pure_and_mixed_meshes_give_the_gradient_of_one_device(wide, text):
     adapter, (batch, rows) = check_equivalence.random_adapter(wide.config, SPEC, 3), batches.pad(test_step.examples(), 64, 16)
 
@@ -129,7 +130,7 @@ def test_pure_and_mixed_meshes_give_the_gradient_of_one_device(wide, text):
         assert found[1][path].a.sharding.is_equivalent_to(lie.a, 3)
 
 
-@pytest.mark.parametrize("text", [None, "seed:2,fsdp:2,tensor:2"])
+@pytest.mark.parametrize("text", [None, _slow("seed:2,fsdp:2,tensor:2")])
 def test_seeds_share_one_base_and_equal_each_alone(wide, text):
     mesh = text and axes.make(text)
     compute = transformer.Compute(mesh=mesh)

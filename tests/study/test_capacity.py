@@ -1,8 +1,8 @@
 """Plans from shapes; what libtpu compiles is tested where it is installed (no TPU is needed)."""
 
-import pathlib
 import dataclasses
 import math
+import pathlib
 import subprocess
 import sys
 

@@ -39,6 +39,7 @@ def test_a_predictor_is_judged_by_pairs_and_by_those_that_seeds_agree_on():
     assert transfer.judged({"a": 1, "b": 1}, worse) == {"right": 0, "pairs": 1, "clear_right": 0, "clear_pairs": 1, "rho": None, "p": None}
 
 
+@pytest.mark.slow
 def test_axes_of_the_embedded_model():
     run = specs.Run(specs.TINY_MODEL, **specs.PRESETS["tiny"] | {"max_length": 64, "rank": 2, "examples": 8, "max_examples": 300})
     checked = prepare.check(run)

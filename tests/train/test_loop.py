@@ -87,6 +87,7 @@ def assert_same(found, expected):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_seeds_trained_together_equal_seeds_alone_and_resume_and_outlive_one_that_fails(qwen, tmp_path):
     model = hf.load(qwen)
     alone = [loop.fit(model, PLAN, [lane(s, tmp_path / "alone")], progress=False)[0] for s in (0, 1)]
