@@ -42,11 +42,6 @@ def opened():
     return found, *(peft.load(FLAGS.adapter, found.config) if FLAGS.adapter else (None, None))
 
 
-def start():
-    """Joins the other processes, if there are any; the mesh that --mesh names."""
-    return device_flags.start()
-
-
 def loaded(found: prepare.Checkpoint, adapter, mesh):
     """(the model, the adapter, the arithmetic), on the mesh if there is one."""
     model = hf.load(str(found.folder), FLAGS.quantize, progress=processes.first(), mesh=mesh)

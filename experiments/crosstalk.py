@@ -13,6 +13,7 @@ import pathlib
 import sys
 
 import checkpoint_flags
+import device_flags
 import numpy as np
 from absl import app, flags
 
@@ -58,7 +59,7 @@ def main(_):
     try:
         started = checkpoint_flags.begin({"out": "runs/crosstalk"})
         probe_set = probes.load(FLAGS.probes)
-        mesh = checkpoint_flags.start()
+        mesh = device_flags.start()
         found, adapter, spec = checkpoint_flags.opened()
         checkpoint_flags.check(found, mesh)
     except (ValueError, FileNotFoundError) as error:

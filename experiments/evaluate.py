@@ -17,6 +17,7 @@ import sys
 import time
 
 import checkpoint_flags
+import device_flags
 import jax
 import numpy as np
 from absl import app, flags
@@ -94,7 +95,7 @@ def identity(tokenizer, problems: humaneval.Problems) -> dict:
 def main(_):
     try:
         started = checkpoint_flags.begin({"out": "runs/evaluate", "max_new": 64})
-        mesh = checkpoint_flags.start()
+        mesh = device_flags.start()
         choose.Sampling(FLAGS.temperature, FLAGS.top_p)
         if FLAGS.samples < 1 or (FLAGS.samples > 1 and FLAGS.temperature == 0):
             raise ValueError(f"--samples {FLAGS.samples}: expected 1, or a --temperature above 0")

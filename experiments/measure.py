@@ -15,6 +15,7 @@ import pathlib
 import sys
 
 import checkpoint_flags
+import device_flags
 import numpy as np
 from absl import app, flags
 
@@ -119,7 +120,7 @@ def main(_):
     try:
         started = checkpoint_flags.begin({"layers": "all", "out": "runs/measure"})
         probe_set = probes.load(FLAGS.probes, FLAGS.replicates)
-        mesh = checkpoint_flags.start()
+        mesh = device_flags.start()
         found, adapter, spec = checkpoint_flags.opened()
         checkpoint_flags.check(found, mesh)
         layers = chosen_layers(found.config)

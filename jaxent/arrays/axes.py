@@ -86,16 +86,20 @@ def gather(value, mesh: Mesh | None, *logical: str | None):
 
 def put(x: np.ndarray, mesh: Mesh | None, *logical: str | None):
     """A host array, the same on every process, on the mesh; each process copies its own parts only. As it is without a mesh."""
-    return x if mesh is None else jax.make_array_from_callback(x.shape, named(mesh, *logical), lambda index: x[index])
+    return x if mesh is None else lay(x, named(mesh, *logical))
+
+
+def lay(x, sharding: NamedSharding) -> jax.Array:
+    """An array that every process has, laid as `sharding` says; each process copies its own parts only."""
+    x = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
 
 def host(tree):
     """Arrays as numpy on every process, gathered a leaf at a time where they are spread over several."""
 
-    def one(x):
-        return np.asarray(x if x.is_fully_addressable or x.is_fully_replicated else _replicate(x))
-
-    return jax.tree.map(one, tree)
+    whole = lambda x: not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
+    return jax.tree.map(lambda x: np.asarray(x if whole(x) else _replicate(x)), tree)
 
 
 def _replicate(x):

@@ -145,7 +145,7 @@ def _read_parts(folder, row, name, *, quantize, double, dtype, bar, logical, mes
     straddling = quantize and shape[0] % nf4.GROUP != 0  # blocks of one output end in another: kept whole
     if row.linear and (straddling or found and not quantize):
         value = _read(folder, row, name, quantize=quantize, double=double, dtype=dtype, bar=bar)
-        return jax.tree.map(lambda x, s: jax.make_array_from_callback(x.shape, s, lambda i: x[i]), value, axes.of(value, mesh, logical))
+        return jax.tree.map(axes.lay, value, axes.of(value, mesh, logical))
     bar.update()
     if row.linear and quantize:
         lie = axes.of(nf4.abstract(shape), mesh, logical)

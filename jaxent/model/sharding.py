@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import jax
-import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
@@ -59,4 +58,4 @@ def of_adapter(adapter, mesh: Mesh, *lead: str | None):
 
 def shard_adapter(adapter, mesh: Mesh):
     """The adapter's factors on the mesh; it is the same on every process."""
-    return jax.tree.map(lambda x, s: jax.make_array_from_callback(x.shape, s, lambda i: np.asarray(x)[i]), adapter, of_adapter(adapter, mesh))
+    return jax.tree.map(axes.lay, adapter, of_adapter(adapter, mesh))

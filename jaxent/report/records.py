@@ -141,8 +141,8 @@ class Evaluation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Crosstalk:
-    """A crosstalk.json."""
+class _Found:
+    """A record that is its own provenance."""
 
     folder: str
     found: Mapping
@@ -150,6 +150,10 @@ class Crosstalk:
     @property
     def about(self) -> Mapping:
         return self.found
+
+
+class Crosstalk(_Found):
+    """A crosstalk.json."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,16 +181,8 @@ class Metric:
         return self.found
 
 
-@dataclasses.dataclass(frozen=True)
-class Validity:
+class Validity(_Found):
     """A validity.json: the estimators against a known truth."""
-
-    folder: str
-    found: Mapping
-
-    @property
-    def about(self) -> Mapping:
-        return self.found
 
 
 @dataclasses.dataclass(frozen=True)
