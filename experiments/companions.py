@@ -1,7 +1,7 @@
 """Which companion data keeps a model coding: all conditions under strong and light intervention, HumanEval(+) of each (sections 5, 6.3).
 
     python experiments/companions.py
-    python experiments/companions.py --preset=tiny --steps=30 --evaluate_flags=--limit=4,--max_new=32
+    python experiments/companions.py --preset=tiny --steps=30 --evaluate_flags=--max_new=64
 
 Reproduces Table 9 (Qwen2.5-Coder-32B, strong, HumanEval and HumanEval+: B0 65.9 and 58.5%, B4 57.9 and 49.4, B2 56.7 and 48.2, B1
 54.9 and 47.6, B6 45.1 and 41.5, B3 42.7 and 36.6, B5 12.8 and 10.4), Table 10 (SV energy: B4 .001, B2 .006, B1 .014, B6 .041, B5 .646,
@@ -18,6 +18,7 @@ import study_flags
 from absl import flags
 
 from jaxent.data import mix
+from jaxent.decode import humaneval
 from jaxent.report import paper, stats
 from jaxent.study import coding, questions, table
 
@@ -25,7 +26,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("conditions", list(mix.CONDITIONS), "conditions of Table 1")
 flags.DEFINE_list("interventions", ["strong", "light"], "strong, light or both")
 flags.DEFINE_bool("evaluate", True, "HumanEval(+) of every run; --noevaluate only trains and shows what was evaluated before")
-flags.DEFINE_string("humaneval", None, "HumanEvalPlus.jsonl (default: what evalplus downloads)")
+flags.DEFINE_string("humaneval", None, "HumanEvalPlus.jsonl (default: what evalplus downloads; with --preset=tiny eight embedded problems)")
 flags.DEFINE_list("evaluate_flags", [], "further flags of evaluate.py, such as --limit=8,--max_new=64")
 flags.adopt_module_key_flags(study_flags)
 BY = ("model", "intervention", "condition")
@@ -41,7 +42,8 @@ def runs():
 def evaluated(outcomes):
     if not FLAGS.evaluate:
         return []
-    file = [f"--humaneval={FLAGS.humaneval}"] if FLAGS.humaneval else []
+    problems = FLAGS.humaneval or (humaneval.EMBEDDED if FLAGS.preset == "tiny" else None)
+    file = [f"--humaneval={problems}"] if problems else []
     return coding.evaluate(outcomes, pathlib.Path(__file__).with_name("evaluate.py"), [*file, *FLAGS.evaluate_flags])
 
 

@@ -32,7 +32,7 @@ from jaxent.study import prepare
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("weights", "nf4", ["nf4", "dequantized", "merged"],
                   "nf4: as trained; dequantized: the same values, decoded once; merged: the adapter added in")  # fmt: skip
-flags.DEFINE_string("humaneval", None, "HumanEvalPlus.jsonl (default: what evalplus downloads)")
+flags.DEFINE_string("humaneval", None, "HumanEvalPlus.jsonl (default: what evalplus downloads; with --preset=tiny eight embedded problems)")
 flags.DEFINE_integer("limit", None, "first problems only; every output says so")
 flags.DEFINE_integer("max_new", 768, "new tokens a problem")
 flags.DEFINE_float("temperature", 0.0, "0: greedy")
@@ -94,7 +94,7 @@ def identity(tokenizer, problems: humaneval.Problems) -> dict:
 
 def main(_):
     try:
-        started = checkpoint_flags.begin({"out": "runs/evaluate", "max_new": 64})
+        started = checkpoint_flags.begin({"out": "runs/evaluate", "max_new": 64, "humaneval": str(humaneval.EMBEDDED)})
         mesh = device_flags.start()
         choose.Sampling(FLAGS.temperature, FLAGS.top_p)
         if FLAGS.samples < 1 or (FLAGS.samples > 1 and FLAGS.temperature == 0):

@@ -18,7 +18,7 @@ import study_flags
 from absl import flags
 
 from jaxent.report import paper
-from jaxent.study import questions, study, table
+from jaxent.study import questions, spec as specs, study, table
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("compared", None, "models that are also trained under B2 (default: the last one); empty for none")
@@ -31,7 +31,7 @@ COURSE = ("EI", "SEI", "V-purity", "domain accuracy")
 
 def runs():
     seeds = study_flags.seeds(()) or None
-    return questions.scale_ladder(study_flags.models(MODELS), seeds, FLAGS.compared, study_flags.settings())
+    return questions.scale_ladder(study_flags.models(MODELS, specs.TINY_LADDER), seeds, FLAGS.compared, study_flags.settings())
 
 
 def text(found) -> str:

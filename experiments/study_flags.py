@@ -23,8 +23,8 @@ flags.adopt_module_key_flags(run_flags)
 flags.adopt_module_key_flags(device_flags)
 
 
-def models(published: Sequence[str]) -> list[str]:
-    return FLAGS.models or ([specs.TINY_MODEL] if FLAGS.preset == "tiny" else list(published))
+def models(published: Sequence[str], tiny: Sequence[str] = (specs.TINY_MODEL,)) -> list[str]:
+    return FLAGS.models or list(tiny if FLAGS.preset == "tiny" else published)
 
 
 def seeds(published: Sequence[int]) -> list[int]:

@@ -33,7 +33,7 @@ flags.DEFINE_string("out", "runs/tiny_checkpoint", "folder to write the checkpoi
 flags.DEFINE_integer("hidden_size", 128, "embedding width")
 flags.DEFINE_integer("layers", 4, "number of layers")
 flags.DEFINE_integer("vocab", 2048, "size of the byte-level BPE vocabulary")
-flags.DEFINE_integer("steps", 3000, "optimizer steps")
+flags.DEFINE_integer("steps", 800, "optimizer steps")
 flags.DEFINE_integer("batch", 16, "rows a step")
 flags.DEFINE_integer("length", 256, "tokens a row")
 flags.DEFINE_float("learning_rate", 4e-3, "peak learning rate (cosine, 5% warmup)")

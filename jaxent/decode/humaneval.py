@@ -19,6 +19,9 @@ STOPS = (*GENERAL_STOPS, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert
 """evalplus's six general stop strings and its five for HumanEval (direct completion)."""
 
 TASKS = 164
+EMBEDDED = pathlib.Path(__file__).parents[1] / "data" / "embedded" / "problems.jsonl"
+"""Eight small problems of this project's own in the same form, for trying things out without a download."""
+
 RAW, SANITIZED, IDENTITY = "samples.raw.jsonl", "samples.jsonl", "samples.identity.json"
 _VERSIONS = {"fe585eb4df8c88d844eeb463ea4d0302": "v0.1.10"}
 _LONGEST = 10000  # evalplus cuts a completion without a stop here, in characters
@@ -49,7 +52,9 @@ class Problems:
 
     @property
     def subset(self) -> str:
-        """Empty for all of HumanEval+, else what every output of a part of it has to say."""
+        """Empty for all of HumanEval+, else what every output of a part of it, or of other problems, has to say."""
+        if strangers := sum(not p.task_id.startswith("HumanEval/") for p in self.items):
+            return f"subset: {strangers} problems that are not HumanEval's"
         return "" if len(self.items) == TASKS else f"subset: {len(self.items)} of {TASKS} problems"
 
 

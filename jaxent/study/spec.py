@@ -9,7 +9,9 @@ from jaxent.data import corpora, mix
 from jaxent.measure import penalty
 from jaxent.train import step
 
-TINY_MODEL = str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny")
+_EMBEDDED = pathlib.Path(corpora.__file__).parent / "checkpoints"
+TINY_MODEL = str(_EMBEDDED / "tiny")
+TINY_LADDER = (str(_EMBEDDED / "tiny-small"), TINY_MODEL)  # 0.3 and 1.0M parameters, trained alike
 INTERVENTIONS = {  # what each changes about `Run`'s defaults (sections 2.2 and 6.3)
     "strong": {},
     "light": {"rank": 16, "alpha": 32.0, "modules": lora.ATTENTION, "steps": 2000},

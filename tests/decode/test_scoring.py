@@ -97,6 +97,15 @@ def test_every_canonical_solution_passes(official, tmp_path):
     assert not list(pathlib.Path.cwd().glob("*eval_results.json"))
 
 
+def test_the_embedded_problems_tell_right_from_wrong(tmp_path):
+    problems = humaneval.load(humaneval.EMBEDDED)
+    fill(tmp_path, problems, [*canonical(problems), *(humaneval.finish(p, "    return None\n") for p in problems.items)])
+    scores = scoring.score(tmp_path, problems, allow_unsandboxed=True)
+    for suite in ("base", "plus"):
+        assert scores.counts(suite) == {"pass": 8, "wrong": 8, "error": 0, "timeout": 0, "died": 0}
+    assert scores.subset == "subset: 8 problems that are not HumanEval's" and "NOT HUMANEVAL" in scoring.summary(scores)
+
+
 def test_evalplus_as_released_fails_humaneval_32(official, tmp_path):
     """Without the repair evalplus itself says fail, and the count made from a repaired run says the same."""
     problems = one(official, "HumanEval/32", 20, tmp_path)

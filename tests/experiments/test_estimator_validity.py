@@ -3,9 +3,12 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "estimator_validity.py"
 
 
+@pytest.mark.slow
 def test_draws_every_panel_and_the_coverage(tmp_path):
     arguments = ["--draws=2", "--coverage_draws=3", "--dimensions=64", f"--out={tmp_path}"]
     found = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)

@@ -90,6 +90,7 @@ def test_four_processes_lose_one_and_two_go_on_to_what_one_alone_gives(own_probe
     assert record["processes"] == 4 and record["devices"] == 4
 
 
+@pytest.mark.slow
 def test_all_killed_at_once_resume_as_one(own_probes, alone, tmp_path):
     out = tmp_path / "run"
     two = start(2, own_probes, out, "--mesh=tensor:2")

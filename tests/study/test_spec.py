@@ -1,3 +1,6 @@
+import json
+import pathlib
+
 import pytest
 
 from jaxent.study import questions, spec as specs
@@ -45,3 +48,15 @@ def test_csr_lambda_is_tables_11_and_12():
     wide = questions.csr_lambda(["m"], (0, 1, 2), (0, 0.03, 0.1, 0.3), ("strong", "light"), {"steps": 300})
     assert len({r.name for r in wide}) == 24 and {r.steps for r in wide} == {300} and {r.rank for r in wide} == {64, 16}
     assert [r.csr for r in wide if not r.csr_lambda] == [None] * 6
+
+
+def test_the_embedded_ladder_is_two_sizes_trained_alike():
+    folders = [pathlib.Path(f) for f in specs.TINY_LADDER]
+    records = [json.loads((f / "pretraining.json").read_text()) for f in folders]
+    alike = [{k: v for k, v in r["settings"].items() if k != "hidden_size"} for r in records]
+    assert alike[0] == alike[1] and [r["settings"]["hidden_size"] for r in records] == [64, 128]
+    for domain in records[0]["domains"]:
+        losses = [r["domains"][domain]["held_out_loss"] for r in records]
+        assert losses == sorted(losses, reverse=True), domain
+    assert len({(f / "tokenizer.json").read_bytes() for f in folders}) == 1
+    assert sum(f.stat().st_size for folder in folders for f in folder.iterdir()) < 10e6

@@ -62,7 +62,7 @@ def test_rows_at_a_time_change_nothing(qwen):
     assert check_equivalence.tree_relative(four[1], jax.tree.map(np.asarray, one[1])) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["stories", "qwen"])
+@pytest.mark.parametrize("name", ["stories", pytest.param("qwen", marks=pytest.mark.slow)])
 def test_twenty_qlora_steps_equal_pytorch(request, name):
     path = request.getfixturevalue(name)
     vocab = 512 if name == "stories" else 160
