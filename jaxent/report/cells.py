@@ -15,7 +15,9 @@ from jaxent.report import place, records, sets, stats
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """A measured value: mean of n seeds (n problems, for coding), SD (ddof 1), 95% interval; why: the reason if it is undefined.
+    """A measured value: mean of n seeds (n problems, for coding), SD (ddof 1), 95% interval.
+
+    why: the reason if it is undefined, or what a reader has to know.
 
     sets: replicate sets the interval is over; None where it is of another kind. A str stands for itself.
     """
@@ -214,10 +216,11 @@ def coding(shelf: place.Shelf) -> Rows:
         passes, n = sum(plus.values()), len(plus)
         whole = float(passes).is_integer()
         interval = stats.wilson(int(passes), n) if whole else None
+        part = one.record.scores["subset"] or None
         values = {
-            "he": Value(100 * sum(base_suite.values()) / len(base_suite), n=len(base_suite)),
-            "he_plus": Value(100 * passes / n, n=n, low=interval and 100 * interval.low, high=interval and 100 * interval.high),
-            "he_plus_passes": Value(int(passes) if whole else passes, n=n),
+            "he": Value(100 * sum(base_suite.values()) / len(base_suite), n=len(base_suite), why=part),
+            "he_plus": Value(100 * passes / n, n=n, low=interval and 100 * interval.low, high=interval and 100 * interval.high, why=part),
+            "he_plus_passes": Value(int(passes) if whole else passes, n=n, why=part),
         }
         paired = compared(shelf, one)
         if paired:

@@ -12,7 +12,7 @@ body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1.25rem 4rem; color: va
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .5rem; } h2 { font-size: 1.35rem; margin: 3rem 0 .75rem; padding-top: .5rem; border-top: 2px solid var(--line); }
 h3 { font-size: 1.05rem; margin: 2rem 0 .25rem; } a { color: var(--link); } p { max-width: 46rem; } code { font-size: .875em; overflow-wrap: anywhere; }
 .lead { font-size: 1.05rem; } .soft, .caption, figcaption { color: var(--soft); } .caption { margin: 0 0 .5rem; font-size: .925rem; }
-nav { background: var(--band); padding: .75rem 1.25rem; border-radius: 6px; margin: 1.5rem 0; } nav ol { margin: .25rem 0; padding-left: 1.25rem; columns: 18rem 2; }
+nav { background: var(--band); padding: .75rem 1.25rem; border-radius: 6px; margin: 1.5rem 0; } nav ol { margin: .25rem 0; padding-left: 1.25rem; columns: 18rem 2; column-gap: 2.5rem; } nav li { margin-left: .5rem; }
 nav a { text-decoration: none; } nav a:hover { text-decoration: underline; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; } .scroll:focus-visible { outline: 2px solid var(--link); }
 table { border-collapse: collapse; font-size: .875rem; width: 100%; font-variant-numeric: tabular-nums; }
