@@ -9,7 +9,6 @@ import pathlib
 import re
 from collections.abc import Callable, Iterable
 
-import datasets
 import numpy as np
 import tqdm
 
@@ -180,6 +179,8 @@ def _hub_rows(source: Source):
     """Rows streamed from the Hub; whatever goes wrong, at the start or on the way, is one line with the id."""
     name, config, split = source.hub
     try:
+        import datasets  # here alone, for it takes most of a second
+
         yield from datasets.load_dataset(name, config, split=split, streaming=True)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,7 @@ import itertools
 import math
 
 import numpy as np
-from scipy import stats
+import scipy  # scipy.stats is loaded at its first use: it takes seconds
 
 _EXACT = 20  # sets up to which all sign flips are tried
 
@@ -31,7 +31,7 @@ def over_sets(values, level: float = 0.95) -> Interval:
     n, mean = len(values), float(values.mean()) if len(values) else math.nan
     if n < 2:
         return Interval(mean, math.nan, math.nan, n)
-    half = float(stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    half = float(scipy.stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -91,5 +91,5 @@ def change(before, after, level: float = 0.95) -> Change:
     signs = np.array(list(itertools.product((1, -1), repeat=len(difference))))
     flipped = np.abs(signs @ difference)
     p_flip = float((flipped >= flipped[0] * (1 - 1e-12)).mean())
-    p_t = float(stats.ttest_1samp(difference, 0).pvalue) if np.ptp(difference) else float(difference[0] == 0)
+    p_t = float(scipy.stats.ttest_1samp(difference, 0).pvalue) if np.ptp(difference) else float(difference[0] == 0)
     return Change(over_sets(difference, level), p_t, p_flip)

@@ -9,7 +9,7 @@ import itertools
 import math
 
 import numpy as np
-import scipy.stats
+import scipy  # scipy.stats is loaded at its first use: it takes seconds
 
 _ENUMERATED = 16  # sets up to which all sign patterns are tried
 

@@ -9,7 +9,7 @@ import dataclasses
 import math
 
 import numpy as np
-import scipy.stats
+import scipy  # scipy.stats is loaded at its first use: it takes seconds
 
 _RESAMPLES = 10_000
 _ENUMERATED = 8  # values up to which all n! orders are tried: 40,320

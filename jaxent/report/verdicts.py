@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import scipy.stats
+import scipy  # scipy.stats is loaded at its first use: it takes seconds
 
 from jaxent.report import claims, evidence, place, sets, stats
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-import scipy.stats
+import scipy  # scipy.stats is loaded at its first use: it takes seconds
 
 from jaxent.data import batches, corpora, embedded, mix
 from jaxent.measure import capture, concepts, crosstalk

@@ -4,11 +4,14 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from jaxent.train import log
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "reversibility.py"
 
 
+@pytest.mark.slow
 def test_the_continued_run_starts_from_the_b3_adapter(tmp_path, own_probes):
     small = ["--steps=3", "--max_length=32", "--rank=2", "--alpha=6", "--examples=4", "--max_examples=200", f"--probes={own_probes}"]
     command = [sys.executable, str(SCRIPT), "--preset=tiny", *small, "--further_steps=2", f"--out={tmp_path}"]
