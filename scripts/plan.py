@@ -44,7 +44,6 @@ flags.DEFINE_bool("quantize", True, "NF4; otherwise bfloat16 weights")
 flags.DEFINE_integer("new", capacity.Job.new, "tokens generated for each of the coding benchmark's 164 problems, at most")
 flags.DEFINE_bool("all", False, "the paper's six models on --topologies")
 flags.DEFINE_list("topologies", ["v5e:1x1", "v5e:4x4", "v5p:2x2x4", "v6e:4x4", "h100:1", "h100:8", "h200:1", "h200:8"], "with --all")
-flags.DEFINE_list("compiled", None, "with --all: the model@topology whose training steps are compiled (default: none)")
 flags.DEFINE_string("out", None, "with --all: Markdown file")
 
 _KINDS = {"all-gather": "gather", "all-reduce": "reduce", "reduce-scatter": "scatter", "all-to-all": "all-to-all", "collective-permute": "permute"}
@@ -123,10 +122,17 @@ def planned(one: capacity.Job) -> str:
         return report(plan_now(chosen))
     found = capacity.search(one)
     text = searched(found) + "\n\n" if FLAGS.search else ""
-    best = next((p for p in (plan_now(f.job) for f in found if f.fits) if p.fits), None) if compiles(one) else found[0]
-    if best is None or not best.fits:
-        return f"{text}No mesh fits; the nearest:\n\n{report(found[0])}"
-    return f"{text}The fastest that fits:\n\n{report(best)}"
+    best = fastest(found)
+    return text + ("The fastest that fits" if best.fits else "No mesh fits; the nearest") + f":\n\n{report(best)}"
+
+
+def fastest(found: list[capacity.Plan]) -> capacity.Plan:
+    """The first of `capacity.search` that fits, compiled where that is possible; the first of all if none does."""
+    if not compiles(found[0].job):
+        return found[0]
+    plans = (plan_now(f.job) for f in found if f.fits or f is found[0])
+    first = next(plans)
+    return first if first.fits else next((p for p in plans if p.fits), first)
 
 
 def plan_now(one: capacity.Job) -> capacity.Plan:
@@ -141,16 +147,11 @@ def searched(found: list[capacity.Plan]) -> str:
 
 def everything() -> None:
     """The table of the paper's models on --topologies, as Markdown in --out."""
-    wanted = set(FLAGS.compiled or ())
-    names = {f"{model}@{topology}" for model in published.CONFIGS for topology in FLAGS.topologies}
-    if wrong := sorted(wanted - names):
-        raise ValueError(f"--compiled: {wrong[0]!r} is no model@topology of the table")
     cells = [job(model, topology) for topology in FLAGS.topologies for model in published.CONFIGS]
     rows = {topology: [] for topology in FLAGS.topologies}
     for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
-        by_formula = capacity.search(one)[0]
-        chosen = f"{one.run.model}@{one.topology}" in wanted and compiles(one)
-        rows[str(one.topology)].append(row(plan_now(by_formula.job) if chosen else by_formula, by_formula))
+        best = fastest(capacity.search(one))
+        rows[str(one.topology)].append(row(best, capacity.plan_of(best.job)))
     parts = [_DOCUMENT.format(command=shlex.join(["python", "scripts/plan.py", *sys.argv[1:]]), versions=versions(), share=capacity.SHARE)]
     for topology, lines in rows.items():
         chip = chips.topology(topology).chip
@@ -159,7 +160,9 @@ def everything() -> None:
         parts.append(f"{title}\n\n{markdown(lines)}")
     text = "\n\n".join(parts) + "\n"
     if FLAGS.out:
-        pathlib.Path(FLAGS.out).write_text(text)
+        written = pathlib.Path(FLAGS.out).with_suffix(".part")
+        written.write_text(text)
+        written.rename(FLAGS.out)
         print(f"Written: {FLAGS.out}")
     else:
         print(text)
@@ -185,7 +188,7 @@ takes longer, and what the links carry at half of their published bandwidth, not
 
 def row(plan: capacity.Plan, by_formula: capacity.Plan) -> list[str]:
     train, _, decode = plan.found
-    held = [gib(train.parts["weights"]), gib(train.parts["adapter"] + train.parts["optimizer"]), gib(train.parts["temporaries"])]
+    held = [gib(train.parts["weights"]), gib(train.parts["adapter"] + train.parts["optimizer"]), gib(train.parts.get("temporaries"))]
     totals = [gib(train.total), gib(by_formula.found[0].total), gib(decode.total)]
     received = f"{sum(train.received.values()) / 1e9:.1f}"
     how = "formula" if train.how == "analysed" else "compiled"

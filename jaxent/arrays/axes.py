@@ -8,6 +8,7 @@
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxent.arrays import nf4
@@ -44,7 +45,13 @@ def make(text: str) -> Mesh:
     if int(np.prod(list(sizes.values()))) != len(devices):
         wanted = " x ".join(map(str, sizes.values()))
         raise ValueError(f"mesh {text!r} has {wanted} places, but there are {len(devices)} devices: expected as many")
-    return jax.make_mesh(tuple(sizes.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+    return over(sizes, devices)
+
+
+def over(sizes: dict[str, int], devices) -> Mesh:
+    """The mesh with these sizes over devices. An axis of it may take part of an axis of a TPU slice (data:8 of v5p:2x2x4's)."""
+    laid = mesh_utils.create_device_mesh(tuple(sizes.values()), devices, allow_split_physical_axes=True)
+    return Mesh(laid, tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
 
 def choose(text: str | None) -> Mesh | None:

@@ -37,7 +37,8 @@ class Measurement:
     concept_damage [k][k]: mean of damage over the directions that row's concept owns, NaN if it owns none;
     random_damage: per concept, the mean over random directions of the activations' span.
     rise, overlaps, cvos [k][k]: SEI's, overlap's and CVO's matrices; rise[j][l] is concept l's when j is removed.
-    set_values: single numbers set by set (accuracy.shape, margin.shape, damage.shape.domain, ...).
+    set_values: single numbers set by set (accuracy.shape, margin.shape, damage.shape.domain, ...); of cvo, which needs several
+        sets at once, the jackknife's pseudo-values.
     intervals: over replicate sets, of the mean of a set's values (which differs from the value on all probes: those are
     more); EI's and nested EI's of the sets' flips added up, CVO's of itself, both by jackknife.
     alpha: the penalty; alpha_ratio: alpha (N - 1) / tr G, which says how strong it is.
@@ -200,7 +201,8 @@ def _summary(whole: dict, by_set: list[dict], x, labels: concepts.Labels) -> Mea
         if math.isnan(values["cvo"]):
             reasons["cvo"] = "the replicate sets do not agree on a concept's directions (Gamma not positive definite)"
         if len(by_set) > overlap.LEAST_SETS:
-            spread["cvo"] = overlap.interval(inner, labels.sizes)
+            per_set["cvo"] = overlap.pseudo_values(inner, labels.sizes).tolist()
+            spread["cvo"] = intervals.over_sets(per_set["cvo"])
     for name, found in spread.items():
         if math.isnan(found.low):
             undefined = f"in {np.isnan(per_set[name]).sum()} of {len(by_set)}" if name in per_set else "without one of the"

@@ -38,11 +38,15 @@ def over_sets(values, level: float = 0.95) -> Interval:
 def jackknife(whole: float, without_one, level: float = 0.95) -> Interval:
     """Interval of an estimate that needs several sets at once, from its values without each set [R].
 
-    The t interval of Tukey's pseudo-values R whole - (R - 1) without_r; its mean is the bias-corrected estimate.
+    The t interval of `pseudo_values`; its mean is the bias-corrected estimate.
     """
+    return over_sets(pseudo_values(whole, without_one), level)
+
+
+def pseudo_values(whole: float, without_one) -> np.ndarray:
+    """Tukey's R whole - (R - 1) without_r [R]."""
     without_one = np.asarray(without_one, float)
-    n = len(without_one)
-    return over_sets(n * whole - (n - 1) * without_one, level)
+    return len(without_one) * whole - (len(without_one) - 1) * without_one
 
 
 def ratio(above, below, least: float = 0) -> Interval:

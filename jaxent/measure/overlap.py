@@ -62,9 +62,12 @@ def mean(pairs: np.ndarray) -> float:
     return float(pairs[~np.eye(len(pairs), dtype=bool)].mean())
 
 
-def interval(inner: np.ndarray, sizes: tuple[int, ...]) -> intervals.Interval:
-    """The jackknife interval of the mean CVO over replicate sets (five or more); NaN if undefined without one of them."""
+def pseudo_values(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """The mean CVO's jackknife pseudo-values [R] over replicate sets (five or more); NaN where undefined without a set.
+
+    `intervals.over_sets` of them is its interval.
+    """
     sets = range(len(inner))
     kept = [[s for s in sets if s != left] for left in sets]
     without_one = [mean(matrix(inner[np.ix_(k, k)], sizes)) for k in kept]
-    return intervals.jackknife(mean(matrix(inner, sizes)), without_one)
+    return intervals.pseudo_values(mean(matrix(inner, sizes)), without_one)

@@ -88,7 +88,7 @@ def estimates(measured: dict, stem: pathlib.Path) -> None:
     """Every estimator: replicate sets as dots, their mean and 95% interval, and the value on all probes."""
     drawn, ((axis,),) = figure(width=6.4, height=3.0)
     for row, (name, title) in enumerate(ESTIMATORS.items()):
-        values = [v for v in (measured["set_values"].get(name) or []) if v is not None]
+        values = [v for v in (measured["set_values"].get(name) or []) if v is not None and name != "cvo"]  # one set has no CVO
         axis.plot(values, [row] * len(values), "o", color=COLORS[row], alpha=0.35, markersize=4)
         found = measured["intervals"].get(name)
         if found and found["low"] is not None:

@@ -53,11 +53,12 @@ class Measured:
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """The 95% interval over replicate sets that the measurement came with."""
-        found = self.found["intervals"].get("accuracy.domain" if name == "domain_accuracy" else name)
+        recorded = {"domain_accuracy": "accuracy.domain", "margin": f"margin.{self.found['weakest']}"}
+        found = self.found["intervals"].get(recorded.get(name, name))
         return None if not found or found["low"] is None else (found["low"], found["high"])
 
     def sets(self, name: str) -> np.ndarray | None:
-        """One value a replicate set [R], to be averaged and differenced: the set's own, and for EI jackknife pseudo-values.
+        """One value a replicate set [R], to be averaged and differenced: the set's own, and for EI and CVO jackknife pseudo-values.
 
         EI's are R w - (R - 1) w_r, w the ratio of the sets' flips added up and w_r that without set r: their mean
         stands sets too small for a ratio of their own. None where undefined in some set, or with fewer than two.

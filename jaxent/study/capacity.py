@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 from jax.experimental import topologies
-from jax.sharding import AbstractMesh, AxisType, Mesh, SingleDeviceSharding
+from jax.sharding import AbstractMesh, Mesh, SingleDeviceSharding
 
 from jaxent.arrays import axes, lora
 from jaxent.checkpoint import hf
@@ -335,8 +335,7 @@ def site(job: Job, compiling: bool) -> _Site:
         raise ValueError(f"topology {job.topology}: libtpu knows no such slice ({str(error).splitlines()[0]})") from error
     if alone:
         return _Site(job, None, devices[0])
-    sizes = job.sizes
-    return _Site(job, jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes), devices=devices))
+    return _Site(job, axes.over(job.sizes, devices))
 
 
 def compiled(program: Program, job: Job, effort: float) -> Found:
@@ -405,6 +404,18 @@ def _time(job: Job, flops: float, read: float, received: dict[str, float]) -> Ti
     return Time(flops / (job.topology.size * SHARE * chip.peak), read / chip.bandwidth, link)
 
 
+def step_time(job: Job, found: Found) -> Time:
+    """Of the job's training step."""
+    return _time(job, step_flops(job), _read(job, 3, job.micro_batches), found.received)
+
+
+def training(job: Job, compiling: bool = False, effort: float = -1.0) -> tuple[Found, Time]:
+    """The job's training step alone: compiled where asked for, otherwise by analysis. `check` first."""
+    program = site(job, compiling).train()
+    found = compiled(program, job, effort) if compiling else analysed(program, job)
+    return found, step_time(job, found)
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """A job's programs, and what follows: seconds of a step, of a measurement of one seed and of a token of `decoded` rows."""
@@ -448,7 +459,7 @@ def plan_of(job: Job, compiling: bool = False, effort: float = -1.0, said: Calla
         found.append(Found("decoding", found[1].parts, math.inf, dict.fromkeys(traffic.KINDS, 0.0), "analysed", refused))
     batches_of = math.ceil(len(probes.load(job.run.probes, job.run.replicates).probes) / probes_at_a_time(job))
     measured = {kind: batches_of * n for kind, n in found[1].received.items()}
-    step = _time(job, step_flops(job), _read(job, 3, job.micro_batches), found[0].received)
+    step = step_time(job, found[0])
     measurement = _time(job, measure_flops(job), _read(job, 1, batches_of), measured)
     token = _time(job, token_flops(job, rows), _read(job, 1, 1) + held(cache), found[2].received)
     return Plan(job, tuple(found), step, measurement, token, rows)

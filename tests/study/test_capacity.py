@@ -172,6 +172,14 @@ def test_script_on_a_node_of_gpus():
     assert "training step" in ran.stdout and "by formula" in ran.stdout and "Nothing ran" in ran.stdout
 
 
+def test_scaling_by_formula():
+    command = [sys.executable, SCRIPT.with_name("plan_scaling.py"), "--nocompile", f"--model={SEVEN}", "--topologies=v5e:2x2,v5e:2x4", "--strong_rows=16"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    lines = [line.split(" | ") for line in ran.stdout.splitlines() if line.startswith(("| 4 ", "| 8 "))]
+    assert len(lines) == 6 and [float(line[12]) for line in lines[::2]] == [1.0] * 3 and all(0.5 < float(line[12]) <= 1.2 for line in lines)
+
+
 @pytest.fixture(scope="module")
 def libtpu():
     pytest.importorskip("libtpu")
@@ -192,6 +200,20 @@ def test_a_v5e_compiles_every_program(libtpu, program):
     assert found.total == pytest.approx(by_formula.total, rel=0.3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model, topology, mesh",
+    [(SEVEN, "v5e:1x1", "none"), (BIG, "v5e:4x4", "fsdp:4,tensor:4"), (BIG, "v5p:2x2x4", "data:2,tensor:8"), (BIG, "v6e:4x4", "data:2,fsdp:2,tensor:4")],
+)
+def test_whole_models_compile_for_slices(libtpu, model, topology, mesh):
+    """Every program of the study, all layers: each fits, and the training step takes what the formula says within a quarter."""
+    plan = capacity.plan_of(job(model, topology, mesh), compiling=True)
+    by_formula = capacity.plan_of(job(model, topology, mesh))
+    assert plan.fits and all(f.how.startswith("compiled") for f in plan.found)
+    assert plan.found[0].total == pytest.approx(by_formula.found[0].total, rel=0.25)
+
+
+@pytest.mark.slow
 def test_codes_travel_not_weights(libtpu):
     """A v5e slice under fsdp and tensor: what is gathered is what the formula says of codes, scales, adapter and head."""
     one = job(SEVEN, "v5e:2x2", "fsdp:2,tensor:2", layers=2)

@@ -1,0 +1,142 @@
+"""How a model's training step would scale from few chips to many: strong, weak, and with a seed more for every few chips. Nothing runs.
+
+    python scripts/plan_scaling.py --out=docs/scaling.md
+    python scripts/plan_scaling.py --model=Qwen/Qwen2.5-Coder-14B --topologies=v6e:2x4,v6e:4x4,v6e:4x8 --nocompile
+
+With libtpu (pip install -e '.[plan]'; it needs no TPU) every step is compiled for its slice, about half a minute each, and the bytes of its
+collectives are counted in the compiled text; without, they follow from a formula. Times are rooflines from published figures
+(`jaxent.study.chips`). The mesh is the one with the fastest step by formula, among those that fit.
+"""
+
+import dataclasses
+import importlib.metadata
+import pathlib
+import shlex
+import sys
+
+import jax
+import tqdm
+from absl import app, flags, logging
+
+from jaxent.study import capacity, chips, published, spec as specs
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", "Qwen/Qwen2.5-Coder-32B", "checkpoint folder or Hub id; one of the paper's needs no network")
+flags.DEFINE_list("topologies", ["v5e:2x4", "v5e:4x4", "v5e:4x8", "v5e:8x8", "v5e:8x16", "v5e:16x16"], "slices, the smallest first")
+flags.DEFINE_integer("strong_rows", 256, "full rows of a step in the strong scaling")
+flags.DEFINE_integer("rows_a_chip", 2, "full rows of a step and chip in the weak scaling")
+flags.DEFINE_integer("chips_a_seed", 8, "chips for which the third table has one seed")
+flags.DEFINE_bool("compile", True, "compile where libtpu is installed; otherwise by formula")
+flags.DEFINE_float("effort", -1.0, "of the compiler, as in plan.py", -1.0, 1.0)
+flags.DEFINE_string("out", None, "Markdown file (default: printed)")
+
+_HEADER = ["chips", "mesh", "rows a step", "seeds", "GiB a chip", "gathered, GB", "reduced, GB", "other, GB", "operations, s", "links, s",
+           "step, s", "tokens/s", "efficiency", "bytes"]  # fmt: skip
+
+_DOCUMENT = """# How {model} would scale on paper
+
+**Nothing here ran on a TPU.** What a chip receives in a training step is {how}; times follow from it and
+from published figures (`jaxent/study/capacity.py`, `jaxent/study/chips.py`).
+
+    {command}
+
+{versions}
+
+Assumptions: operations at {share:g} of the published peak or memory at its published bandwidth, whichever takes longer; a collective over one
+axis of the mesh keeps half of a chip's links busy and does not hide behind operations; no latency and no stragglers; one slice, so nothing
+crosses a data-centre network. NF4, rank 64 on seven modules, rows of {length} tokens, one row a chip at a time, every row full. The mesh of each
+line is the one with the fastest step by formula among those that fit. Efficiency is tokens a second and chip, over the first line's."""
+_STRONG = """## Strong scaling: {rows} rows a step
+
+The work stays, the chips grow."""
+_WEAK = """## Weak scaling: {rows} rows a chip
+
+The batch grows with the chips."""
+_SEEDS = """## A seed for every {chips} chips
+
+The paper's own step (16 examples, {used:g} packed rows of them on average) with a seed more for every {chips} chips, all seeds in one step over one base
+model: how this package uses a large slice. One seed's step alone has 16 rows at most to split."""
+
+
+def jobs(topology: str) -> dict[str, capacity.Job]:
+    """The job of each table on a topology, still without a mesh."""
+    config, slice_ = published.config(FLAGS.model), chips.topology(topology)
+    if config is None:
+        raise ValueError(f"model {FLAGS.model!r}: no configuration found, expected a folder, a Hub id or one of {', '.join(published.CONFIGS)}")
+
+    def of(rows: int) -> capacity.Job:
+        return capacity.Job(specs.Run(FLAGS.model, examples=rows), config, slice_, rows=rows)
+
+    seeds = max(1, slice_.size // FLAGS.chips_a_seed)
+    return {
+        "strong": of(FLAGS.strong_rows),
+        "weak": of(FLAGS.rows_a_chip * slice_.size),
+        "seeds": capacity.Job(specs.Run(FLAGS.model), config, slice_, seeds=seeds),
+    }
+
+
+def fastest(job: capacity.Job) -> capacity.Job:
+    """The job on the mesh with the fastest training step by formula, among those on which it fits; ValueError where none does."""
+    plans = [(one, *capacity.training(one)) for one in capacity.meshes(job)]
+    fitting = [(time.seconds, one.mesh) for one, found, time in plans if capacity.fits(found, one)]
+    if not fitting:
+        raise ValueError(f"{job.topology}: no mesh of {job.topology.size} chips holds {job.run.model}'s step of {job.run.examples} rows")
+    return dataclasses.replace(job, mesh=min(fitting)[1])
+
+
+def line(job: capacity.Job, compiling: bool) -> dict:
+    found, time = capacity.training(job, compiling, FLAGS.effort)
+    rows = job.seeds * job.rows
+    return {"job": job, "found": found, "time": time, "tokens": rows * job.length / time.seconds}
+
+
+def cells(one: dict, first: dict) -> list[str]:
+    job, found, time = one["job"], one["found"], one["time"]
+    r = {kind: n / 1e9 for kind, n in found.received.items()}
+    gathered, reduced = r["all-gather"], r["all-reduce"] + r["reduce-scatter"]
+    rate = lambda x: x["tokens"] / x["job"].topology.size
+    fits = "" if capacity.fits(found, job) else " (does not fit)"
+    return [str(job.topology.size), job.mesh.replace(",", ", "), f"{job.rows:g}", str(job.seeds), f"{found.total / 2**30:.2f}{fits}", f"{gathered:.1f}",
+            f"{reduced:.1f}", f"{sum(r.values()) - gathered - reduced:.1f}", f"{max(time.compute, time.memory):.2f}", f"{time.link:.2f}",
+            f"{time.seconds:.2f}", f"{one['tokens']:.0f}", f"{rate(one) / rate(first):.2f}", found.how.split(",")[0]]  # fmt: skip
+
+
+def table(lines: list[dict]) -> str:
+    rows = [_HEADER, ["---"] * len(_HEADER), *(cells(one, lines[0]) for one in lines)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def document(compiling: bool) -> str:
+    found = {"strong": [], "weak": [], "seeds": []}
+    todo = [(name, fastest(job)) for topology in FLAGS.topologies for name, job in jobs(topology).items()]
+    for name, job in tqdm.tqdm(todo, desc="plan", unit="step", leave=False):
+        found[name].append(line(job, compiling))
+    names = ("jax", "jaxlib", "flax", *["libtpu"] * compiling)
+    how = "counted in what libtpu's compiler makes of this package's own step" if compiling else "reckoned by formula"
+    head = _DOCUMENT.format(
+        model=FLAGS.model, how=how, command=shlex.join(["python", "scripts/plan_scaling.py", *sys.argv[1:]]), share=capacity.SHARE,
+        versions=", ".join(f"{n} {importlib.metadata.version(n)}" for n in names) + ".", length=todo[0][1].length,
+    )  # fmt: skip
+    parts = {"strong": _STRONG.format(rows=FLAGS.strong_rows), "weak": _WEAK.format(rows=FLAGS.rows_a_chip),
+             "seeds": _SEEDS.format(chips=FLAGS.chips_a_seed, used=capacity.Job.rows)}  # fmt: skip
+    return "\n\n".join([head, *(f"{parts[name]}\n\n{table(lines)}" for name, lines in found.items())]) + "\n"
+
+
+def main(_):
+    logging.set_verbosity(logging.ERROR)
+    jax.config.update("jax_platforms", "cpu")
+    try:
+        text = document(FLAGS.compile and capacity.available())
+    except ValueError as error:
+        sys.exit(f"plan_scaling: {error}")
+    if not FLAGS.out:
+        print(text)
+        return
+    written = pathlib.Path(FLAGS.out).with_suffix(".part")
+    written.write_text(text)
+    written.rename(FLAGS.out)
+    print(f"Written: {FLAGS.out}")
+
+
+if __name__ == "__main__":
+    app.run(main)
