@@ -13,21 +13,21 @@ from jaxent.study import prepare, spec as specs
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
 flags.DEFINE_string("adapter", None, "PEFT adapter folder")
-flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: the embedded checkpoint, small settings")
+flags.DEFINE_enum("preset", "paper", ["paper", "tiny"], "paper: the published settings; tiny: the embedded checkpoint, small settings")
 flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
 flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
 flags.DEFINE_string("out", None, "folder for the results")
 flags.adopt_module_key_flags(device_flags)
 
 
-def begin(tiny: dict) -> float:
-    """Makes the embedded checkpoint and `tiny` (flag: value) the defaults under --preset=tiny; returns `time.perf_counter()`.
+def begin(tiny: dict, paper: dict = {}) -> float:
+    """Makes the preset's flags (flag: value) the defaults, the embedded checkpoint under tiny; returns `time.perf_counter()`.
 
     A flag given on the command line stays as given. ValueError without --model or --out.
     """
     started = time.perf_counter()
     logging.set_verbosity(logging.WARNING)
-    for flag, value in ({"model": specs.TINY_MODEL} | tiny).items() if FLAGS.preset == "tiny" else ():
+    for flag, value in ({"model": specs.TINY_MODEL} | tiny if FLAGS.preset == "tiny" else paper).items():
         if not FLAGS[flag].present:
             setattr(FLAGS, flag, value)
     for name in ("model", "out"):

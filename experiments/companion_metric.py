@@ -38,26 +38,30 @@ def main(_):
     logging.set_verbosity(logging.WARNING)
     out, settings, models = pathlib.Path(FLAGS.out), study_flags.settings(), study_flags.models([paper.HUB[paper.QWEN_7B]])
     companions, seeds = FLAGS.companions or [d for d in mix.DOMAINS if d != FLAGS.target], study_flags.seeds([0, 1, 2])
-    found, outcomes = {}, []
+    found, outcomes, failed = {}, [], []
     try:
         device_flags.only_one("companion_metric")
         numbers = FLAGS.batches, FLAGS.few_steps, FLAGS.held_out
         question = companion.Question(FLAGS.target, tuple(companions), tuple(seeds), *numbers, FLAGS.check)
         if FLAGS.dry_run:
-            print(study.plan([run for model in models for run in question.runs(model, settings)], out, FLAGS.teraflops))
+            print(study.plan([run for model in models for run in question.planned(model, settings)], out, FLAGS.teraflops))
             return
-        for model in models:
-            found[model], of_model = companion.examine(question, model, settings, out)
-            outcomes += of_model
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+    except ValueError as error:
         sys.exit(f"companion_metric: {error}")
+    known = companion.recorded(out)
+    for model in models:
+        try:
+            found[model], of_model = companion.examine(question, model, settings, out, known.get(model))
+            outcomes += of_model
+        except (ValueError, FileNotFoundError, FloatingPointError) as error:
+            failed.append(f"{model} failed: {error}")
     whole = "\n\n\n".join(companion.text(model, record) for model, record in found.items())
-    folder = study.record("companion_metric", outcomes, whole, out, {"metric": found})
+    folder = study.record(companion.NAME, outcomes, whole, out, {"metric": known | found})
     for model, record in found.items():
         figures.save(plots_own.companions(record), folder / f"map-{pathlib.Path(model).name.lower()}")
     print(f"\n{whole}\n\nResults: {folder}")
-    if failed := study.failures(outcomes):
-        sys.exit(f"\n{failed}")
+    if failed := list(filter(None, [*failed, study.failures(outcomes)])):
+        sys.exit("\n" + "\n".join(failed))
 
 
 if __name__ == "__main__":

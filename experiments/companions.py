@@ -39,12 +39,17 @@ def runs():
     return questions.companions(*chosen, study_flags.settings())
 
 
-def evaluated(outcomes):
+def evaluated(outcomes, first):
     if not FLAGS.evaluate:
         return []
     problems = FLAGS.humaneval or (humaneval.EMBEDDED if FLAGS.preset == "tiny" else None)
-    file = [f"--humaneval={problems}"] if problems else []
-    return coding.evaluate(outcomes, pathlib.Path(__file__).with_name("evaluate.py"), [*file, *FLAGS.evaluate_flags])
+    given = [f"--humaneval={problems}"] if problems else []
+    given += [f"--mesh={FLAGS.mesh}"] if FLAGS.mesh else []
+    return coding.evaluate(outcomes, pathlib.Path(__file__).with_name("evaluate.py"), [*given, *FLAGS.evaluate_flags], first)
+
+
+def remark(found) -> str:
+    return f" HumanEval(+) of {len(found)} models comes on top, one evaluate.py each." if FLAGS.evaluate else ""
 
 
 def text(found) -> str:
@@ -67,4 +72,4 @@ def correlations(rows) -> list[str]:
 
 
 if __name__ == "__main__":
-    study_flags.main("companions", runs, text, evaluated)
+    study_flags.main("companions", runs, text, evaluated, remark)

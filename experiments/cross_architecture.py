@@ -15,7 +15,7 @@ import study_flags
 from absl import flags
 
 from jaxent.report import paper
-from jaxent.study import questions, table
+from jaxent.study import questions, spec as specs, table
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(study_flags)
@@ -25,7 +25,7 @@ MARGINS = ("EI before", "domain margin", "register margin", "shape margin", "V-p
 
 
 def runs():
-    return questions.cross_architecture(study_flags.models(MODELS), study_flags.seeds(()) or None, study_flags.settings())
+    return questions.cross_architecture(study_flags.models(MODELS, specs.TINY_LADDER), study_flags.seeds(()) or None, study_flags.settings())
 
 
 def text(found) -> str:

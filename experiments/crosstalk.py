@@ -1,11 +1,12 @@
 """Crosstalk between knowledge domains: what removing one domain's direction does to another's recall (section 3.6).
 
-    python experiments/crosstalk.py --model=Qwen/Qwen2.5-Coder-7B --out=runs/crosstalk
+    python experiments/crosstalk.py
+    python experiments/crosstalk.py --adapter=runs/qwen7b_b3_0/adapter --out=runs/crosstalk-b3
     python experiments/crosstalk.py --preset=tiny
 
 Reproduces Table 8 on Qwen2.5-Coder-7B (code against creative writing: CT 0.0015, BDR 0.991, asymmetry 1.00; math .088, .750,
 1.00; formal logic .092, .747, 1.00; medical .170, .487, 1.00; legal .296, .499, .23). Writes crosstalk.json, table.txt and
-the figure crosstalk (PNG and SVG) to --out. About 6 GB and a minute on one GPU.
+the figure crosstalk (PNG and SVG) to --out (runs/crosstalk); what is there is not measured again. About 6 GB and a minute on one GPU.
 """
 
 import json
@@ -20,14 +21,18 @@ from absl import app, flags
 from jaxent.arrays import processes
 from jaxent.data import probes
 from jaxent.measure import capture, concepts, crosstalk
-from jaxent.report import figures, records, tables
-from jaxent.study import prepare
+from jaxent.model import transformer
+from jaxent.report import figures, paper, records, tables
+from jaxent.study import prepare, spec as specs, study
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("probes", "hexad", "probe set: hexad, triad or a JSONL file")
 flags.DEFINE_enum("pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last")
 flags.DEFINE_float("alpha", 1.0, "ridge penalty")
+flags.DEFINE_bool("dry_run", False, "print what would be measured, with its cost, and stop")
+flags.DEFINE_float("teraflops", None, "with --dry_run: sustained TFLOP/s to reckon with (default: measured here)")
 flags.adopt_module_key_flags(checkpoint_flags)
+NAME = "crosstalk.json"
 
 
 def table(found: dict) -> str:
@@ -55,25 +60,46 @@ def _spread(interval: dict | None, value) -> str:
     return tables.cell(value) + drawn
 
 
+def finished(out: pathlib.Path, about: dict) -> dict | None:
+    """The measurement that is in the folder, None if there is none; ValueError if it is of something else."""
+    if not (out / NAME).is_file():
+        return None
+    there = json.loads((out / NAME).read_text())
+    for name, value in about.items():
+        if there.get(name) != value:
+            raise ValueError(f"--out {out} holds a measurement with {name} {there.get(name)!r}, not {value!r}: give another folder")
+    return there
+
+
 def main(_):
     try:
-        started = checkpoint_flags.begin({"out": "runs/crosstalk"})
+        defaults = {"out": "runs/crosstalk"}
+        started = checkpoint_flags.begin(defaults, defaults | {"model": paper.HUB[paper.QWEN_7B]})
+        if FLAGS.dry_run:
+            print(study.plan([specs.Run(FLAGS.model, "B0", probes=FLAGS.probes, quantize=FLAGS.quantize)], pathlib.Path(FLAGS.out), FLAGS.teraflops))
+            return
         probe_set = probes.load(FLAGS.probes)
         mesh = device_flags.start()
         found, adapter, spec = checkpoint_flags.opened()
         checkpoint_flags.check(found, mesh)
+        examples, labels = prepare.encoded(found, probe_set), concepts.label(probe_set.labels)
+        about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "pooling": FLAGS.pooling, "alpha": FLAGS.alpha,
+                 "dtype": str(np.dtype(transformer.default_compute(FLAGS.dtype).dtype)), "quantize": FLAGS.quantize}  # fmt: skip
+        about |= prepare.hashes(found, FLAGS.adapter, probe_set)
+        out = pathlib.Path(FLAGS.out)
+        before = processes.by_first(lambda: json.dumps(finished(out, about)))
+        if before != "null":
+            print(f"{table(json.loads(before))}\n\nMeasured before: {out}")
+            return
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"crosstalk: {error}")
     model, adapter, compute = checkpoint_flags.loaded(found, adapter, mesh)
-    x = capture.capture(model, found.tokenizer.encode(probe_set.texts), adapter, spec, capture.Where(-1, FLAGS.pooling), compute)
-    measured = crosstalk.crosstalk(x, concepts.label(probe_set.labels), alpha=FLAGS.alpha).to_json()
-    about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "pooling": FLAGS.pooling, "alpha": FLAGS.alpha,
-             "dtype": str(np.dtype(compute.dtype)), "quantize": FLAGS.quantize}  # fmt: skip
+    x = capture.capture(model, examples, adapter, spec, capture.Where(-1, FLAGS.pooling), compute)
+    measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.alpha).to_json()
     about |= prepare.provenance(found, started, FLAGS.adapter, probe_set)
     if not processes.first():
         return
-    out = pathlib.Path(FLAGS.out)
-    records.write(out / "crosstalk.json", json.dumps(about | measured, indent=1) + "\n")
+    records.write(out / NAME, json.dumps(about | measured, indent=1) + "\n")
     records.write(out / "table.txt", table(measured) + "\n")
     figures.crosstalk(measured, out / "crosstalk")
     print(f"{table(measured)}\n\nResults: {out}")

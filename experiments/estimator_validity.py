@@ -7,7 +7,7 @@ A study of our own, which the paper lacks: synthetic activations whose concepts 
 (`jaxent.measure.synthetic`), and real activations of the embedded checkpoint (or --model) on the triad probes, their
 class structure rotated to a known overlap. Also simulates the coverage of the 95% intervals over replicate
 sets. Writes validity.json, table.txt and the figure validity (PNG and SVG) to --out.
-Five minutes on two cores, no GPU.
+Five minutes on two cores, no GPU; on one device.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from jaxent.study import prepare, spec as specs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", specs.TINY_MODEL, "checkpoint whose activations carry the last panel")
-flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: few draws")
+flags.DEFINE_enum("preset", "paper", ["paper", "tiny"], "paper: the published settings; tiny: few draws")
 flags.DEFINE_integer("draws", 12, "independent draws a point")
 flags.DEFINE_integer("coverage_draws", 200, "independent draws for the coverage of the intervals")
 flags.DEFINE_integer("dimensions", 128, "dimensions of the synthetic activations")

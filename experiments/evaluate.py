@@ -10,6 +10,7 @@ Table 9: Qwen2.5-Coder-32B has 65.9% and 58.5% (108 and 96 of 164). A 7B model w
 """
 
 import collections
+import dataclasses
 import gc
 import json
 import pathlib
@@ -22,7 +23,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from jaxent.arrays import processes
+from jaxent.arrays import axes, processes
 from jaxent.checkpoint import peft
 from jaxent.decode import choose, generate, humaneval, loop, plan, sandbox, scoring
 from jaxent.model import config as configs, transformer
@@ -52,7 +53,8 @@ def runner(config: configs.Config, mesh) -> loop.Runner:
     model, adapter, compute = checkpoint_flags.loaded(prepare.checkpoint(FLAGS.model), adapter, mesh)
     if FLAGS.weights != "nf4":
         linear = sum(k * n for k, n in transformer.shapes(config).values())
-        needed, free = plan.dense_bytes(config, linear, compute.dtype), plan.free_bytes()
+        parts = axes.ways(mesh, "embed") * axes.ways(mesh, "mlp")
+        needed, free = plan.dense_bytes(config, linear, compute.dtype) // parts, processes.least(plan.free_bytes())
         if needed > free:
             raise ValueError(f"--weights={FLAGS.weights} needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} are free: use nf4")
         model = transformer.dense(model, compute.dtype, adapter if FLAGS.weights == "merged" else None, spec)
@@ -68,7 +70,7 @@ def generated(folder, found: prepare.Checkpoint, mesh, problems: humaneval.Probl
         return {"samples": 0}
     run, tokenizer = runner(found.config, mesh), found.tokenizer
     longest = max(map(len, tokenizer.encode([p.prompt for p in todo])))
-    if longest + FLAGS.max_new > found.config.context:
+    if longest + FLAGS.max_new > found.config.context and processes.first():
         print(f"{longest} prompt and {FLAGS.max_new} new tokens pass the model's context of {found.config.context}: positions it has not seen")
     started = time.perf_counter()
     texts = generate(
@@ -92,6 +94,13 @@ def identity(tokenizer, problems: humaneval.Problems) -> dict:
     return {name: FLAGS[name].value for name in names} | {"tokenizer": tokenizer.hash, "humaneval": problems.md5}
 
 
+def resumed(out: pathlib.Path, found: prepare.Checkpoint, problems: humaneval.Problems) -> list[humaneval.Sample]:
+    """The samples that are there, as the first process sees them."""
+    text = processes.by_first(lambda: json.dumps([dataclasses.asdict(s) for s in humaneval.resume(out, identity(found.tokenizer, problems))]))
+    return [humaneval.Sample(**sample) for sample in json.loads(text)]
+
+
+@processes.guarded()
 def main(_):
     try:
         started = checkpoint_flags.begin({"out": "runs/evaluate", "max_new": 64, "humaneval": str(humaneval.EMBEDDED)})
@@ -100,22 +109,21 @@ def main(_):
         if FLAGS.samples < 1 or (FLAGS.samples > 1 and FLAGS.temperature == 0):
             raise ValueError(f"--samples {FLAGS.samples}: expected 1, or a --temperature above 0")
         if FLAGS.score:
-            sandbox.require(FLAGS.allow_unsandboxed)
-        problems = humaneval.load(FLAGS.humaneval, FLAGS.limit)
+            processes.by_first(lambda: str(sandbox.require(FLAGS.allow_unsandboxed)))
+        problems = processes.after_first(lambda: humaneval.load(FLAGS.humaneval, FLAGS.limit))
         found = checkpoint_flags.opened()[0]
         checkpoint_flags.check(found, mesh)
         out = pathlib.Path(FLAGS.out)
-        done = humaneval.resume(out, identity(found.tokenizer, problems))
-        took = generated(out, found, mesh, problems, done)
+        took = generated(out, found, mesh, problems, resumed(out, found, problems))
     except (ValueError, FileNotFoundError, PermissionError) as error:
         sys.exit(f"evaluate: {error}")
-    if not processes.first():
+    if not processes.leave():
         return
     gc.collect()
     jax.clear_caches()  # the model is gone before programs are timed
     humaneval.write_sanitized(out, problems)
-    record = {"settings": {f: FLAGS[f].value for f in ("model", "adapter", "weights", "max_new", "temperature", "top_p", "samples")},
-              "subset": problems.subset, "generation": took}  # fmt: skip
+    settings = ("model", "adapter", "weights", "quantize", "dtype", "max_new", "temperature", "top_p", "samples")
+    record = {"settings": {f: FLAGS[f].value for f in settings}, "subset": problems.subset, "generation": took}
     if FLAGS.score:
         limits = {"min_time_limit": FLAGS.min_time_limit, "gt_time_limit_factor": FLAGS.gt_time_limit_factor}
         began = time.perf_counter()

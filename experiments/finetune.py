@@ -1,7 +1,7 @@
 """Fine-tunes a LoRA adapter under one of the paper's conditions and measures entanglement as it goes.
 
     python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --condition=B3 --seed=0 --out=runs/qwen7b_b3_0
-    python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --seeds=0,1,2,3 --seed_mode=vmap --mesh=fsdp:8 --out=runs
+    python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --seeds=0,1,2,3 --seed_mode=vmap --mesh=data:2,fsdp:4 --out=runs
     python experiments/finetune.py --preset=tiny
 
 The defaults are section 2.2's; --intervention=light is section 6.3's. Reproduces one row of Table 3:
@@ -29,7 +29,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
 flags.DEFINE_enum("condition", "B3", mix.CONDITIONS, "what to train on (Table 1)")
 flags.DEFINE_enum("intervention", "strong", list(specs.INTERVENTIONS), "light: rank 16, attention modules, 2000 steps")
-flags.DEFINE_enum("preset", "none", ["none", "tiny"], "tiny: the embedded checkpoint and data, a minute on two cores")
+flags.DEFINE_enum("preset", "paper", ["paper", "tiny"], "paper: the published settings; tiny: the embedded checkpoint "
+                  "and data, a minute on two cores")  # fmt: skip
 flags.DEFINE_integer("seed", 0, "seed of adapter, data order and dropout")
 flags.DEFINE_list("seeds", None, "several seeds instead of one: see --seed_mode")
 flags.DEFINE_string("start", None, "adapter folder to begin from, with a fresh optimizer and schedule")
@@ -74,6 +75,7 @@ def several(run: specs.Run, out: pathlib.Path, mesh) -> None:
         sys.exit(f"finetune: {failed}")
 
 
+@processes.guarded()
 def main(_):
     logging.set_verbosity(logging.WARNING)
     try:
@@ -93,10 +95,6 @@ def main(_):
         summary = execute.execute(checked, execute.Base(checked, mesh), corpus, out)
     except (penalty.NoGradient, loop.NonFinite) as error:
         sys.exit(f"finetune: {error}")
-    except Exception as error:
-        if gone := processes.lost(error):
-            processes.end(f"finetune: {gone}")
-        raise
     if processes.first():
         print(f"\n{text(summary)}\n\nRun folder: {out}")
 

@@ -116,6 +116,7 @@ def adapter_lines(measured: list[dict]) -> str:
     return f"{tables.text(header, cells)}\n\nSV energy of the adapter: {measured[0]['sv_energy']:.3g} ({modules})."
 
 
+@processes.guarded()
 def main(_):
     try:
         started = checkpoint_flags.begin({"layers": "all", "out": "runs/measure"})
@@ -124,6 +125,7 @@ def main(_):
         found, adapter, spec = checkpoint_flags.opened()
         checkpoint_flags.check(found, mesh)
         layers = chosen_layers(found.config)
+        examples, labels = prepare.encoded(found, probe_set), concepts.label(probe_set.labels)
         domains = [row["domain"] for row in probe_set.labels]
         if adapter is not None:
             penalty.check_target(penalty.Spec(target=FLAGS.drift_target, variance=FLAGS.drift_variance), domains)
@@ -131,26 +133,27 @@ def main(_):
         sys.exit(f"measure: {error}")
     model, adapter, compute = checkpoint_flags.loaded(found, adapter, mesh)
     where = capture.Where(None if len(layers) > 1 else layers[0], FLAGS.pooling, FLAGS.final_norm)
-    examples = found.tokenizer.encode(probe_set.texts)
 
     def activations(adapter):
         x = capture.capture(model, examples, adapter, spec, where, compute)
         return x[layers] if len(layers) > 1 else x[None]
 
     x = activations(adapter)
-    estimated = entangle.measure_layers(x, concepts.label(probe_set.labels), FLAGS.alpha, FLAGS.scale_free)
-    about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "pooling": FLAGS.pooling,
-             "final_norm": FLAGS.final_norm, "dtype": str(np.dtype(compute.dtype)), "quantize": FLAGS.quantize}  # fmt: skip
     if adapter is not None:
-        moved = energy.energy(model, adapter, spec)
+        moved, before = energy.energy(model, adapter, spec), activations(None)
+    if not processes.leave():
+        return
+    estimated = entangle.measure_layers(x, labels, FLAGS.alpha, FLAGS.scale_free)
+    about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "pooling": FLAGS.pooling,
+             "final_norm": FLAGS.final_norm, "scale_free": FLAGS.scale_free, "dtype": str(np.dtype(compute.dtype)),
+             "quantize": FLAGS.quantize}  # fmt: skip
+    if adapter is not None:
         about |= {"sv_energy": moved.total, "sv_energy_modules": moved.modules}
     about |= prepare.provenance(found, started, FLAGS.adapter, probe_set)
     measured = [about | {"layer": layer, **one.to_json()} for layer, one in zip(layers, estimated)]
     if adapter is not None:
-        moves = drift(x, activations(None), domains)
+        moves = drift(x, before, domains)
         measured = [one | {"drift": move} for one, move in zip(measured, moves)]
-    if not processes.first():
-        return
     out = pathlib.Path(FLAGS.out)
     records.write(out / "measure.json", json.dumps(measured, indent=1) + "\n")
     text = table(measured) + ("" if adapter is None else f"\n\n{adapter_lines(measured)}")

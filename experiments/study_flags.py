@@ -40,31 +40,35 @@ def main(
     name: str,
     runs: Callable[[], list[specs.Run]],
     table: Callable[[list], str],
-    after: Callable[[list[study.Outcome]], list[study.Outcome]] | None = None,
+    after: Callable[[list[study.Outcome], bool], list[study.Outcome]] | None = None,
+    remark: Callable[[list[specs.Run]], str] = lambda runs: "",
 ) -> None:
     """Runs the script's study: the runs of `runs()`, then `table` of those finished.
 
-    after: what else is done with the outcomes, the device free for other processes; gives what failed of it.
+    after: what else is done with the outcomes, the device free for other processes, on every host alike (True on the one that shows
+    progress); gives what failed of it. remark: what a dry run says of it.
     """
 
+    @processes.guarded()
     def start(_):
         logging.set_verbosity(logging.WARNING)
         out = pathlib.Path(FLAGS.out)
         try:
             found = runs()
             if FLAGS.dry_run:
-                print(study.plan(found, out, FLAGS.teraflops))
+                print(study.plan(found, out, FLAGS.teraflops) + remark(found))
                 return
             together = device_flags.seeds_together()
             if after:
-                outcomes = study.conduct_apart(found, out, FLAGS.mesh, together)
+                outcomes, first = study.conduct_apart(found, out, FLAGS.mesh, together)
             else:
                 outcomes = study.conduct(found, out, mesh=device_flags.start(), seeds_together=together)
+                first = processes.leave()
         except ValueError as error:
             sys.exit(f"{name}: {error}")
-        if not processes.first():
+        also = after(outcomes, first) if after else []
+        if not first:
             return
-        also = after(outcomes) if after else []
         text = table(study.summaries(outcomes))
         folder = study.record(name, [*outcomes, *also], text, out)
         print(f"\n{text}\n\nResults: {folder}")

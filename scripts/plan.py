@@ -21,7 +21,7 @@ import jax
 import tqdm
 from absl import app, flags, logging
 
-from jaxent.report import tables
+from jaxent.report import paper, tables
 from jaxent.study import capacity, chips, published, spec as specs, traffic
 
 FLAGS = flags.FLAGS
@@ -147,7 +147,7 @@ def searched(found: list[capacity.Plan]) -> str:
 
 def everything() -> None:
     """The table of the paper's models on --topologies, as Markdown in --out."""
-    cells = [job(model, topology) for topology in FLAGS.topologies for model in published.CONFIGS]
+    cells = [job(model, topology) for topology in FLAGS.topologies for model in paper.HUB.values()]
     rows = {topology: [] for topology in FLAGS.topologies}
     for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
         best = fastest(capacity.search(one))

@@ -54,8 +54,8 @@ _WEAK = """## Weak scaling: {rows} rows a chip
 The batch grows with the chips."""
 _SEEDS = """## A seed for every {chips} chips
 
-The paper's own step (16 examples, {used:g} packed rows of them on average) with a seed more for every {chips} chips, all seeds in one step over one base
-model: how this package uses a large slice. One seed's step alone has 16 rows at most to split."""
+The paper's own step (16 examples, {used:g} packed rows of them on average) with a seed more for every {chips} chips, all seeds in one step over
+one base model: how this package uses a large slice. One seed's step alone has 16 rows at most to split."""
 
 
 def jobs(topology: str) -> dict[str, capacity.Job]:
@@ -96,8 +96,8 @@ def cells(one: dict, first: dict) -> list[str]:
     gathered, reduced = r["all-gather"], r["all-reduce"] + r["reduce-scatter"]
     rate = lambda x: x["tokens"] / x["job"].topology.size
     fits = "" if capacity.fits(found, job) else " (does not fit)"
-    return [str(job.topology.size), job.mesh.replace(",", ", "), f"{job.rows:g}", str(job.seeds), f"{found.total / 2**30:.2f}{fits}", f"{gathered:.1f}",
-            f"{reduced:.1f}", f"{sum(r.values()) - gathered - reduced:.1f}", f"{max(time.compute, time.memory):.2f}", f"{time.link:.2f}",
+    return [str(job.topology.size), job.mesh.replace(",", ", "), f"{job.rows:g}", str(job.seeds), f"{found.total / 2**30:.2f}{fits}",
+            f"{gathered:.1f}", f"{reduced:.1f}", f"{sum(r.values()) - gathered - reduced:.1f}", f"{max(time.compute, time.memory):.2f}", f"{time.link:.2f}",
             f"{time.seconds:.2f}", f"{one['tokens']:.0f}", f"{rate(one) / rate(first):.2f}", found.how.split(",")[0]]  # fmt: skip
 
 

@@ -58,8 +58,8 @@ def nested(x, codes, sizes, alpha=1.0):
     flips = np.zeros((k, k), int)
     for n in range(len(x)):
         rest = np.arange(len(x)) != n
-        u, _, v = svd(x[rest], y[rest], alpha, rank)
-        for i in range(rank):
+        u, s, v = svd(x[rest], y[rest], alpha, rank)
+        for i in np.flatnonzero(s > 1e-6 * s[0]):
             z = drop(x, u[:, [i]])
             hit = right(ridge(z[rest], y[rest], alpha).predict(z[[n]]), codes[[n]], sizes)[0]
             flips[owner(v[i], sizes)] += before[n].astype(int) - hit

@@ -60,6 +60,8 @@ def choose(text: str | None) -> Mesh | None:
     if text is None:
         several = jax.process_count() > 1 or jax.default_backend() != "cpu" and jax.device_count() > 1
         return make(f"fsdp:{jax.device_count()}") if several else None
+    if text == "none" and jax.process_count() > 1:
+        raise ValueError(f"--mesh=none with {jax.process_count()} processes: expected a mesh over all their devices, such as fsdp:{jax.device_count()}")
     return None if text == "none" else make(text)
 
 

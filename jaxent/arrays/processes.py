@@ -1,34 +1,44 @@
 """Several processes of one program: the same command on every host, joined by JAX's distributed runtime."""
 
+import contextlib
+import itertools
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import numpy as np
+from jax._src import distributed  # its client alone can wait for others with a limit
 from jax.experimental import multihost_utils
 
+T = TypeVar("T")
 _HEARTBEAT = 60  # seconds without a sign of life after which a process counts as lost, and the others end
+_JOIN = 300  # seconds that a process waits for the others at the start
+_ALIKE = 15  # seconds that a failed process waits for the others to fail as it did
+_failures = itertools.count()
 
 
 def start() -> None:
     """Joins the other processes, if the environment says that there are any; before anything else of JAX is used.
 
     JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID say so by hand, whatever the cluster; on a TPU pod
-    slice, under SLURM, Open MPI or Kubernetes JobSet, JAXENT_DISTRIBUTED=1 lets JAX find them. Otherwise this process is alone.
-    JAXENT_HEARTBEAT: seconds after which a lost process ends the others (60).
+    slice, under SLURM, Open MPI or Kubernetes JobSet, JAXENT_DISTRIBUTED=1 lets JAX find them (under SLURM and Open MPI with one
+    GPU a process, unless JAX_LOCAL_DEVICE_IDS names more). Otherwise this process is alone.
+    JAXENT_HEARTBEAT: seconds after which a lost process ends the others (60). JAXENT_JOIN: seconds to wait for the others (300).
     """
     address, automatic = os.environ.get("JAX_COORDINATOR_ADDRESS"), os.environ.get("JAXENT_DISTRIBUTED") == "1"
     if not address and not automatic:
         return
-    timeout = int(os.environ.get("JAXENT_HEARTBEAT", _HEARTBEAT))
+    heartbeat, join = (int(os.environ.get(name, usual)) for name, usual in (("JAXENT_HEARTBEAT", _HEARTBEAT), ("JAXENT_JOIN", _JOIN)))
     named = {}
     if address:
         try:
             named = {"num_processes": int(os.environ["JAX_NUM_PROCESSES"]), "process_id": int(os.environ["JAX_PROCESS_ID"])}
         except (KeyError, ValueError) as error:
             raise ValueError(f"JAX_COORDINATOR_ADDRESS is {address!r}, but {error}: expected JAX_NUM_PROCESSES and JAX_PROCESS_ID too") from error
-    jax.distributed.initialize(address, heartbeat_timeout_seconds=timeout, initialization_timeout=300, **named)
+    jax.distributed.initialize(address, heartbeat_timeout_seconds=heartbeat, initialization_timeout=join, **named)
 
 
 def first() -> bool:
@@ -36,21 +46,43 @@ def first() -> bool:
     return jax.process_index() == 0
 
 
+def leave() -> bool:
+    """Parts the processes: from here on none waits for another, and nothing may be exchanged. Whether this is the first."""
+    one = first()
+    jax.distributed.shutdown()
+    return one
+
+
 def by_first(make: Callable[[], str | None]) -> str | None:
-    """make() of the first process, on every one; its ValueError or FileNotFoundError is every one's ValueError."""
+    """make() of the first process, on every one; what is raised there is every one's ValueError."""
     if jax.process_count() == 1:
         return make()
     found, refused = None, False
     if first():
         try:
             found = make()
-        except (ValueError, FileNotFoundError) as error:
-            found, refused = str(error), True
+        except Exception as error:
+            found, refused = _reason(error), True
     text = _shared("" if found is None else found)
     refused, none = multihost_utils.broadcast_one_to_all(np.array([refused, found is None]))
     if refused:
         raise ValueError(text)
     return None if none else text
+
+
+def _reason(error: Exception) -> str:
+    """An error's message; of one that nobody foresaw also its type, and its traceback on standard error."""
+    if isinstance(error, (ValueError, OSError)):
+        return str(error)
+    traceback.print_exc()
+    return f"{type(error).__name__}: {error}"
+
+
+def after_first(make: Callable[[], T]) -> T:
+    """make() on every process, on the first before the others: what it downloads is there for them."""
+    found = []
+    by_first(lambda: found.append(make()))
+    return found[0] if found else make()
 
 
 def _shared(text: str) -> str:
@@ -64,14 +96,53 @@ def _shared(text: str) -> str:
 
 def least(number: int) -> int:
     """The least of the processes' numbers."""
-    return number if jax.process_count() == 1 else int(multihost_utils.process_allgather(np.int64(number)).min())
+    if jax.process_count() == 1:
+        return number
+    words = np.array([number], np.int64).view(np.int32)  # JAX would cut 64 bits to 32
+    return int(multihost_utils.process_allgather(words).view(np.int64).min())
 
 
-def lost(error: Exception) -> str | None:
+@contextlib.contextmanager
+def guarded():
+    """Of several processes, one that fails alone in the block ends at once, so that the others end too at their next exchange.
+
+    Without it, it would wait for them at its exit and they for it. An error that all of them raise alike passes through.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if distributed.global_state.client is not None:
+            end("interrupted")
+        raise
+    except SystemExit as left:
+        if left.code:
+            alike(left)
+        raise
+    except Exception as error:
+        alike(error)
+        raise
+
+
+def alike(error: BaseException) -> None:
+    """Returns once every process has failed as this one has, with `error`; ends this process where the others go on or are lost."""
+    state = distributed.global_state
+    if state.client is None:
+        return
+    if gone := lost(error):
+        end(gone)
+    try:
+        state.client.wait_at_barrier(f"jaxent failed {next(_failures)}", 1000 * _ALIKE)
+    except Exception:
+        text = str(error) if isinstance(error, SystemExit) else "".join(traceback.format_exception(error)).rstrip()
+        end(f"{text}\nProcess {state.process_id} of {state.num_processes} failed alone: the others end at their next exchange")
+
+
+def lost(error: BaseException) -> str | None:
     """What to say of an error that means that another process has gone; None for any other error."""
-    signs = ("Gloo", "heartbeat", "coordination service", "Connection reset", "Connection closed", "DEADLINE_EXCEEDED", "UNAVAILABLE")
-    if jax.process_count() > 1 and any(sign.lower() in str(error).lower() for sign in signs):
-        return f"another process of the {jax.process_count()} was lost ({str(error).strip().splitlines()[0]}); start all again with --resume"
+    signs = ("Gloo", "gloo", "remote process exited", "heartbeat", "coordination service", "DEADLINE_EXCEEDED", "UNAVAILABLE")
+    state = distributed.global_state
+    if state.client is not None and any(sign in str(error) for sign in signs):
+        return f"another process of the {state.num_processes} was lost ({str(error).strip().splitlines()[0]}); start all again with --resume"
     return None
 
 

@@ -89,15 +89,27 @@ def _read(file: pathlib.Path) -> list[Probe]:
     fields = {f.name for f in dataclasses.fields(Probe)}
     probes = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        raw = json.loads(line)
-        if set(raw) != fields:
-            raise ValueError(f"{file}, line {number}: fields {sorted(raw)}, expected {sorted(fields)}")
+        where = f"{file}, line {number}"
+        try:
+            raw = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{where}: no JSON ({error})") from error
+        if not isinstance(raw, dict) or set(raw) != fields:
+            raise ValueError(f"{where}: fields {sorted(raw) if isinstance(raw, dict) else raw!r}, expected {sorted(fields)}")
+        for name, value in raw.items():
+            if name == "replicate":
+                if type(value) is not int or value < 0:
+                    raise ValueError(f"{where}: replicate {value!r}, expected 0, 1, ...")
+            elif not isinstance(value, str) or not value.strip():
+                raise ValueError(f"{where}: {name} {value!r}, expected text")
         probes.append(Probe(**raw))
+    if not probes:
+        raise ValueError(f"{file}: no probes")
     return probes
 
 
 def check_balance(probes: list[Probe], where: str) -> None:
-    """Each replicate holds every cell exactly once, and no text appears twice."""
+    """Each replicate holds every cell exactly once, and no text or id appears twice."""
     levels = [sorted({getattr(p, f) for p in probes}) for f in FACTORS]
     cells = {(d, r, s) for d in levels[0] for r in levels[1] for s in levels[2]}
     for replicate in range(max(p.replicate for p in probes) + 1):
@@ -105,8 +117,10 @@ def check_balance(probes: list[Probe], where: str) -> None:
         for cell in sorted(cells):
             if counts[cell] != 1:
                 raise ValueError(f"probes {where!r}: replicate {replicate} has {counts[cell]} texts in cell {cell}, expected 1")
-    if len({p.text for p in probes}) < len(probes):
-        raise ValueError(f"probes {where!r}: a text appears twice")
+    for field in ("text", "id"):
+        most = collections.Counter(getattr(p, field) for p in probes).most_common(1)[0]
+        if most[1] > 1:
+            raise ValueError(f"probes {where!r}: the {field} {most[0]!r} appears {most[1]} times")
 
 
 def problems(probes: list[Probe]) -> list[str]:

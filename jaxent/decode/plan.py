@@ -62,7 +62,7 @@ def ladder(rows: int, ways: int = 1) -> tuple[int, ...]:
 
 def free_bytes() -> int:
     """Memory that is free on the default device (on CPU: of this machine)."""
-    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
     try:

@@ -89,6 +89,13 @@ def run(model, tokens, segments, positions, adapter, spec, where: Where, compute
     return axes.constrain(activations(model, tokens, segments, positions, adapter, spec, where, compute), compute.mesh)
 
 
+def check(examples: list[list[int]], context: int) -> None:
+    """ValueError naming the first text that is empty or longer than the model's context."""
+    for number, ids in enumerate(examples):
+        if not 0 < len(ids) <= context:
+            raise ValueError(f"probe {number} has {len(ids)} tokens: expected 1 to the model's context {context}")
+
+
 def capture(
     model: transformer.Transformer,
     examples: list[list[int]],
@@ -103,10 +110,8 @@ def capture(
     [L + 1, P, D] where all layers are asked for. batch_tokens: tokens run at a time on each part that rows are split into. Raises ValueError for an empty
     text or one longer than the model's context.
     """
+    check(examples, model.config.context)
     lengths = [len(ids) for ids in examples]
-    bad = [i for i, n in enumerate(lengths) if not 0 < n <= model.config.context]
-    if bad:
-        raise ValueError(f"probe {bad[0]} has {lengths[bad[0]]} tokens: expected 1 to the model's context {model.config.context}")
     layers = () if where.layer is not None else (model.config.layers + 1,)
     out = np.zeros((*layers, len(examples), model.config.embed), np.float32)
     buckets: dict[int, list[int]] = {}

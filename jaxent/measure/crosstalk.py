@@ -74,7 +74,7 @@ def crosstalk(x: np.ndarray, labels: concepts.Labels, concept: str = "domain", a
 
     D_AB = the drop of B's recall (share of B's probes whose argmax over the concept's columns is B) when A's
     one-vs-rest weight direction w_A / |w_A| is removed and every fold refitted. Raises ValueError
-    for NaN or infinity in x, or a wrong shape.
+    for NaN or infinity in x, or a wrong shape. Damage of a class without such a direction (the activations do not vary) is NaN.
     """
     x = concepts.checked(np.asarray(x)[None], labels)[0]
     j = labels.concepts.index(concept)
@@ -90,7 +90,7 @@ def crosstalk(x: np.ndarray, labels: concepts.Labels, concept: str = "domain", a
         every = np.array([_kinds(one, names)[kind].matrix for one in by_set])
         spread[kind] = _over_sets(every, names)
         cells[kind] = {f"{a}>{b}": intervals.over_sets(every[:, i, k]) for i, a in enumerate(names) for k, b in enumerate(names)}
-    ratio = float(whole["alpha"] * (len(x) - 1) / whole["trace"])
+    ratio = float(whole["alpha"]) * (len(x) - 1) / float(whole["trace"]) if whole["trace"] else math.inf
     return Crosstalk(names, whole["recall"].tolist(), damage, spread, cells, len(x), len(by_set), float(alpha), ratio)
 
 
@@ -110,11 +110,15 @@ def _damage(x, codes, sizes, columns, alpha):
         margin = (scores * member).sum(1) - best_other
         return (share * hit * member).sum(0), share.T @ margin
 
-    def removed(b):
-        a = b / jnp.sqrt(b @ fit.gram @ b)
-        return recall(ridge.without(fit, a[:, None]))
+    squares = jnp.einsum("nc,nm,mc->c", fit.b, fit.gram, fit.b)[part]  # of the weight directions
+    there = squares > 1e-12 * squares.max()
 
-    before, after = recall(fit.loo), jax.lax.map(removed, fit.b[:, part].T)
+    def removed(direction):
+        b, square, there = direction
+        a = b / jnp.sqrt(jnp.where(there, square, 1))
+        return jax.tree.map(lambda x: jnp.where(there, x, jnp.nan), recall(ridge.without(fit, a[:, None])))
+
+    before, after = recall(fit.loo), jax.lax.map(removed, (fit.b[:, part].T, squares, there))
     return {
         "recall": before[0],
         "raw": before[0] - after[0],

@@ -35,7 +35,8 @@ class Measurement:
     sets each is. structural_zeros: the m-th, 0 but for rounding, since centred class means sum to zero.
     damage [r][k]: accuracy lost by concept k when direction r is removed (unclipped), own [r] its own concept, singular [r].
     concept_damage [k][k]: mean of damage over the directions that row's concept owns, NaN if it owns none;
-    random_damage: per concept, the mean over random directions of the activations' span.
+    random_damage: per concept, the mean over random directions of the activations' span. Damage of a direction that the
+    activations do not have (singular value below 1e-6 of the largest) is NaN.
     rise, overlaps, cvos [k][k]: SEI's, overlap's and CVO's matrices; rise[j][l] is concept l's when j is removed.
     set_values: single numbers set by set (accuracy.shape, margin.shape, damage.shape.domain, ...); of cvo, which needs several
         sets at once, the jackknife's pseudo-values.
@@ -140,20 +141,20 @@ def _estimate(x, codes, sizes, alpha, scale_free) -> dict:
     fold_own = jax.nn.one_hot(concepts.own(fold_v, sizes)[0], len(sizes), dtype=jnp.int64)
     spans = [ridge.span(fit, part, m - 1) for part, m in zip(concepts.columns(sizes), sizes)]
     random = ridge.random_directions(fit, jax.random.key(0), _RANDOM)
+    trace = jnp.trace(fit.gram)
     base_loss = _loss(fit.loo, y, sizes)
     losses = jnp.stack([_loss(ridge.projected(fit, a), y, sizes) for a in spans])
     least = _least(fit.gram, codes, sizes)
     angles = [[((a.T @ fit.gram @ b) ** 2).sum() / min(a.shape[1], b.shape[1]) for b in spans] for a in spans]
-    trace = jnp.trace(fit.gram)
     return {
         "before": before.sum(0),
         "accuracy": before.sum(0) / n,
         "after": after,
-        "damage": (before.sum(0) - after) / n,
+        "damage": jnp.where((fit.singular > 1e-6 * fit.singular[0])[:, None], (before.sum(0) - after) / n, jnp.nan),
         "v": fit.v,
         "singular": fit.singular,
         "nested": jnp.einsum("nrj,nrk->jk", fold_own, before[:, None, :] - fold_right),
-        "random": (before.sum(0) - jax.lax.map(removed, random.T).mean(0)) / n,
+        "random": jnp.where(trace > 0, (before.sum(0) - jax.lax.map(removed, random.T).mean(0)) / n, jnp.nan),
         "r2": 1 - base_loss,
         "rise": losses - base_loss,
         "overlaps": jnp.array(angles),
@@ -205,7 +206,11 @@ def _summary(whole: dict, by_set: list[dict], x, labels: concepts.Labels) -> Mea
             spread["cvo"] = intervals.over_sets(per_set["cvo"])
     for name, found in spread.items():
         if math.isnan(found.low):
-            undefined = f"in {np.isnan(per_set[name]).sum()} of {len(by_set)}" if name in per_set else "without one of the"
+            if len(by_set) < 2:
+                reasons["intervals"] = f"{len(by_set)} replicate set, expected two or more"
+                continue
+            alone = name in per_set and name not in ("ei", "nested_ei", "cvo")  # these take several sets together
+            undefined = f"in {np.isnan(per_set[name]).sum()} of {len(by_set)}" if alone else "without one of the"
             reasons[f"intervals.{name}"] = f"the value is undefined {undefined} replicate sets"
     null = concepts.random_purity(labels.sizes)
     weakest = np.array([np.argmin([v[f"margin.{c}"] for c in labels.concepts]) for v in set_values])

@@ -90,6 +90,7 @@ def prepare(
     `NoGradient` where the target's subspace leaves nothing to penalise.
     """
     check_target(spec, domains)
+    capture.check(examples, model.config.context)
     length = capture.bucket(max(map(len, examples)))
     size = capture.batch_size(len(examples), length, micro_tokens, compute)
     micro = -(-len(examples) // size)

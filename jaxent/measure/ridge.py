@@ -110,7 +110,8 @@ def nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
     """Removal of each fold's own directions: predictions [N,r,c] and their loadings v [N,r,c].
 
     Fold n fits W without probe n, takes its own SVD, and predicts n refitted without its i-th direction. With
-    C = m Y - m_n e_n' in the place of c, everything is a rank-one change of the full fit.
+    C = m Y - m_n e_n' in the place of c, everything is a rank-one change of the full fit. A direction with a singular value
+    below 1e-6 of its fold's largest (a fold that lost a class has one) is not there: its removal changes nothing.
     """
     n, residual = len(f.y), f.y - f.loo
     mgm = f.inside @ f.hat  # m G m
@@ -121,11 +122,13 @@ def nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
     squares, vectors = jax.lax.map(jnp.linalg.eigh, cross @ f.y - mixed - mixed.mT + square)
 
     def fold(k):
-        v, scale = vectors[k][:, ::-1][:, :rank], 1 / jnp.sqrt(squares[k][::-1][:rank])
+        v, square = vectors[k][:, ::-1][:, :rank], squares[k][::-1][:rank]
+        there = square > 1e-12 * square[0]
+        scale = jnp.where(there, 1 / jnp.sqrt(jnp.where(there, square, 1)), 0)
         loading = residual[k] @ v
         a = (f.b @ v - jnp.outer(f.inside[:, k], loading)) * scale
         q = (mg_c @ v - jnp.outer(mgm[:, k], loading)) * scale
-        weight = 1 / (f.alpha * (q * a).sum(0))
+        weight = jnp.where(there, 1 / jnp.where(there, f.alpha * (q * a).sum(0), 1), 0)
         top = f.c[k] + (q[k] * weight)[:, None] * (q.T @ f.y)
         return f.y[k] - top / (f.m[k, k] + q[k] ** 2 * weight)[:, None], v.T
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jax.experimental import layout
 
 from jaxent.model import config as configs
 
@@ -31,7 +32,7 @@ class Cache:
         def one(kept, new):
             new = new.swapaxes(1, 2)
             if not isinstance(kept, tuple):
-                return _update(kept, new[None], (layer, 0, 0, column, 0))
+                return _as_it_lies(_update(kept, new[None], (layer, 0, 0, column, 0)))
             return (*kept[:layer], _update(kept[layer], new, (0, 0, column, 0)), *kept[layer + 1 :])
 
         return Cache(one(self.k, k), one(self.v, v))
@@ -60,6 +61,11 @@ class Cache:
         """The cache with room for so many columns."""
         more = columns - self.columns
         return jax.tree.map(lambda x: jnp.pad(x, ((0, 0),) * (x.ndim + _COLUMNS) + ((0, more), (0, 0))), self)
+
+
+def _as_it_lies(x):
+    """x, told to keep its axes' order in memory: XLA:TPU would otherwise copy the whole cache to another order and back in every chunk."""
+    return layout.with_layout_constraint(x, layout.Layout(major_to_minor=tuple(range(x.ndim))))
 
 
 def _update(kept, new, at):

@@ -54,30 +54,36 @@ def matmul(x, weight) -> jax.Array:
     return jnp.matmul(x, weight, precision="highest" if x.dtype == jnp.float32 else None)
 
 
-def linear(x, weight, bias, factors: lora.Factors | None, spec: lora.Spec | None, key) -> jax.Array:
+def linear(x, weight, bias, factors: lora.Factors | None, spec: lora.Spec | None, keys) -> jax.Array:
     """x W + bias + (alpha / rank) dropout(x) A B: [B,T,K] -> [B,T,N] in x's dtype.
 
     weight is dense [K, N], `OutputsFirst` or NF4; factors hold one layer's A [K, R] and B [R, N], or None;
-    key None means evaluation (no dropout). Semantics of PEFT's lora.Linear.
+    keys [B]: each row's dropout key, None for evaluation. Semantics of PEFT's lora.Linear.
     """
     y = product(x, weight)
     if bias is not None:
         y = y + bias.astype(x.dtype)
     if factors is not None:
-        h = x if key is None else dropout(x, spec.dropout, key)
+        h = x if keys is None else dropout(x, spec.dropout, keys)
         y = y + matmul(matmul(h, factors.a.astype(x.dtype)), factors.b.astype(x.dtype)) * spec.scaling
     return y
 
 
-def dropout(x, rate: float, key) -> jax.Array:
-    """Zeroes elements with probability rate and scales the rest to keep the mean.
+def fold(keys, data) -> jax.Array:
+    """`jax.random.fold_in` of the same number into every row's key: [B] -> [B]."""
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, data)
 
+
+def dropout(x, rate: float, keys) -> jax.Array:
+    """Zeroes elements of x [B, ...] with probability rate and scales the rest to keep the mean.
+
+    keys [B]: a row's mask depends on its own key alone, not on the rows beside it nor on how they are split over devices.
     The rate is rounded to 1/65536 (16 random bits an element), and the scale uses the rounded rate.
     """
     threshold = round(rate * _DROPOUT_STEPS)
     if threshold == 0:
         return x
-    keep = jax.random.bits(key, x.shape, jnp.uint16) >= threshold
+    keep = jax.vmap(lambda key: jax.random.bits(key, x.shape[1:], jnp.uint16))(keys) >= threshold
     return x * (keep.astype(x.dtype) * (_DROPOUT_STEPS / (_DROPOUT_STEPS - threshold)))
 
 

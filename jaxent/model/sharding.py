@@ -17,26 +17,32 @@ def parameters(model: transformer.Transformer) -> Iterator[tuple[str, nnx.Param]
             yield ".".join(map(str, path)), node
 
 
-def check(model: transformer.Transformer, mesh: Mesh) -> None:
-    """ValueError naming the first parameter or number of heads that the mesh cannot split, and a mesh that can."""
+def check(model: transformer.Transformer, mesh: Mesh, rows: int | None = None) -> None:
+    """ValueError naming the first parameter or number of heads that the mesh cannot split, and a mesh that can.
+
+    rows: rows of a step that the mesh must split too.
+    """
     reasons = [r for name, p in parameters(model) if (r := axes.indivisible(name, p.get_value(), mesh, p.logical))]
     tensor = axes.ways(mesh, "kv_heads")
     if model.config.kv_heads % tensor:
         reasons.insert(0, f"{model.config.kv_heads} key-value heads do not split {tensor} ways (tensor)")
+    if rows is not None and rows % axes.ways(mesh, "batch"):
+        reasons.append(f"{rows} rows of a step do not split {axes.ways(mesh, 'batch')} ways (data x fsdp)")
     if reasons:
-        raise ValueError(f"mesh {dict(mesh.shape)}: {reasons[0]}; {_proposal(model, mesh.size)}")
+        raise ValueError(f"mesh {dict(mesh.shape)}: {reasons[0]}; {_proposal(model, mesh.size, rows)}")
 
 
-def _proposal(model, devices: int) -> str:
+def _proposal(model, devices: int, rows: int | None) -> str:
     """A mesh over as many devices that fits, preferring weights split over fsdp."""
     c: configs.Config = model.config
-    for tensor in (n for n in range(1, devices + 1) if devices % n == 0 and c.kv_heads % n == 0):
+    splits = lambda ways: rows is None or rows % ways == 0
+    for tensor in (n for n in range(1, devices + 1) if devices % n == 0 and c.kv_heads % n == 0 and splits(devices // n)):
         for fsdp in (n for n in range(devices // tensor, 0, -1) if (devices // tensor) % n == 0):
             sizes = {"seed": 1, "data": devices // tensor // fsdp, "fsdp": fsdp, "tensor": tensor}
             abstract = jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes))
             if not any(axes.indivisible(n, p.get_value(), abstract, p.logical) for n, p in parameters(model)):
                 return "expected one that splits them, such as " + ",".join(f"{k}:{v}" for k, v in sizes.items() if v > 1 or k == "data")
-    return "no mesh over so many devices splits them"
+    return f"no mesh over {devices} devices splits them" + ("" if rows is None else "; seeds trained together (seed axis) can use more devices")
 
 
 def shard(model: transformer.Transformer, mesh: Mesh) -> transformer.Transformer:

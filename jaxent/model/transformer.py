@@ -77,14 +77,14 @@ class Linear(nnx.Module):
 
     def __call__(self, x, ctx: "_Context"):
         index = lora.MODULES.index(self.module)
-        key = None if ctx.key is None else jax.random.fold_in(ctx.key, index)
+        keys = None if ctx.keys is None else layers.fold(ctx.keys, index)
         factors = None if ctx.adapter is None else ctx.adapter.get(lora.PATHS[self.module])
         if factors is not None:
             k, n = self.logical
             factors = lora.Factors(axes.gather(factors.a, ctx.mesh, k, None), axes.gather(factors.b, ctx.mesh, None, n))
         bias = None if self.bias is None else self.bias.get_value()
         weight = axes.gather(self.weight.get_value(), ctx.mesh, *self.logical)
-        y = layers.linear(x, weight, bias, factors, ctx.spec, key)
+        y = layers.linear(x, weight, bias, factors, ctx.spec, keys)
         return axes.constrain(y, ctx.mesh, "batch", None, None if self.logical[1] == "embed" else self.logical[1])
 
 
@@ -168,7 +168,7 @@ class _Context:
     adapter: dict | None
     spec: lora.Spec | None
     mesh: Mesh | None
-    key: jax.Array | None = None
+    keys: jax.Array | None = None
     segments: jax.Array | None = None
     kernel: str = "xla"
     column: jax.Array | None = None
@@ -195,25 +195,25 @@ class Transformer(nnx.Module):
         positions,
         adapter=None,
         spec: lora.Spec | None = None,
-        key=None,
+        keys=None,
         compute: Compute = Compute(),
         tap: Callable | None = None,
     ):
         """Hidden states after the final norm, [B,T,D] (Hugging Face's hidden_states[-1]).
 
         tokens, segments, positions: int [B,T]; segment 0 is padding. adapter: {path: Factors} or None.
-        key: dropout key, None for evaluation. With `tap`, also returns tap(residual stream) of the
+        keys [B]: each row's dropout key, None for evaluation. With `tap`, also returns tap(residual stream) of the
         embedding and of every layer but the last, stacked as [L, ...] (Hugging Face's hidden_states[:-1]).
         """
         x = self._embed(tokens, compute)
 
         def body(x, inputs):
             block, factors, index = inputs
-            layer_key = None if key is None else jax.random.fold_in(key, index)
+            layer_keys = None if keys is None else layers.fold(keys, index)
             # Tied to the layer, masks and rotations are recomputed in it; otherwise JAX hoists their
             # [B,N,T,S] broadcasts out of the scan and keeps them for the gradient.
             local, _ = jax.lax.optimization_barrier(((positions, segments), index))
-            ctx = _Context(local[0], factors, spec, compute.mesh, layer_key, local[1], compute.kernel)
+            ctx = _Context(local[0], factors, spec, compute.mesh, layer_keys, local[1], compute.kernel)
             return block(x, ctx)[0], None if tap is None else tap(x)
 
         inputs = (self.layers, adapter, jnp.arange(self.config.layers))

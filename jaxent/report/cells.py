@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from jaxent.report import place, records, sets, stats
+from jaxent.report import paper, place, records, sets, stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,10 @@ def _margins(before: Sequence[records.Measured]) -> dict[str, Value]:
 
 
 def _change(before, after) -> dict[str, Value]:
-    """The change of EI in percent of before, and the response in a word: what the intervals of the change allow."""
+    """The change of EI in percent of before's mean, and the response in a word: what the intervals of the change allow.
+
+    The SD is that of the seeds' own differences, the interval over replicate sets; both in percent of the same mean, taken as fixed.
+    """
     pairs = [(b.value("ei"), a.value("ei")) for b, a in zip(before, after)]
     if any(v is None for pair in pairs for v in pair) or not pairs or not np.mean([b for b, _ in pairs]):
         why = "EI is undefined before or after"
@@ -109,7 +112,11 @@ def _change(before, after) -> dict[str, Value]:
     b, a = np.array(pairs).T
     found = sets.difference(a, b, pool(after, "ei"), pool(before, "ei"), paired=True)
     word = "falls" if found.below() else "rises" if found.above() else "not decided"
-    return {"ei_change": Value(100 * found.estimate / float(b.mean()), n=len(pairs)), "response": Value(word)}
+    percent = 100 / float(b.mean())
+    sd = percent * float(np.std(a - b, ddof=1)) if len(pairs) > 1 else None
+    low, high = (percent * end for end in found.sets) if found.sets else (None, None)
+    number = len(pool(after, "ei")) if found.sets else None
+    return {"ei_change": Value(percent * found.estimate, sd, len(pairs), low, high, number), "response": Value(word)}
 
 
 def summary(shelf: place.Shelf) -> Rows:
@@ -143,11 +150,11 @@ def _trajectory(groups: Mapping) -> Rows:
 
 
 def bases(shelf: place.Shelf) -> dict[str, list[records.Measured]]:
-    """By model: the base model's measurement. All runs on it began there; a B0 run's or a measure.json's comes first."""
+    """By model: the base model's measurements, those of B0 runs first, then other runs' beginnings, then those of a measure.json."""
     found: dict[str, list[records.Measured]] = {}
     firsts = sorted((p for p in shelf.runs if ">" not in p.key["condition"]), key=lambda p: p.key["condition"] != "B0")
     alone = [(p.key["model"], records.Measured(0, p.record.layers[-1])) for p in shelf.singles if p.key["condition"] == "B0"]
-    for model, measured in [*alone, *((p.key["model"], p.record.before) for p in firsts)]:
+    for model, measured in [*((p.key["model"], p.record.before) for p in firsts), *alone]:
         found.setdefault(model, []).append(measured)
     return found
 
@@ -187,7 +194,8 @@ def _of_pair(value, spread) -> Value:
 
 def conditions(shelf: place.Shelf) -> Rows:
     """Table 1: the crosstalk of each condition's companion with code, where the 7B's was measured."""
-    of = {key["companion"]: values["ct"] for key, values in crosstalk(shelf) if key["condition"] == "B0"}
+    of_7b = {"model": paper.QWEN_7B, "condition": "B0"}.items()
+    of = {key["companion"]: values["ct"] for key, values in crosstalk(shelf) if key.items() >= of_7b}
     companions = {"B2": "math", "B6": "creative"}
     return [({"condition": c}, {"ct": of[companion]}) for c, companion in companions.items() if companion in of]
 
@@ -216,7 +224,7 @@ def coding(shelf: place.Shelf) -> Rows:
         passes, n = sum(plus.values()), len(plus)
         whole = float(passes).is_integer()
         interval = stats.wilson(int(passes), n) if whole else None
-        part = one.record.scores["subset"] or None
+        part = _part(one)
         values = {
             "he": Value(100 * sum(base_suite.values()) / len(base_suite), n=len(base_suite), why=part),
             "he_plus": Value(100 * passes / n, n=n, low=interval and 100 * interval.low, high=interval and 100 * interval.high, why=part),
@@ -224,7 +232,7 @@ def coding(shelf: place.Shelf) -> Rows:
         }
         paired = compared(shelf, one)
         if paired:
-            values |= {"he_plus_change": Value(100 * paired.difference.estimate, n=n)} | {
+            values |= {"he_plus_change": Value(100 * paired.difference.estimate, n=n, why=part)} | {
                 side: _finite(100 * getattr(paired.difference, side), n) for side in ("low", "high")
             }
         energy = energies.get(one.of)
@@ -232,6 +240,18 @@ def coding(shelf: place.Shelf) -> Rows:
     evaluated = {p.of for p in shelf.evaluations}
     alone = [p for p in shelf.finished if p.of not in evaluated and energies.get(p.of)]
     return rows + [(dict(p.key), {"sv_energy": Value(energies[p.of]["total"])}) for p in alone]
+
+
+def others(one: place.Placed) -> int:
+    """How many of an evaluation's problems are not HumanEval's."""
+    return sum(not task.startswith("HumanEval/") for task in one.record.passed["base"])
+
+
+def _part(one: place.Placed) -> str | None:
+    """What a reader has to know of scores that are not of all of HumanEval."""
+    if number := others(one):
+        return f"of {number} problems that are not HumanEval's: no score on HumanEval, and not to be compared with one"
+    return one.record.scores["subset"] or None
 
 
 def _finite(value: float, n: int) -> Value:

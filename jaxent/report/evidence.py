@@ -55,6 +55,10 @@ def sample(shelf: place.Shelf, metric: str, key: Mapping) -> Sample:
         return _coding(shelf, key)
     if metric == "sv_energy":
         return _energy(shelf, key)
+    if metric == "lean":
+        return _lean(shelf, key)
+    if metric == "recovers":
+        return Sample(name(key), np.array([float(recovers(p.record)) for p in runs(shelf, key)]))
     if metric == "steps_to_zero":
         return Sample(name(key), np.array([steps_to_zero(p.record) for p in runs(shelf, key)]))
     return measured(shelf, _NAMES.get(metric, metric), key, key.get("step"))
@@ -107,6 +111,13 @@ def steps_to_zero(run: records.Run) -> float:
     return first
 
 
+def recovers(run: records.Run) -> bool:
+    """Whether EI, once 0, is above 0 again at a later measurement, and 0 at the last."""
+    path = [one.value("ei") for one in run.measured]
+    after_zero = path[path.index(0) :] if 0 in path else []
+    return bool(after_zero) and path[-1] == 0 and any(v for v in after_zero)
+
+
 def _energy(shelf: place.Shelf, key: Mapping) -> Sample:
     found = [(p.record.summary.get("sv_energy") or {}).get("total") for p in runs(shelf, key)]
     if any(v is None for v in found):
@@ -137,6 +148,24 @@ def _crosstalk(shelf: place.Shelf, key: Mapping) -> Sample:
         raise Missing(f"crosstalk of code with {companion} is undefined: {value.why}")
     named = name(key) if "companion" in key else f"{key['condition']}, code with {companion} in {short(rows[0][0]['model'])}"
     return Sample(named, np.array([value.mean]), interval=None if value.low is None else (value.low, value.high))
+
+
+def _lean(shelf: place.Shelf, key: Mapping) -> Sample:
+    """How much more code loses without the companion's direction than the companion without code's: (D_ab - D_ba) / (|D_ab| + |D_ba|)."""
+    wanted = key["companion"]
+    for placed in shelf.crosstalks:
+        found = placed.record.found
+        pair = next((p for p in found["damage"]["raw"]["pairs"] if {p["a"], p["b"]} == {"code", wanted}), None)
+        if pair is None or not place.belongs({"model": key["model"], "condition": "B0"}, placed.key):
+            continue
+        if pair["lean"] is None:
+            raise Missing(f"the asymmetry of code with {wanted} is undefined: neither loses anything")
+        side = 1 if pair["a"] == wanted else -1
+        spread = found.get("intervals", {}).get("raw", {}).get(f"{pair['a']}|{pair['b']}", {}).get("lean")
+        known = spread and spread["low"] is not None
+        ends = tuple(sorted((side * spread["low"], side * spread["high"]))) if known else None
+        return Sample(name(key), np.array([side * pair["lean"]]), interval=ends)
+    raise Missing(f"crosstalk of code with {wanted} was not measured")
 
 
 def _coding(shelf: place.Shelf, key: Mapping) -> Sample:

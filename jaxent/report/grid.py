@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from jaxent.report import cells, marks, paper, place
 
 NOT_RUN, UNDEFINED, NOTHING = "not run", "undefined", "–"
-_UNMEASURED = {"T1": {"code", "math", "nl", "creative", "rationale"}}  # columns that define the study
+_UNMEASURED = {"T1": {"code", "math", "nl", "creative", "rationale"}, "T10": {"interpretation"}}  # columns that are not of a quantity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,19 +102,21 @@ def published(table: paper.Table, measured: cells.Rows) -> Grid:
     extra = _extra(table, measured)
     keys = [row.key for row in table.rows] + [key for key, _ in extra]
     names = [n for n in table.rows[0].key if len({str(k.get(n)) for k in keys}) > 1] or [next(iter(table.rows[0].key))]
-    counted = any(row.n is not None for row in table.rows)
+    printed = any(row.n is not None for row in table.rows)
+    counted = printed or any((v.n or 0) > 1 for _, values in measured for c in table.columns if (v := values.get(c.id)))
     ours = [c for c in table.columns if c.id not in _UNMEASURED.get(table.id, ())]
-    heads = [Head(n) for n in names] + [Head("n", s) for s in ("published", "measured") if counted]
+    heads = [Head(n) for n in names] + ([Head("n", "published"), Head("n", "measured")] if printed else [Head("n, measured")] * counted)
     for column in table.columns:
         heads += [Head(_title(column), s) for s in ("published", "measured")[: 1 + (column in ours)]]
     notes, rows, facts = _Notes(), [], []
-    titled = notes.of_marks(marks.at(table.id))
+    titled = notes.of_marks(marks.at(table.id)) + ((notes.number(table.remark),) if table.remark else ())
     pairs = [(row.key, row, _belonging(row.key, measured)) for row in table.rows] + [(key, None, values) for key, values in extra]
     for key, row, values in pairs:
         line = [Cell(_key_text(key[n]), "key") for n in names]
-        if counted:
+        if printed:
             marked = notes.of_marks(marks.at(table.id, "n", row.key)) if row else ()
             line.append(Cell(str(row.n), "published", notes=marked) if row else Cell(NOTHING, "nothing"))
+        if counted:
             line.append(_number(values))
         for column in table.columns:
             line.append(_printed(table, row, column, notes, names))

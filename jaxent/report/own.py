@@ -2,6 +2,7 @@
 (estimator_validity.py)?"""
 
 import collections
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from jaxent.report import cells, figures, grid, paper, place, plots_own, records, sections, stats
@@ -74,14 +75,16 @@ def _of_predictor(judged: Mapping, n: int) -> dict[str, cells.Value]:
 
 
 def answer(judged: Mapping[str, Mapping]) -> str:
-    """Whether two axes order the companions better than crosstalk alone, in two sentences."""
+    """Whether two axes order the companions better than crosstalk alone, in two sentences; pairs are of n companions, n (n - 1) / 2."""
     both, one = judged["two axes"], judged["crosstalk"]
     if both["pairs"] < one["pairs"]:
         return "Two axes cannot say: transfer is undefined for some companion."
+    companions = (1 + math.isqrt(1 + 8 * one["pairs"])) // 2
+    orders = math.factorial(companions)
     word = "better" if both["right"] > one["right"] else "worse" if both["right"] < one["right"] else "no difference"
     return (
         f"Two axes order {both['right']} of {both['pairs']} pairs rightly, crosstalk alone {one['right']}: {word}. "
-        "Three companions cannot decide it: any order is right by chance once in six times."
+        f"{companions} companions{' cannot decide it' * (orders < 20)}: any order is right by chance once in {orders} times."
     )
 
 

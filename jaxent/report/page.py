@@ -60,7 +60,11 @@ def write(collection: records.Collection, out: pathlib.Path, title: str, command
     drawn = {f.id: f for f in sections.paper_figures(placed.paper) if _draw(f, out / "figures")}
     other_drawn, companions_drawn, validity_drawn = (
         [f for f in of if _draw(f, out / "figures")]
-        for of in (sections.other_figures(placed.other), own.companion_figures(collection.metrics), own.validity_figures(collection.validities))
+        for of in (
+            sections.other_figures(placed.other, placed.paper),
+            own.companion_figures(collection.metrics),
+            own.validity_figures(collection.validities),
+        )
     )
     parts = [
         _head(title), _opening(title, collection, placed, found),

@@ -45,7 +45,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One run or group of runs: read-only maps key, values (None: not printed) and sd, and n, the seeds or problems behind it."""
+    """One run or group of runs: read-only maps key, values (None: not printed; or words) and sd, and n, the seeds or problems behind it."""
 
     key: Mapping
     values: Mapping
@@ -55,13 +55,14 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A published table: its id ("T1" to "T14"), section, caption in our words, columns and rows in the paper's order."""
+    """A published table: its id ("T1" to "T14"), section, caption and remark in our words, columns and rows in the paper's order."""
 
     id: str
     section: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    remark: str = ""
 
     def column(self, id: str) -> Column:
         """The column of that id; KeyError names the ones there are."""
@@ -83,7 +84,7 @@ class Table:
         return [row.values[column] for row in self.rows if row.key.items() >= key.items()]
 
 
-def _table(id, section, caption, columns, names, rows, **shared) -> Table:
+def _table(id, section, caption, columns, names, rows, remark="", **shared) -> Table:
     """rows: flat tuples of key parts, in the order of names ("n" becomes Row.n), then values; a pair is (mean, SD)."""
     made = []
     for flat in rows:
@@ -95,7 +96,7 @@ def _table(id, section, caption, columns, names, rows, **shared) -> Table:
         values = {name: value for name, (value, _) in pairs.items()}
         sd = {name: sd for name, (_, sd) in pairs.items() if sd is not None}
         made.append(Row(*map(types.MappingProxyType, (key, values, sd)), n))
-    return Table(id, section, caption, tuple(columns), tuple(made))
+    return Table(id, section, caption, tuple(columns), tuple(made), remark)
 
 
 _BEFORE = Column("ei_before", "EI before")
@@ -160,7 +161,7 @@ T3 = _table(
 )  # fmt: skip
 
 T4 = _table(
-    "T4", "4.3", "EI during B3 and B2 on the 32B model, mean ± SD over 8 seeds",
+    "T4", "4.3", "EI during B3 and B2 on the 32B model, mean ± SD over 8 seeds (published SDs divide by n)",
     (_EI,), ("condition", "step", "n"),
     (
         ("B3", 0, 8, 0.622), ("B3", 500, 8, (0.370, 0.196)), ("B3", 1000, 8, (0.339, 0.186)),
@@ -179,10 +180,10 @@ T5 = _table(
     "T5", "4.4", "B3 on four 7B models, mean ± SD over seeds",
     (_AFTER, _BEFORE, Column("ei_change", "change of EI", 0, "%"), Column("response", "response", unit="text")), ("model", "n"),
     (
-        (QWEN_7B, 3, (0.641, 0.099), 0.945, -32, "partial reduction"),
-        (DEEPSEEK, 2, (1.047, 0.210), 1.374, -24, "moderate reduction"),
-        (MISTRAL, 3, (0.944, 0.098), 1.044, -10, "minimal change"),
-        (CODELLAMA, 2, (1.143, 0.070), 0.874, 31, "increase"),
+        (QWEN_7B, 3, (0.641, 0.099), 0.945, -32, "Partial reduction"),
+        (DEEPSEEK, 2, (1.047, 0.210), 1.374, -24, "Moderate reduction"),
+        (MISTRAL, 3, (0.944, 0.098), 1.044, -10, "Minimal change"),
+        (CODELLAMA, 2, (1.143, 0.070), 0.874, 31, "Anti-disentanglement"),
     ),
     **_B3,
 )  # fmt: skip
@@ -215,6 +216,7 @@ T7 = _table(
         (DEEPSEEK, 1.386, 0.000021, "register", 0.623),
         (CODELLAMA, 0.858, 0.000000, "register", 0.627),
     ),
+    "The theorem's structural ratio (r - d_max) / d_max = (8 - 3) / 3 = 1.67 is the same for every model: the probe design fixes r and d_max.",
     condition="B0",
 )  # fmt: skip
 
@@ -247,13 +249,21 @@ T9 = _table(
         ("B3", 164, 42.7, 36.6, 60, -21.9, -29.1, -14.7),
         ("B5", 164, 12.8, 10.4, 17, -48.1, -53.6, -42.6),
     ),
+    "HumanEval passes behind the published percentages, of 164: B0 108, B4 95, B2 93, B1 90, B6 74, B3 70, B5 21.",
     model=QWEN_32B, seed=0, **_STRONG,
 )  # fmt: skip
 
 T10 = _table(
     "T10", "5.2", "Singular value energy of the weight changes beside coding performance, 32B",
-    (Column("sv_energy", "SV energy"), _HE_PLUS), ("condition",),
-    (("B4", 0.001, 49.4), ("B2", 0.006, 48.2), ("B1", 0.014, 47.6), ("B6", 0.041, 41.5), ("B5", 0.646, 10.4), ("B3", 1.096, 36.6)),
+    (Column("sv_energy", "SV energy"), _HE_PLUS, Column("interpretation", "interpretation", unit="text")), ("condition",),
+    (
+        ("B4", 0.001, 49.4, "CSR constrains changes maximally"),
+        ("B2", 0.006, 48.2, "Math companion keeps changes focused"),
+        ("B1", 0.014, 47.6, "Code-only spreads more"),
+        ("B6", 0.041, 41.5, "Low crosstalk, no transferable structure"),
+        ("B5", 0.646, 10.4, "Sequential: massive displacement"),
+        ("B3", 1.096, 36.6, "NL spreads changes broadly"),
+    ),
     model=QWEN_32B, seed=0, **_STRONG,
 )  # fmt: skip
 
@@ -290,7 +300,7 @@ T13 = _table(
 T14 = _table(
     "T14", "7.1", "EI before B3, after B3 and after B2 on top, at two sizes",
     (_BEFORE, Column("ei_after_b3", "EI after B3"), _AFTER, Column("outcome", "outcome", unit="text")), ("model",),
-    ((QWEN_14B, 0.799, 0.279, 0.000, "deepened"), (QWEN_32B, 0.609, 0.000, None, "adapter degenerate, excluded")),
+    ((QWEN_14B, 0.799, 0.279, 0.000, "Deepened"), (QWEN_32B, 0.609, 0.000, "(degenerate)", "N/A")),
     condition="B3>B2", **_STRONG,
 )  # fmt: skip
 

@@ -13,14 +13,18 @@ from jaxent.report import paper, records
 
 _ALL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _SHARED = {"dropout": 0.05, "learning_rate": 1e-4, "warmup_ratio": 0.03, "examples": 16, "max_length": 2048, "quantize": True,
-           "curriculum_steps": 1000, "probes": "triad", "replicates": None}  # fmt: skip
-_CSR = {"csr_every": 50, "csr_variance": 0.9, "csr_target": "code", "csr_probes": "hexad"}
+           "curriculum_steps": 1000, "probes": "triad", "replicates": None, "data_root": None, "max_examples": 50_000}  # fmt: skip
+_CSR = {"csr_every": 50, "csr_variance": 0.9, "csr_target": "code", "csr_centred": False, "csr_probes": "hexad"}
 INTERVENTIONS = {  # sections 2.2 and 6.3
     "strong": _SHARED | {"rank": 64, "alpha": 128.0, "modules": _ALL, "steps": 5000},
     "light": _SHARED | {"rank": 16, "alpha": 32.0, "modules": _ALL[:4], "steps": 2000},
 }
 _FURTHER_STEPS = 1500  # section 3.5: of B2 on top of B3
-_CODING = {"max_new": 768, "temperature": 0.0, "samples": 1}
+_CODING = {"max_new": 768, "temperature": 0.0, "samples": 1, "quantize": True}
+_FIT = {"alpha": 1.0, "pooling": "mean", "quantize": True}  # section 3.2, of measurements on their own
+_TERMINAL = {"scale_free": False, "final_norm": True}
+_LAYERS = {paper.QWEN_7B: 28, paper.QWEN_14B: 48, paper.QWEN_32B: 64, paper.MISTRAL: 32, paper.DEEPSEEK: 32, paper.CODELLAMA: 32}
+_PROBES = {"triad": 384, "hexad": 480}  # all of a set
 _CELL = {"model", "condition", "intervention", "seed", "start", "csr_lambda"}  # what tells a study's runs apart, not how they ran
 _NO_MATTER = {"micro_rows", "packing", "save_every", "measure_every", "dtype"}  # of a run's speed; results agree but for rounding
 _LAMBDA = 0.1  # B4's unless another is asked for
@@ -103,11 +107,16 @@ def departures(settings: Mapping, further: bool = False) -> list[str]:
         wanted = dict(INTERVENTIONS.get(settings.get("intervention"), INTERVENTIONS["strong"]))
         wanted |= _CSR if settings.get("csr_lambda") else {}
         wanted |= {"steps": _FURTHER_STEPS} if further else {}
+    root = settings.get("data_root") if "data_root" in wanted else None
+    texts = [] if root is None else [f"{'embedded texts' if root == 'embedded' else f'texts of {root}'}, not the published data"]
+    return _differing(settings, {n: v for n, v in wanted.items() if n != "data_root"}) + texts
+
+
+def _differing(found: Mapping, wanted: Mapping) -> list[str]:
+    """What of a record is not as wanted; what it does not say is."""
     named = lambda v: "+".join(v) if isinstance(v, (list, tuple)) else v
-    pairs = [(name, settings.get(name, value), value) for name, value in wanted.items()]
-    found = [f"{n} {named(v)}, not {named(w)}" for n, v, w in pairs if (tuple(v) if isinstance(v, list) else v) != w]
-    embedded = settings["condition"] != "B0" and settings.get("data_root") == "embedded"
-    return found + ["embedded texts, not the published data"] * embedded
+    pairs = [(name, found.get(name, value), value) for name, value in wanted.items()]
+    return [f"{n} {named(v)}, not {named(w)}" for n, v, w in pairs if (tuple(v) if isinstance(v, list) else v) != w]
 
 
 def place(found: records.Collection) -> Placement:
@@ -116,8 +125,8 @@ def place(found: records.Collection) -> Placement:
     trained = [_place_run(run, origins, notes) for run in found.runs]
     by_folder = {placed.record.folder: (placed, of_paper) for placed, of_paper in trained}
     evaluated = [p for e in found.evaluations if (p := _place_evaluation(e, by_folder, notes))]
-    crossed = [_place_base(c, c.found, c.found.get("probe_set") in (None, "hexad"), by_folder) for c in found.crosstalks]
-    single = [_place_base(s, s.layers[-1], s.layers[-1].get("probe_set") in (None, "triad"), by_folder) for s in found.singles]
+    crossed = [_place_base(c, c.found, "hexad", {}, by_folder, notes) for c in found.crosstalks]
+    single = [_place_base(s, s.layers[-1], "triad", _TERMINAL, by_folder, notes) for s in found.singles]
     shelf = lambda own: Shelf(
         _once([p for p, mine in trained if mine == own], notes, own), _once([p for p, mine in evaluated if mine == own], notes, own),
         _once([p for p, mine in crossed if mine == own], notes, own), _once([p for p, mine in single if mine == own], notes, own), origins,
@@ -179,22 +188,25 @@ def _place_evaluation(one: records.Evaluation, by_folder: Mapping, notes: list) 
             return Placed({"model": name, "condition": f"adapter {settings['adapter']}"}, one), False
         placed, own = by_folder[origin.folder]
         key, of = dict(placed.key), origin.folder
-    wrong = [f"{n} {settings.get(n, v)}, not {v}" for n, v in _CODING.items() if settings.get(n, v) != v]
-    wrong += [one.scores["subset"]] * bool(one.scores["subset"])
+    wrong = _differing(settings, _CODING) + [one.scores["subset"]] * bool(one.scores["subset"])
     if own and wrong:
         notes.append(records.Note(one.folder, f"among the other models and settings: {'; '.join(wrong)}"))
     return Placed(key, one, of), own and not wrong
 
 
-def _place_base(record, about: Mapping, as_published: bool, by_folder: Mapping) -> tuple[Placed, bool]:
-    """A record of a checkpoint: the base model's, or an adapter's."""
+def _place_base(record, about: Mapping, probe_set: str, further: Mapping, by_folder: Mapping, notes: list) -> tuple[Placed, bool]:
+    """A record of a checkpoint: the base model's, or an adapter's. What it departs in becomes part of a base model's name."""
     name, published = model_name(about["model"])
     if about.get("adapter"):
         origin = _by_path(about["adapter"], [p.record for p, _ in by_folder.values()])
         key = by_folder[origin.folder][0].key if origin else {"model": name, "condition": f"adapter {about['adapter']}"}
         return Placed(key, record, origin.folder if origin else None), False
-    plain = about.get("pooling", "mean") == "mean" and about.get("quantize", True) and about.get("final_norm", True)
-    return Placed({"model": name, "condition": "B0"}, record), published and as_published and plain
+    layer = {"layer": _LAYERS[name]} if published and further else {}
+    wrong = _differing(about, {"probe_set": probe_set}) or _differing(about, {"probes": _PROBES[probe_set]})
+    wrong += _differing(about, _FIT | further | layer)
+    if wrong and published:
+        notes.append(records.Note(record.folder, f"among the other models and settings: {'; '.join(wrong)}"))
+    return Placed({"model": f"{name} ({'; '.join(wrong)})" if wrong else name, "condition": "B0"}, record), published and not wrong
 
 
 def _once(placed: list[Placed], notes: list, own: bool) -> tuple[Placed, ...]:
@@ -212,15 +224,18 @@ def _once(placed: list[Placed], notes: list, own: bool) -> tuple[Placed, ...]:
 
 
 def _one_probe_set(shelf: Shelf, notes: list) -> Shelf:
-    """The runs on the probe set that most of them share."""
-    of = lambda p: (p.record.record.get("probes") or {}).get("hash")
-    if not shelf.runs:
+    """The runs, and measurements on their own, on the probe set that most runs share (without runs: most measurements)."""
+    single = lambda p: isinstance(p.record, records.Single)
+    of = lambda p: p.record.layers[-1].get("probe_hash") if single(p) else (p.record.record.get("probes") or {}).get("hash")
+    counted = [*map(of, shelf.runs)] or [h for h in map(of, shelf.singles) if h]
+    if not counted:
         return shelf
-    most = collections.Counter(map(of, shelf.runs)).most_common(1)[0][0]
-    for placed in shelf.runs:
-        if of(placed) != most:
+    most = collections.Counter(counted).most_common(1)[0][0]
+    shares = lambda p: of(p) == most or (single(p) and of(p) is None)
+    for placed in (*shelf.runs, *shelf.singles):
+        if not shares(placed):
             notes.append(records.Note(placed.record.folder, f"not used: probe set {of(placed)}, the others' is {most}"))
-    return dataclasses.replace(shelf, runs=tuple(p for p in shelf.runs if of(p) == most))
+    return dataclasses.replace(shelf, runs=tuple(filter(shares, shelf.runs)), singles=tuple(filter(shares, shelf.singles)))
 
 
 def _labelled(shelf: Shelf) -> Shelf:

@@ -202,7 +202,8 @@ def coding(shelf: place.Shelf, published: bool):
     if not ours and not published:
         return None
     labels = [r.key["condition"] for r in paper.T9.rows] if published else []
-    name = lambda p: p.key["condition"] if published else _group_name(p.key) + (f" s{p.key['seed']}" if "seed" in p.key else "")
+    strange = lambda p: f"\n({n} other problems)" if (n := cells.others(p)) else ""
+    name = lambda p: p.key["condition"] if published else _group_name(p.key) + (f" s{p.key['seed']}" if "seed" in p.key else "") + strange(p)
     labels += [n for n in dict.fromkeys(map(name, ours)) if n not in labels]
     drawn, ((left, right),) = figures.figure(1, 2, width=max(4.6, 0.65 * len(labels) + 1), height=3.4)
     for row in paper.T9.rows if published else ():

@@ -43,12 +43,25 @@ def table(found: Sequence[Source]) -> grid.Grid:
     hashes = ("model_hash", "adapter_hash", "probe_hash", "git")
     rows = tuple(
         (grid.Cell(s.folder, "key"), *map(text, (s.kind, s.cell, s.state, *(short(s.about.get(n)) for n in hashes),
-                                                 s.about.get("device"), _duration(s.about.get("seconds")))))
+                                                 _device(s.about), _duration(s.about.get("seconds")))))
         for s in found
     )  # fmt: skip
     heads = ("folder", "record", "cell", "state", "model hash", "adapter hash", "probe hash", "commit", "device", "time")
     caption = "A hash is the first 12 digits of the record's; -dirty: files differed from that commit."
-    return grid.Grid("provenance-table", "Records", caption, tuple(map(grid.Head, heads)), rows, (), ())
+    facts = tuple(
+        {"folder": s.folder, "record": s.kind, "cell": s.cell, "state": s.state}
+        | {name: s.about.get(name) for name in (*hashes, "device", "devices", "processes", "seconds")}
+        | {"command": shlex.join(s.about.get("command") or ())}
+        for s in found
+    )
+    return grid.Grid("provenance-table", "Records", caption, tuple(map(grid.Head, heads)), rows, (), facts)
+
+
+def _device(about: Mapping) -> str | None:
+    """The kind of device, with the numbers of devices and processes where there is more than one."""
+    devices, processes, kind = about.get("devices") or 1, about.get("processes") or 1, about.get("device")
+    text = f"{devices} x {kind}" if kind and devices > 1 else kind
+    return f"{text}, {processes} processes" if text and processes > 1 else text
 
 
 def _duration(seconds: float | None) -> str | None:

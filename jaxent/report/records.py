@@ -159,7 +159,7 @@ class Crosstalk(_Found):
 
 @dataclasses.dataclass(frozen=True)
 class Single:
-    """A measure.json: one checkpoint measured, one record a layer."""
+    """A measure.json: one checkpoint measured, one record a layer, the last layer last."""
 
     folder: str
     layers: tuple[Mapping, ...]
@@ -299,7 +299,7 @@ def _single(here: pathlib.Path, name: str) -> Single:
     layers = _json(here / "measure.json", list)
     for layer in layers:
         _keys(layer, "model", "adapter", "layer", "ei", "damage", "intervals")
-    return Single(name, tuple(layers))
+    return Single(name, tuple(sorted(layers, key=lambda layer: layer["layer"])))
 
 
 def _failures(here: pathlib.Path) -> list[Note]:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from jaxent.report import cells, grid, marks, paper, place, plots, plots_geometry, quoted, verdicts
+from jaxent.report import cells, grid, marks, paper, place, plots, plots_geometry, plots_ladders, quoted, verdicts
 
 _C = paper.Column
 _PAIRS = (
@@ -83,11 +83,13 @@ def paper_figures(shelf: place.Shelf) -> list[Figure]:
     ]  # fmt: skip
 
 
-def other_figures(shelf: place.Shelf) -> list[Figure]:
-    """The same figures of everything that is not the paper's."""
+def other_figures(shelf: place.Shelf, of_paper: place.Shelf = place.Shelf()) -> list[Figure]:
+    """The same figures of everything that is not the paper's; the paper's models stand beside others of their families in the ladder."""
     models = list(dict.fromkeys(p.key["model"] for p in shelf.runs))
     return [
         Figure("other-responses", "EI before (hollow) and after, every group of runs; bars: SD over seeds.", lambda: plots.responses(shelf)),
+        Figure("other-ladder", "EI and CVO before (hollow) and after B3 by number of parameters, a line a family: mean and SD over seeds.",
+               lambda: plots_ladders.draw(shelf, of_paper)),
         *(Figure(f"other-trajectory-{i}", f"EI, SEI and training loss of {m} over steps: seeds thin, their mean thick.",
                  lambda m=m: plots.trajectories(shelf, m))
           for i, m in enumerate(models, 1)),
@@ -139,7 +141,7 @@ def verdict_table(found: Sequence[verdicts.Verdict]) -> grid.Grid:
 
 def quoted_table() -> grid.Grid:
     """Numbers in the paper's text that do not agree with the rest of it."""
-    rows, notes = [], []
+    rows, notes, facts = [], [], []
     for number in quoted.QUOTED:
         texts = [grid.reason(m) for m in marks.at(number.id)]
         notes += [t for t in texts if t not in notes]
@@ -147,7 +149,10 @@ def quoted_table() -> grid.Grid:
             printed = grid.Cell(f"{number.value:.{number.digits}f}", "published", notes=tuple(notes.index(t) + 1 for t in texts))
             what = ", ".join(filter(None, (number.what, str(number.key.get("model", "")), str(number.key.get("condition", "")))))
             rows.append((grid.Cell(what, "key"), printed, grid.Cell(", ".join(number.sections), "text")))
+            key = "; ".join(f"{n}={v}" for n, v in number.key.items())
+            facts.append({"number": number.id, "what": number.what, "key": key, "published": number.value,
+                          "published_mark": " ".join(texts), "sections": ", ".join(number.sections)})  # fmt: skip
     heads = (grid.Head("number in the text"), grid.Head("published"), grid.Head("sections"))
     return grid.Grid(
-        "quoted", "Numbers in the text", "Those that do not agree with the paper's other numbers.", heads, tuple(rows), tuple(notes), ()
+        "quoted", "Numbers in the text", "Those that do not agree with the paper's other numbers.", heads, tuple(rows), tuple(notes), tuple(facts)
     )

@@ -26,7 +26,8 @@ td.missing, td.nothing, td.undefined { color: var(--absent); text-align: right; 
 .interval { font-weight: 400; color: var(--soft); font-size: .9em; } sup { font-size: .72em; line-height: 0; margin-left: .1em; } sup + sup::before { content: " "; }
 .notes { font-size: .85rem; color: var(--soft); padding-left: 1.5rem; margin: .5rem 0 0; max-width: 60rem; } .notes li:target { background: var(--band); color: var(--text); }
 td.supported, td.contradicted, td.undecided { font-weight: 700; white-space: nowrap; } td.supported, .supported { color: var(--good); } td.contradicted, .contradicted { color: var(--bad); }
-td.undecided, .undecided { color: var(--open); } #provenance-table td { white-space: nowrap; } #verdicts table { min-width: 60rem; table-layout: fixed; } #verdicts th:nth-child(1) { width: 21%; } #verdicts th:nth-child(2) { width: 11%; }
+td.undecided, .undecided { color: var(--open); } #quoted tbody th { white-space: normal; }
+#provenance-table td { white-space: nowrap; } #verdicts table { min-width: 60rem; table-layout: fixed; } #verdicts th:nth-child(1) { width: 21%; } #verdicts th:nth-child(2) { width: 11%; }
 #verdicts th:nth-child(3) { width: 24%; } #verdicts th:nth-child(4) { width: 34%; } #verdicts tbody th { white-space: normal; width: 21%; }
 figure { margin: 1.5rem 0; } figure img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .5rem; display: block; }
 figcaption { font-size: .875rem; margin-top: .35rem; max-width: 46rem; } details { margin: .75rem 0; } summary { cursor: pointer; }
@@ -46,18 +47,20 @@ for (const table of document.querySelectorAll(".table table")) {
     for (let i = 0; i < head.rowSpan; i++) for (let j = 0; j < head.colSpan; j++) (taken[r + i] ||= [])[at + j] = true;
     if (head.colSpan === 1) heads.push([head, at]);
     at += head.colSpan; } });
-  const number = text => { const found = text.trim().match(/^[-+]?[0-9.]+(e[-+]?[0-9]+)?/); return found ? parseFloat(found[0]) : null; };
+  const words = cell => { const bare = cell.cloneNode(true);
+    for (const note of bare.querySelectorAll("sup")) note.remove();
+    return bare.textContent.trim(); };
+  const number = text => { const found = text.match(/^[-+]?[0-9.]+(e[-+]?[0-9]+)?/); return found ? parseFloat(found[0]) : null; };
   for (const [head, at] of heads) {
     head.setAttribute("aria-sort", "none"); head.tabIndex = 0;
     const sort = () => {
       const up = head.getAttribute("aria-sort") !== "ascending";
       for (const [other] of heads) other.setAttribute("aria-sort", "none");
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const text = row => row.cells[at].textContent, rows = [...body.rows];
-      rows.sort((a, b) => { const x = number(text(a)), y = number(text(b));
-        if (x === null !== (y === null)) return x === null ? 1 : -1;
-        return (up ? 1 : -1) * (x === null ? text(a).localeCompare(text(b)) : x - y); });
-      body.append(...rows);
+      const rows = [...body.rows].map(row => { const text = words(row.cells[at]); return { row, text, value: number(text) }; });
+      rows.sort((a, b) => { if (a.value === null !== (b.value === null)) return a.value === null ? 1 : -1;
+        return (up ? 1 : -1) * (a.value === null ? a.text.localeCompare(b.text) : a.value - b.value); });
+      body.append(...rows.map(found => found.row));
     };
     head.addEventListener("click", sort);
     head.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(); } });

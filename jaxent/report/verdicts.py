@@ -14,6 +14,7 @@ from jaxent.report import claims, evidence, place, sets, stats
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "not decided"
 _LEVEL = 0.95
+_RECOVERING = 0.25  # the share of seeds that recover in the paper
 _FEWEST = 3  # seeds that a claim about every seed, or about their spread, needs
 _EXACT = {"sv_energy", "rank"}  # of a run, without an error of measurement
 
@@ -85,13 +86,15 @@ def _ordered(pairs: Callable, side: int):
     """A test that each pair of samples differs to one side; pairs: indices of them from the number of runs."""
 
     def test(claim, shelf):
-        found = [evidence.sample(shelf, claim.metric, key) for key in claim.runs]
-        chosen = pairs(len(found))
-        differences = [_both(found[i], found[j], len(chosen)) for i, j in chosen]
+        metrics = [m for m in (claim.metric, claim.other) if m]
+        found = {m: [evidence.sample(shelf, m, key) for key in claim.runs] for m in metrics}
+        chosen = [(m, *pair) for m in metrics for pair in pairs(len(claim.runs))]
+        differences = [_both(found[m][i], found[m][j], len(chosen)) for m, i, j in chosen]
         named = [
-            (f"{found[i].name} minus {found[j].name} = {d.estimate:.3g}", _words(claim, d)) for (i, j), (d, _) in zip(chosen, differences)
+            (f"{found[m][i].name} minus {found[m][j].name} = {d.estimate:.3g}", _words(claim, d))
+            for (m, i, j), (d, _) in zip(chosen, differences)
         ]
-        return _joined(differences, claim.metric in _EXACT, side), _numbers(found), _lines(named)
+        return _joined(differences, claim.metric in _EXACT, side), _numbers([s for m in metrics for s in found[m]]), _lines(named)
 
     return test
 
@@ -135,7 +138,7 @@ def _same(claim, shelf):
     """Any two runs within the bound of each other."""
     found = [evidence.sample(shelf, claim.metric, key) for key in claim.runs]
     chosen = [(i, j) for i in range(len(found)) for j in range(i)]
-    paired = "step" in claim.runs[0]
+    paired = len({key.get("step") for key in claim.runs}) > 1  # the same runs at several steps
     differences = [_both(found[i], found[j], len(chosen), paired) for i, j in chosen]
     return _equivalent(claim, differences, [f"{found[i].name} minus {found[j].name}" for i, j in chosen], found)
 
@@ -265,6 +268,24 @@ def _late(claim, shelf):
     )
 
 
+def _recovering(claim, shelf):
+    """A seed that recovers shows that some do; that none does is shown where the share's interval excludes the paper's."""
+    found = evidence.sample(shelf, claim.metric, claim.runs[0])
+    seen, n = int(found.values.sum()), found.values.size
+    share = stats.wilson(seen, n)
+    outcome = SUPPORTED if seen else CONTRADICTED if share.high < _RECOVERING else UNDECIDED
+    return outcome, f"{found.name}: {seen} of {n} seeds", f"share of seeds, Wilson [{100 * share.low:.0f}, {100 * share.high:.0f}]%"
+
+
+def _leaning(claim, shelf):
+    found = evidence.sample(shelf, claim.metric, claim.runs[0])
+    if found.interval is None:
+        raise evidence.Missing("the crosstalk has no interval over replicate sets")
+    low, high = found.interval
+    outcome = SUPPORTED if low > 0 else CONTRADICTED if high < 0 else UNDECIDED
+    return outcome, found.text, f"lean, 1 if only code loses and -1 if only math does: jackknife over replicate sets [{low:.3g}, {high:.3g}]"
+
+
 def _negated(interval):
     return None if interval is None else (-interval[1], -interval[0])
 
@@ -278,4 +299,4 @@ _TESTS = {
     _T.SOME_ABOVE_ZERO: _some_above, _T.EQUIVALENT: _same, _T.SPREAD_BELOW: _spread, _T.FALLS: _changes(-1), _T.RISES: _changes(1),
     _T.UNCHANGED: _within, _T.ANTICORRELATED: _anticorrelated,
 }  # fmt: skip
-_DERIVED = {"larger_is_faster": _faster, "late_at_7b": _late}
+_DERIVED = {"larger_is_faster": _faster, "late_at_7b": _late, "recoveries": _recovering, "one_way": _leaning}

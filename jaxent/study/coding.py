@@ -1,6 +1,7 @@
 """HumanEval(+) of finished runs: `evaluate.py` in a process of its own for each, results in <run folder>/humaneval."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from jaxent.decode import scoring
 from jaxent.study import spec as specs, study
 
 FOLDER = "humaneval"
+_JOIN = {"JAXENT_JOIN": "1800"}  # seconds: of several processes the first comes late to an evaluation, from scoring the one before
 
 
 def scores(folder: pathlib.Path) -> dict | None:
@@ -30,30 +32,34 @@ def command(run: specs.Run, folder: pathlib.Path, script: pathlib.Path, flags: S
     return [sys.executable, str(script), *given, *([f"--dtype={run.dtype}"] if run.dtype else []), *flags]
 
 
-def evaluate(outcomes: Sequence[study.Outcome], script: pathlib.Path, flags: Sequence[str] = ()) -> list[study.Outcome]:
+def evaluate(
+    outcomes: Sequence[study.Outcome], script: pathlib.Path, flags: Sequence[str] = (), progress: bool = True
+) -> list[study.Outcome]:
     """Evaluates every finished run that is not evaluated yet; those that failed, with the last line of what they complained.
 
-    flags: further flags of the script. No process here may hold the device (`study.conduct_apart`).
+    flags: further flags of the script. No process here may hold the device (`study.conduct_apart`). On every host of several alike: the
+    scripts join each other.
     """
     failed, finished = [], [o for o in outcomes if o.state != "failed"]
+    say = lambda text: progress and print(text, flush=True)
     for number, outcome in enumerate(finished, 1):
         title = f"[{number}/{len(finished)}] HumanEval(+) of {outcome.run.name}"
         if scores(outcome.folder):
-            print(f"{title}: finished before")
+            say(f"{title}: finished before")
             continue
-        print(title, flush=True)
+        say(title)
         code, last = _followed(command(outcome.run, outcome.folder, script, flags))
         if code:
             reason = f"HumanEval(+): {last or f'exit status {code}'}"
             failed.append(study.Outcome(outcome.run, outcome.folder, "failed", reason))
-            print(f"{title} failed: {reason}")
+            say(f"{title} failed: {reason}")
     return failed
 
 
 def _followed(argv: list[str]) -> tuple[int, str]:
     """Exit status and last line of standard error, which is passed on as it comes."""
     last = ""
-    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, errors="replace", env=_JOIN | os.environ) as process:
         try:
             for line in process.stderr:  # a progress bar's carriage returns end lines too
                 last = line.strip() or last

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import json
 import math
 import pathlib
 import time
@@ -15,6 +16,7 @@ from jaxent.measure import concepts
 from jaxent.report import own, stats, tables
 from jaxent.study import execute, prepare, questions, spec as specs, study, transfer
 
+NAME = "companion_metric"
 CONDITIONS = {"math": "B2", "natural": "B3", "creative": "B6"}  # the condition that trains code beside each
 
 
@@ -45,9 +47,20 @@ class Question:
         conditions = ["B1", *(CONDITIONS[c] for c in self.companions)] if self.check else []
         return [run for c in conditions for run in questions.runs(model, c, "strong", self.seeds, settings)]
 
+    def planned(self, model: str, settings: dict) -> list[specs.Run]:
+        """A run that costs about as much as the metric, and what the check trains."""
+        number = len(self.companions)
+        steps = len(self.seeds) * (self.batches * (number + 1) + self.few_steps * number)
+        (metric,) = questions.runs(model, "B1", "strong", (0,), settings, steps=steps, measure_every=steps)
+        return [dataclasses.replace(metric, intervention="metric"), *self.runs(model, settings)]
 
-def examine(question: Question, model: str, settings: dict, out: pathlib.Path) -> tuple[dict, list[study.Outcome]]:
+
+def examine(
+    question: Question, model: str, settings: dict, out: pathlib.Path, before: dict | None = None
+) -> tuple[dict, list[study.Outcome]]:
     """The record of a model, as plain JSON, and the outcomes of the check's runs, which are in `out`.
+
+    before: an earlier record of the model, given back where it answers the same.
 
     question, axes (of `transfer.measure`), scores and ranks by predictor and companion; before: the target's held-out loss in
     nats a token; conditions: what trains each companion; worse: what the loss rose by, by condition; judged: `transfer.judged`
@@ -57,10 +70,14 @@ def examine(question: Question, model: str, settings: dict, out: pathlib.Path) -
     checked = prepare.check(run)
     corpora.check((question.target, *question.companions), run.data_root)
     outcomes = study.conduct(question.runs(model, settings), out)
+    asked = concepts.plain({"question": dataclasses.asdict(question), "settings": run.to_json(), **prepare.hashes(checked.checkpoint)})
+    complete = before and (before["judged"] or not question.check)
+    if complete and json.loads(json.dumps(asked)) == {name: before.get(name) for name in asked}:
+        return before, outcomes
     bench = _bench(question, checked)
     axes = transfer.measure(bench, question.target, question.companions, question.seeds, question.batches, question.few_steps)
-    before = transfer.loss(bench.base, bench.rows)
-    scores, worse = transfer.scores(axes, question.companions), _worse(bench, outcomes, before)
+    bare = transfer.loss(bench.base, bench.rows)
+    scores, worse = transfer.scores(axes, question.companions), _worse(bench, outcomes, bare)
     measured = {c: worse.get(CONDITIONS.get(c), []) for c in question.companions}
     whole = all(len(v) == len(question.seeds) for v in measured.values())
     found = {
@@ -68,7 +85,7 @@ def examine(question: Question, model: str, settings: dict, out: pathlib.Path) -
         "axes": {domain: dataclasses.asdict(axis) for domain, axis in axes.items()},
         "scores": scores,
         "ranks": {name: _ranks(values) for name, values in scores.items()},
-        "before": before,
+        "before": bare,
         "conditions": {c: CONDITIONS[c] for c in question.companions if c in CONDITIONS},
         "worse": worse,
         "judged": {name: transfer.judged(predicted, measured) for name, predicted in scores.items()} if whole else None,
@@ -76,6 +93,12 @@ def examine(question: Question, model: str, settings: dict, out: pathlib.Path) -
         **prepare.provenance(checked.checkpoint, started),
     }
     return concepts.plain(found), outcomes
+
+
+def recorded(out: pathlib.Path) -> dict[str, dict]:
+    """By model: what earlier studies in `out` found."""
+    file = out / NAME / "study.json"
+    return json.loads(file.read_text()).get("metric", {}) if file.is_file() else {}
 
 
 def _ranks(scores: dict[str, float]) -> dict[str, int | None]:

@@ -116,7 +116,9 @@ def _measure(checked: prepare.Checked, base: Base, adapter) -> dict:
         return {}
     labels = base.once(("labels", checked.probes.hash), lambda: concepts.label(checked.probes.labels))
     found = entangle.measure(x, labels).to_json()
-    return found | {"drift": _drift(checked.run, base, checked.probes, x), "seconds": time.perf_counter() - started}
+    about = {"probe_set": checked.probes.name, "probe_hash": checked.probes.hash, "dtype": str(base.compute.dtype), "layer": base.model.config.layers,
+             "pooling": capture.Where().pooling}  # fmt: skip
+    return found | about | {"drift": _drift(checked.run, base, checked.probes, x), "seconds": time.perf_counter() - started}
 
 
 def _drift(run: specs.Run, base: Base, probe_set: probes.ProbeSet, x: np.ndarray) -> dict:

@@ -18,8 +18,8 @@ from jax.sharding import Mesh
 from jaxent.arrays import axes, processes
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import corpora, probes, tokens
-from jaxent.measure import penalty
-from jaxent.model import config as configs, sharding
+from jaxent.measure import capture, concepts, penalty
+from jaxent.model import config as configs, sharding, transformer
 from jaxent.report import records
 from jaxent.study import spec as specs
 
@@ -65,21 +65,29 @@ def check(run: specs.Run, root: pathlib.Path = pathlib.Path()) -> Checked:
     probe_set = probes.load(run.probes, run.replicates)
     corpora.check(mixture.domains if mixture else (), run.data_root)
     found = checkpoint(run.model)
+    concepts.label(probe_set.labels)
+    for one in filter(None, (probe_set, csr_probes)):
+        encoded(found, one)
     start = _start(root / run.start, spec) if run.start else None
     return Checked(run, found, probe_set, csr_probes, start, min(run.max_length, found.config.context))
+
+
+def encoded(found: Checkpoint, probe_set: probes.ProbeSet) -> list[list[int]]:
+    """Token ids of the probes; ValueError for one that is empty or longer than the model's context."""
+    examples = found.tokenizer.encode(probe_set.texts)
+    try:
+        capture.check(examples, found.config.context)
+    except ValueError as error:
+        raise ValueError(f"probes {probe_set.name}: {error}") from error
+    return examples
 
 
 def check_mesh(checked: Checked, mesh: Mesh | None) -> None:
     """ValueError unless the mesh splits the run's model and the rows of its steps."""
     if mesh is None:
         return
-    sharding.check(hf.abstract(checked.checkpoint.config, checked.run.quantize), mesh)
-    rows, ways = checked.run.micro_rows, axes.ways(mesh, "batch")
-    if checked.run.examples % (rows * ways):
-        raise ValueError(
-            f"mesh {dict(mesh.shape)} runs {ways} x {rows} packed rows at a time: expected a divisor of --examples {checked.run.examples}; "
-            "give the tensor or seed axis more devices"
-        )
+    run = checked.run
+    sharding.check(hf.abstract(checked.checkpoint.config, run.quantize), mesh, run.examples // run.micro_rows)
 
 
 def _start(folder: pathlib.Path, spec) -> pathlib.Path:
@@ -128,6 +136,7 @@ def _record(checked: Checked) -> dict:
     """What run.json says: settings that decide the result, hashes of what they name, and where it ran."""
     return {
         "settings": checked.run.to_json(),
+        "parameters": transformer.parameter_count(checked.checkpoint.config),
         "probes": {"name": checked.probes.name, "number": len(checked.probes.probes), "hash": checked.probes.hash},
         "csr_probes": checked.csr_probes.hash if checked.csr_probes else None,
         "tokenizer": checked.checkpoint.tokenizer.hash,
@@ -159,13 +168,15 @@ def provenance(
 
     seconds: wall time of this process since `started`, a `time.perf_counter()`.
     """
+    return {**hashes(model, adapter, probe_set), "seed": seed, "seconds": time.perf_counter() - started, **origin()}
+
+
+def hashes(model: Checkpoint, adapter: str | None = None, probe_set: probes.ProbeSet | None = None) -> dict:
+    """model_hash, adapter_hash and probe_hash; None where there is none."""
     return {
         "model_hash": fingerprint(model.folder),
         "adapter_hash": adapter_hash(adapter) if adapter else None,
         "probe_hash": probe_set.hash if probe_set else None,
-        "seed": seed,
-        "seconds": time.perf_counter() - started,
-        **origin(),
     }
 
 

@@ -1,7 +1,7 @@
 """A list of runs, one after the other: finished ones skipped, interrupted ones continued, failed ones named at the end."""
 
 import collections
-import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import dataclasses
 import gc
@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 
+import jax
 from jax.sharding import Mesh
 
 from jaxent.arrays import axes, processes
@@ -57,6 +58,10 @@ def conduct(
     for members in groups.values():
         base = None
         for batch in _batches([run for run in members if run not in ended], seeds_together):
+            if reason := _uneven(batch, mesh):
+                ended |= {run: Outcome(run, out / run.name, "failed", reason) for run in batch}
+                _say(f"{batch[0].name} and the like cannot run: {reason}")
+                continue
             title = ", ".join(f"[{runs.index(run) + 1}/{len(runs)}] {run.name}" for run in batch)
             found, base = _some(batch, out, base, title, progress, mesh)
             ended |= {outcome.run: outcome for outcome in found}
@@ -66,12 +71,20 @@ def conduct(
 
 
 def _batches(runs: Sequence[specs.Run], seeds_together: bool) -> list[list[specs.Run]]:
-    """The runs one by one, or in groups that differ in their seed alone."""
+    """The runs one by one, or in groups that differ in their seed alone; those that start from an adapter always one by one."""
     groups = collections.defaultdict(list)
+    if seeds_together and (apart := [run for run in runs if run.start]):
+        _say(f"{len(apart)} runs start from an adapter: their seeds follow one another, whatever --seed_mode says")
     for run in runs:
         alike = seeds_together and run.mixture is not None and run.start is None
         groups[dataclasses.replace(run, seed=0) if alike else run].append(run)
     return list(groups.values())
+
+
+def _uneven(batch: Sequence[specs.Run], mesh: Mesh | None) -> str | None:
+    """What is wrong with runs that share every step on the mesh."""
+    ways = axes.ways(mesh, "seed")
+    return f"{len(batch)} seeds do not split {ways} ways (seed)" if len(batch) > 1 and len(batch) % ways else None
 
 
 def _say(text: str) -> None:
@@ -79,17 +92,39 @@ def _say(text: str) -> None:
         print(text, flush=True)
 
 
-def conduct_apart(runs: Sequence[specs.Run], out: pathlib.Path, mesh: str | None = None, seeds_together: bool = False) -> list[Outcome]:
+def conduct_apart(
+    runs: Sequence[specs.Run], out: pathlib.Path, mesh: str | None = None, seeds_together: bool = False
+) -> tuple[list[Outcome], bool]:
     """`conduct` in a process of its own, so that the device is free for others' processes afterwards. It ends with this one.
 
-    mesh: as `axes.make` reads it.
+    mesh: as `axes.make` reads it. Also gives whether that process was the first of several, or alone: this one never joins them.
+    ValueError where one of several was lost.
     """
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
-        return pool.submit(_conduct_on, runs, out, mesh, seeds_together).result()
+        index, number = pool.submit(_joined).result()
+        try:
+            return pool.submit(_conduct_on, runs, out, mesh, seeds_together).result(), index == 0
+        except concurrent.futures.process.BrokenProcessPool:
+            if number > 1:
+                raise ValueError(f"the training of {number} processes has ended; start all again: it goes on where it was") from None
+            return [_left(run, out / run.name) for run in runs], True
 
 
-def _conduct_on(runs, out, mesh: str | None, seeds_together: bool) -> list[Outcome]:
+def _left(run: specs.Run, folder: pathlib.Path) -> Outcome:
+    """What a process that was killed left of a run."""
+    if (folder / "summary.json").is_file():
+        return Outcome(run, folder, "done")
+    return Outcome(run, folder, "failed", "the process that trains was killed (for memory?); the same command goes on")
+
+
+def _joined() -> tuple[int, int]:
+    """This process's number and how many there are, once they have met."""
     processes.start()
+    return jax.process_index(), jax.process_count()
+
+
+@processes.guarded()
+def _conduct_on(runs, out, mesh: str | None, seeds_together: bool) -> list[Outcome]:
     return conduct(runs, out, mesh=axes.choose(mesh), seeds_together=seeds_together)
 
 
@@ -139,15 +174,15 @@ def _some(runs: Sequence[specs.Run], out: pathlib.Path, base: execute.Base | Non
 
 @contextlib.contextmanager
 def _caught(ended: dict, *runs: specs.Run, folder: pathlib.Path):
-    """Whatever stops the block becomes the reason of the runs."""
+    """Whatever stops the block becomes the reason of the runs; of several processes, it must stop all of them."""
     try:
         yield
         return
     except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        processes.alike(error)
         reason = str(error)
     except Exception as error:  # out of memory, a full disk, a defect: the others go on
-        if gone := processes.lost(error):
-            processes.end(gone)
+        processes.alike(error)
         traceback.print_exc()
         reason = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
     ended.update({run: Outcome(run, folder / run.name, "failed", reason) for run in runs})
@@ -188,7 +223,7 @@ def plan(runs: Sequence[specs.Run], out: pathlib.Path, teraflops: float | None =
         config = published.config(run.model)
         state = "finished" if (out / run.name / "summary.json").is_file() else "begun" if (out / run.name / "run.json").is_file() else "-"
         if config is None:
-            rows.append([run.name, state, run.steps, "unknown", "unknown", "unknown"])
+            rows.append([run.name, state, run.steps if run.mixture else 0, "unknown", "unknown", "unknown"])
             continue
         found = costs.cost(run, config)
         hours = found.flops / speed / 3600
@@ -196,7 +231,9 @@ def plan(runs: Sequence[specs.Run], out: pathlib.Path, teraflops: float | None =
         rows.append([run.name, state, found.steps, f"{found.tokens / 1e6:,.1f} M", duration(hours), f"{found.memory / 2**30:.1f} GiB"])
     source = "as given" if teraflops else "0.4 of a 2048 x 2048 product's here"
     header = ["run", "state", "steps", "tokens at most", "time at most", "memory"]
-    return (f"{tables.text(header, rows)}\n\n{len(rows)} runs, {duration(total)} at most for those not finished, at "
+    unknown = sum(row[-1] == "unknown" for row in rows)
+    left_out = f", {unknown} of unknown cost left out (their config.json cannot be reached)" if unknown else ""
+    return (f"{tables.text(header, rows)}\n\n{len(rows)} runs, {duration(total)} at most for those not finished{left_out}, at "
             f"{speed / 1e12:.3g} TFLOP/s ({source}). With packing expect an eighth to a half of it.")  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def _backward(mesh, saved, cotangent):
 _nll_chunks.defvjp(_forward, _backward)
 
 
-def batch_nll(model, batch, adapter, spec, key, compute) -> jax.Array:
-    """`nll_sum` of a packed batch (tokens, targets, weights, segments, positions: [B,T])."""
-    hidden = model(batch.tokens, batch.segments, batch.positions, adapter, spec, key, compute)
+def batch_nll(model, batch, adapter, spec, keys, compute) -> jax.Array:
+    """`nll_sum` of a packed batch (tokens, targets, weights, segments, positions: [B,T]); keys [B]: dropout's, or None."""
+    hidden = model(batch.tokens, batch.segments, batch.positions, adapter, spec, keys, compute)
     return nll_sum(hidden, model.head(), batch.targets, batch.weights, compute.mesh)

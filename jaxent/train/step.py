@@ -114,7 +114,7 @@ def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
 
     batch: `data.batches.Batch` of [16, T] arrays, or `place`d ones, of which the first `rows` (traced) are used,
     `micro_rows` at a time. The divisor is the weight of the whole step, so packing into fewer rows
-    changes nothing. key: dropout key, or None.
+    changes nothing, and a row's dropout is drawn from (key, its index in the step), whatever runs beside it. key: None for none.
     """
     tokens = batch.weights.sum()
     split = jax.tree.map(lambda x: x.reshape(-1, micro_rows, x.shape[-1]), batch)
@@ -123,8 +123,8 @@ def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
     def loss(adapter, index):
         micro = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), split)
         micro = jax.tree.map(lambda x: axes.constrain(x, compute.mesh, "batch", None), micro)
-        micro_key = None if key is None else jax.random.fold_in(key, index)
-        return objective.batch_nll(model, micro, adapter, spec, micro_key, compute) / tokens
+        keys = None if key is None else jax.vmap(jax.random.fold_in, (None, 0))(key, index * micro_rows + jnp.arange(micro_rows))
+        return objective.batch_nll(model, micro, adapter, spec, keys, compute) / tokens
 
     def body(index, carry):
         total, gradients = carry

@@ -47,12 +47,24 @@ def test_own_file(tmp_path):
     [
         ({"shape": "causal"}, "replicate 0 has 2 texts in cell .*'causal'"),
         ({"extra": 1}, "line 4: fields"),
-        ({"text": rows()[2]["text"]}, "a text appears twice"),
+        ({"text": rows()[2]["text"]}, "the text .* appears 2 times"),
+        ({"id": rows()[2]["id"]}, "the id .* appears 2 times"),
+        ({"replicate": "a"}, "line 4: replicate 'a', expected 0, 1"),
+        ({"replicate": -1}, "line 4: replicate -1, expected 0, 1"),
+        ({"text": " "}, "line 4: text ' ', expected text"),
+        ({"domain": None}, "line 4: domain None, expected text"),
     ],
 )
 def test_bad_files_are_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         probes.load(write(tmp_path, rows(**change)))
+
+
+@pytest.mark.parametrize("text, message", [("", "no probes"), ("3\n", "line 1: fields 3"), ("{\n", "line 1: no JSON")])
+def test_what_is_no_probe_file(tmp_path, text, message):
+    (tmp_path / "own.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        probes.load(str(tmp_path / "own.jsonl"))
 
 
 def test_validator_finds_label_words_and_lengths():

@@ -44,6 +44,10 @@ def test_every_pair_of_six_domains(tmp_path, six_domains):
         assert len(measured["intervals"][kind]) == 15 and measured["cells"][kind]["code>math"]["sets"] == 5
     assert min(measured["damage"]["continuous"]["matrix"][i][i] for i in range(6)) > 0
     assert {p.name for p in tmp_path.iterdir()} == {"crosstalk.json", "table.txt", "crosstalk.png", "crosstalk.svg"}
+    again, other = run(f"--out={tmp_path}", f"--probes={six_domains}"), run(f"--out={tmp_path}", f"--probes={six_domains}", "--alpha=2")
+    assert again.returncode == 0 and again.stdout.splitlines()[:-1] == found.stdout.splitlines()[:-1] and "Measured before" in again.stdout
+    assert other.returncode != 0 and "holds a measurement with alpha 1.0, not 2.0" in other.stderr
+    assert json.loads((tmp_path / "crosstalk.json").read_text()) == measured
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -15,10 +16,13 @@ import safetensors.numpy
 from flax import nnx
 
 from jaxent.checkpoint import hf
+from jaxent.decode import humaneval
 from jaxent.model import config, transformer
+from jaxent.study import coding
 from jaxent.train import log
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "finetune.py"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "experiments" / "finetune.py"
 SMALL = ["--preset=tiny", "--noquantize", "--modules=q_proj,down_proj", "--measure_every=8", "--save_every=2", "--max_length=64",
          "--rank=4", "--alpha=12", "--steps=8"]  # fmt: skip
 HEARTBEAT = 10
@@ -84,8 +88,8 @@ def test_four_processes_lose_one_and_two_go_on_to_what_one_alone_gives(own_probe
         assert "another process of the 4 was lost" in text or "another task died" in text, text
     two = finish(start(2, own_probes, out, "--mesh=data:2", "--resume"))
     assert "EI (literal)" in two[0] and "EI (literal)" not in two[1]
-    np.testing.assert_allclose(losses(out), losses(alone), rtol=2e-4)
-    assert np.linalg.norm(adapter(out) - adapter(alone)) < 0.05 * np.linalg.norm(adapter(alone))
+    np.testing.assert_allclose(losses(out), losses(alone), rtol=1e-5)
+    assert np.linalg.norm(adapter(out) - adapter(alone)) < 1e-3 * np.linalg.norm(adapter(alone))
     record = json.loads((out / "run.json").read_text())
     assert record["processes"] == 4 and record["devices"] == 4
 
@@ -100,7 +104,7 @@ def test_all_killed_at_once_resume_as_one(own_probes, alone, tmp_path):
     for process in two:
         process.communicate()
     finish(start(1, own_probes, out, "--resume"))
-    np.testing.assert_allclose(losses(out), losses(alone), rtol=2e-4)
+    np.testing.assert_allclose(losses(out), losses(alone), rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -138,3 +142,142 @@ def test_each_of_four_processes_reads_a_quarter_of_the_linear_weights(tmp_path):
         read, held = map(int, text.split("READ")[1].split())
         assert read == linear / 4
         assert held == 2 * 3 * 512 * 1024 * 0.5625 / 4
+
+
+FAILING = """
+import sys, time
+from jaxent.arrays import processes
+
+def refused():
+    raise OSError(28, "No space left on device", "/runs/x")
+
+@processes.guarded()
+def main():
+    processes.start()
+    print("LEAST", processes.least((9 << 30) + (1 if processes.first() else 0)), flush=True)
+    if sys.argv[1] == "forwarded":
+        try:
+            processes.by_first(refused)
+        except (ValueError, OSError) as error:
+            sys.exit(f"script: {error}")
+    if sys.argv[1] == "alike":
+        time.sleep(0 if processes.first() else 3)
+        sys.exit("script: wrong everywhere")
+    for step in range(10000):
+        processes.by_first(lambda: "on")
+        if step == 3 and not processes.first():
+            raise RuntimeError("broken here alone")
+
+main()
+"""
+
+
+@pytest.mark.parametrize("how, message", [("forwarded", "No space left on device: '/runs/x'"), ("alike", "script: wrong everywhere")])
+def test_what_goes_wrong_for_all_is_every_process_one_line(how, message):
+    begun = launch(2, ["-c", FAILING, how])
+    texts = [p.communicate(timeout=100)[0] for p in begun]
+    assert [p.returncode for p in begun] == [1, 1]
+    for text in texts:
+        assert message in text and "Traceback" not in text and "alone" not in text, text
+        assert f"LEAST {9 << 30}\n" in text
+
+
+@pytest.mark.slow
+def test_one_that_fails_alone_ends_the_others_in_time():
+    begun = launch(2, ["-c", FAILING, "alone"])
+    first, other = (p.communicate(timeout=100)[0] for p in begun)  # and not the five minutes of JAX's exchange at exit
+    assert all(p.returncode for p in begun)
+    assert "RuntimeError: broken here alone" in other and "Process 1 of 2 failed alone" in other
+    assert "another process of the 2 was lost" in first or "another task died" in first, first
+
+
+@pytest.mark.slow
+def test_one_that_fails_alone_in_a_study_does_not_go_on_to_the_next_run(own_probes, tmp_path):
+    code = f"""
+import runpy, sys
+from jaxent.arrays import processes
+from jaxent.data import corpora
+draw = corpora.Corpus.batch
+def batch(self, mixture, seed, index, *rest):
+    if index == 2 and not processes.first():
+        raise MemoryError("here alone")
+    return draw(self, mixture, seed, index, *rest)
+corpora.Corpus.batch = batch
+sys.path.insert(0, "{SCRIPT.parent}")
+sys.argv[0] = "{SCRIPT}"
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    begun = launch(2, ["-c", code, *SMALL, f"--probes={own_probes}", f"--out={tmp_path}", "--mesh=data:2", "--seeds=0,1"])
+    first, other = (p.communicate(timeout=200)[0] for p in begun)
+    assert all(p.returncode for p in begun) and not list(tmp_path.rglob("summary.json"))
+    assert "MemoryError: here alone" in other and "seed1" not in other
+    assert "another process of the 2 was lost" in first or "another task died" in first, first
+
+
+def script(name, number, *arguments) -> list[str]:
+    return finish(launch(number, [str(SCRIPT.with_name(name)), "--preset=tiny", *arguments]))
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_samples_of_one(tmp_path):
+    common = ["--max_new=8", "--limit=2", "--allow_unsandboxed"]
+    script("evaluate.py", 1, *common, f"--out={tmp_path / 'one'}")
+    texts = script("evaluate.py", 2, *common, f"--out={tmp_path / 'two'}", "--mesh=data:2")
+    assert "Results:" in texts[0] and "Results:" not in texts[1]
+    one, two = (sorted((tmp_path / name / humaneval.RAW).read_text().splitlines()) for name in ("one", "two"))
+    assert one == two and len(one) == 2
+    scores = [json.loads((tmp_path / name / "scores.json").read_text())["counts"] for name in ("one", "two")]
+    assert scores[0] == scores[1]
+    assert json.loads((tmp_path / "two" / "evaluation.json").read_text())["processes"] == 2
+    again = script("evaluate.py", 2, *common, f"--out={tmp_path / 'two'}", "--mesh=data:2")
+    assert "Results:" in again[0] and len((tmp_path / "two" / humaneval.RAW).read_text().splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(own_probes, alone, tmp_path):
+    common = [f"--probes={own_probes}", "--layers=0,1,2", "--drift_target=code", "--noquantize", f"--adapter={alone / 'adapter'}"]
+    script("measure.py", 1, *common, f"--out={tmp_path / 'one'}")
+    texts = script("measure.py", 2, *common, f"--out={tmp_path / 'two'}", "--mesh=fsdp:2")
+    assert "Results:" in texts[0] and "Results:" not in texts[1]
+    one, two = (json.loads((tmp_path / name / "measure.json").read_text()) for name in ("one", "two"))
+    assert len(one) == len(two) == 3
+    for before, after in zip(one, two):
+        assert after["processes"] == 2 and after["model_hash"] == before["model_hash"]
+        for name in ("sv_energy", "cvo", "sei", "v_purity", "singular"):
+            assert before[name] is after[name] is None or after[name] == pytest.approx(before[name], rel=1e-3), name
+        assert after["drift"]["total"] == pytest.approx(before["drift"]["total"], rel=1e-3)
+    assert one[-1]["v_purity"] > 0 and one[-1]["drift"]["total"] > 0
+
+
+@pytest.mark.slow
+def test_two_processes_print_what_one_does():
+    one, two = (script("generate.py", n, "--prompt=def load(self", "--max_new=12", *more) for n, more in ((1, []), (2, ["--mesh=data:2"])))
+    written = lambda text: re.sub(r"\[Gloo\].*\n", "", text).partition("def load(self")[2]
+    assert len(written(one[0])) > 8 and written(one[0]) == written(two[0]) and not written(two[1])
+
+
+@pytest.mark.slow
+def test_a_study_is_trained_and_evaluated_on_both_hosts_and_recorded_on_the_first(own_probes, tmp_path):
+    small = ["--steps=2", "--max_length=32", "--rank=2", "--alpha=6", "--examples=4", "--max_examples=200", "--measure_every=2", "--micro_rows=2"]
+    chosen = ["--conditions=B0,B2", "--interventions=strong", "--mesh=data:2", "--evaluate_flags=--limit=2,--max_new=4,--allow_unsandboxed"]
+    texts = script("companions.py", 2, *small, *chosen, f"--probes={own_probes}", f"--out={tmp_path}")
+    assert "Results:" in texts[0] and "Results:" not in texts[1]
+    for folder in (tmp_path / "tiny" / "B0", tmp_path / "tiny" / "B2-strong-seed0"):
+        assert json.loads((folder / "run.json").read_text())["processes"] == 2
+        assert json.loads((folder / coding.FOLDER / "evaluation.json").read_text())["processes"] == 2
+        assert coding.scores(folder)["samples"] == 2
+    assert len(json.loads((tmp_path / "companions" / "study.json").read_text())["runs"]) == 2
+
+
+def test_slurm_gives_a_process_all_gpus_of_its_node(tmp_path):
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "srun").write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    for file in (tmp_path / "srun", tmp_path / ".venv" / "bin" / "python"):
+        file.chmod(0o755)
+    job = {"SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_GPUS_ON_NODE": "4", "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost",
+           "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "PATH": f"{tmp_path}:{os.environ['PATH']}"}  # fmt: skip
+    code = "from jax._src import xla_bridge as x; from jaxent.arrays import processes as p; p.start(); print('VISIBLE', x.CUDA_VISIBLE_DEVICES.value)"
+    command = ["bash", str(ROOT / "scripts" / "launch" / "slurm.sh"), "-c", code]
+    found = subprocess.run(command, env=os.environ | job, capture_output=True, text=True, timeout=100)
+    assert "VISIBLE 0,1,2,3" in found.stdout, found.stdout + found.stderr

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from jaxent.measure import concepts, entangle, intervals, ridge, synthetic
+from jaxent.measure import concepts, crosstalk, entangle, intervals, ridge, synthetic
 
 
 def design(replicates=2, sizes=(3, 4, 4)):
@@ -125,6 +125,9 @@ def test_random_cases_equal_naive_refits(seed, shape, kind, alpha):
     u = (x - x.mean(0)).T @ a
     np.testing.assert_allclose(removed, naive.loo(x - np.outer(x @ u, u), y, alpha), atol=1e-7)
     np.testing.assert_allclose(found.rise, naive.rise(x, codes, sizes, alpha), atol=1e-7)
+    if kind == "one probe of a class" and np.isfinite(found.damage).all():  # folds without a class have a direction less
+        nested = np.maximum(naive.nested(x, codes, sizes, alpha), 0)
+        assert (found.nested_own_flips, found.nested_off_flips) == (np.trace(nested), nested.sum() - np.trace(nested))
 
 
 def test_a_weak_penalty_where_probes_outnumber_dimensions():
@@ -148,6 +151,19 @@ def test_fewer_probes_than_classes():
     labels = concepts.label([{"a": i, "b": i % 2} for i in range(4)], ("a", "b"))  # c = 6, N = 4
     found = entangle.measure(activations(labels, 10), labels)
     assert math.isnan(found.ei) and "informative directions, expected 4" in found.reasons["ei"]
+
+
+def test_activations_that_do_not_vary_have_no_damage():
+    found = entangle.measure(np.ones((len(ROWS), 5)), LABELS)
+    assert np.isnan(found.damage).all() and np.isnan(list(found.random_damage.values())).all() and math.isnan(found.ei)
+    crossed = crosstalk.crosstalk(np.ones((len(ROWS), 5)), LABELS)
+    assert np.isnan(crossed.damage["raw"].matrix).all() and all(math.isnan(p.ct) and math.isnan(p.bdr) for p in crossed.damage["raw"].pairs)
+
+
+def test_one_set_says_once_why_there_are_no_intervals():
+    rows = [row for row in ROWS if row["replicate"] == 0]
+    found = entangle.measure(activations(LABELS, 30)[LABELS.sets[0]], rows)
+    assert [r for r in found.reasons if r.startswith("intervals")] == ["intervals"] and "1 replicate set, expected two" in found.reasons["intervals"]
 
 
 def test_subspace_removal_equals_refitting():

@@ -4,23 +4,31 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from model import published
 from transformers.models.llama import modeling_llama
 
 from jaxent.model import config, layers
+from jaxent.study import published
 
 
 def test_dropout_keeps_the_mean_at_the_stated_rate():
     x = jnp.ones((400, 500))
-    y = np.asarray(layers.dropout(x, 0.05, jax.random.key(0)))
+    y = np.asarray(layers.dropout(x, 0.05, jax.random.split(jax.random.key(0), 400)))
     assert (y == 0).mean() == pytest.approx(0.05, abs=0.002)
     assert y.mean() == pytest.approx(1.0, abs=0.002)
     assert np.unique(y).size == 2
 
 
 def test_dropout_rate_zero_is_the_identity():
-    x = jnp.arange(6.0)
-    np.testing.assert_array_equal(layers.dropout(x, 0.0, jax.random.key(0)), x)
+    x = jnp.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(layers.dropout(x, 0.0, jax.random.split(jax.random.key(0), 2)), x)
+
+
+def test_a_rows_mask_is_its_keys_whatever_rows_and_seeds_are_beside_it():
+    keys, x = jax.random.split(jax.random.key(0), (2, 4)), jnp.ones((2, 4, 9, 16))
+    found = np.asarray(jax.vmap(lambda x, k: layers.dropout(x, 0.3, layers.fold(k, 5)))(x, keys)).reshape(8, 9, 16)
+    alone = [layers.dropout(x[0, :1], 0.3, layers.fold(key[None], 5))[0] for key in keys.reshape(8)]
+    np.testing.assert_array_equal(found, alone)
+    assert len({row.tobytes() for row in found}) == 8
 
 
 def test_rms_norm_definition():
@@ -48,7 +56,7 @@ def test_llama3_keeps_fast_pairs_slows_the_slow_and_blends_between():
     assert between.sum() > 3 and (np.diff(share[between]) < 0).all() and ((share > 1 / 8) & (share < 1))[between].all()
 
 
-@pytest.mark.parametrize("name", ["CodeLlama-7B", "DeepSeek-Coder-6.7B", "Llama-3.1-8B", "Qwen3-8B"])
+@pytest.mark.parametrize("name", ["codellama/CodeLlama-7b-hf", "deepseek-ai/deepseek-coder-6.7b-base", "meta-llama/Llama-3.1-8B", "Qwen/Qwen3-8B"])
 def test_rotation_equals_transformers_far_beyond_the_original_context(name):
     raw = dict(published.CONFIGS[name])
     theirs = modeling_llama.LlamaRotaryEmbedding(transformers.LlamaConfig(**raw))

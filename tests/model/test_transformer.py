@@ -6,11 +6,11 @@ import pytest
 import torch
 import transformers
 from flax import nnx
-from model import published
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.model import config, transformer
+from jaxent.study import published
 
 run = jax.jit(lambda m, *a: m.logits(m(*a)))
 
@@ -81,7 +81,7 @@ def test_dropout_only_with_a_key_and_only_through_the_adapter(qwen):
     bare, plain = model(*args), model(*args, adapter, spec)
     np.testing.assert_array_equal(bare, plain)  # B = 0
     filled = jax.tree.map(lambda x: x + 0.05, adapter)
-    first, again, other = (model(*args, filled, spec, jax.random.key(k)) for k in (0, 0, 1))
+    first, again, other = (model(*args, filled, spec, jax.random.key(k)[None]) for k in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3 and np.abs(first - model(*args, filled, spec)).max() > 1e-3
 
@@ -96,7 +96,7 @@ def gradient_temporaries(layers: int) -> tuple[int, int]:
     spec = lora.Spec(8, 24.0, 0.1)
     adapter = jax.eval_shape(lambda k: lora.init(k, spec, c.layers, transformer.shapes(c)), jax.random.key(0))
     args = jax.eval_shape(lambda: rows(np.zeros((1, 128), np.int32)))
-    loss = lambda adapter, model, args: model(*args, adapter, spec, jax.random.key(1)).sum()
+    loss = lambda adapter, model, args: model(*args, adapter, spec, jax.random.key(1)[None]).sum()
     memory = jax.jit(jax.grad(loss)).lower(adapter, model, args).compile().memory_analysis()
     return memory.temp_size_in_bytes, 4 * sum(k * n for k, n in transformer.shapes(c).values())
 
@@ -111,22 +111,22 @@ def test_remat_keeps_no_dequantised_weights():
 @pytest.mark.parametrize(
     "name, parameters, linear, adapter",
     [
-        ("Qwen2.5-Coder-0.5B", 494_032_768, 357_826_560, 35_192_832),
-        ("Qwen2.5-Coder-1.5B", 1_543_714_304, 1_310_195_712, 73_859_072),
-        ("Qwen2.5-Coder-3B", 3_085_938_688, 2_774_532_096, 119_734_272),
-        ("Qwen2.5-Coder-7B", 7_615_616_512, 6_525_288_448, 161_480_704),
-        ("Qwen2.5-Coder-14B", 14_770_033_664, 13_212_057_600, 275_251_200),
-        ("Qwen2.5-Coder-32B", 32_763_876_352, 31_205_621_760, 536_870_912),
-        ("Mistral-7B-v0.3", 7_248_023_552, 6_979_321_856, 167_772_160),
-        ("DeepSeek-Coder-1.3B", 1_346_471_936, 1_214_251_008, 59_965_440),
-        ("DeepSeek-Coder-6.7B", 6_740_512_768, 6_476_005_376, 159_907_840),
-        ("DeepSeek-Coder-33B", 33_342_991_360, 32_879_673_344, 492_666_880),
-        ("CodeLlama-7B", 6_738_546_688, 6_476_005_376, 159_907_840),
-        ("CodeLlama-13B", 13_016_028_160, 12_687_769_600, 250_347_520),
-        ("CodeLlama-34B", 33_743_970_304, 33_218_887_680, 435_683_328),
-        ("Llama-3.1-8B", 8_030_261_248, 6_979_321_856, 167_772_160),
-        ("Qwen3-0.6B", 596_049_920, 440_401_920, 40_370_176),
-        ("Qwen3-8B", 8_190_735_360, 6_945_767_424, 174_587_904),
+        ("Qwen/Qwen2.5-Coder-0.5B", 494_032_768, 357_826_560, 35_192_832),
+        ("Qwen/Qwen2.5-Coder-1.5B", 1_543_714_304, 1_310_195_712, 73_859_072),
+        ("Qwen/Qwen2.5-Coder-3B", 3_085_938_688, 2_774_532_096, 119_734_272),
+        ("Qwen/Qwen2.5-Coder-7B", 7_615_616_512, 6_525_288_448, 161_480_704),
+        ("Qwen/Qwen2.5-Coder-14B", 14_770_033_664, 13_212_057_600, 275_251_200),
+        ("Qwen/Qwen2.5-Coder-32B", 32_763_876_352, 31_205_621_760, 536_870_912),
+        ("mistralai/Mistral-7B-v0.3", 7_248_023_552, 6_979_321_856, 167_772_160),
+        ("deepseek-ai/deepseek-coder-1.3b-base", 1_346_471_936, 1_214_251_008, 59_965_440),
+        ("deepseek-ai/deepseek-coder-6.7b-base", 6_740_512_768, 6_476_005_376, 159_907_840),
+        ("deepseek-ai/deepseek-coder-33b-base", 33_342_991_360, 32_879_673_344, 492_666_880),
+        ("codellama/CodeLlama-7b-hf", 6_738_546_688, 6_476_005_376, 159_907_840),
+        ("codellama/CodeLlama-13b-hf", 13_016_028_160, 12_687_769_600, 250_347_520),
+        ("codellama/CodeLlama-34b-hf", 33_743_970_304, 33_218_887_680, 435_683_328),
+        ("meta-llama/Llama-3.1-8B", 8_030_261_248, 6_979_321_856, 167_772_160),
+        ("Qwen/Qwen3-0.6B", 596_049_920, 440_401_920, 40_370_176),
+        ("Qwen/Qwen3-8B", 8_190_735_360, 6_945_767_424, 174_587_904),
     ],
 )
 def test_full_size_models(name, parameters, linear, adapter):
@@ -142,7 +142,7 @@ def test_full_size_models(name, parameters, linear, adapter):
     assert len(jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))) == len(hf.table(c))  # every parameter has a row
 
 
-@pytest.mark.parametrize("name", ["Qwen2.5-Coder-7B", "Qwen3-8B"])
+@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-Coder-7B", "Qwen/Qwen3-8B"])
 def test_logical_axes_name_every_dimension(name):
     model = transformer.abstract(config.from_dict(published.CONFIGS[name]))
     for row in hf.table(model.config):

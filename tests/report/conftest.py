@@ -34,12 +34,13 @@ def full(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """The report of a few runs of another model, one of them half-written, beside foreign files."""
+    """The report of a few runs of another family, one of them half-written, beside foreign files."""
     root = tmp_path_factory.mktemp("tiny")
     short = {"steps": 8, "data_root": "embedded"}
     path = ((0, 0.5), (4, 0.45), (8, 0.4))
     for seed in (0, 1):
-        fake_runs.run(root, "some/tiny", "B3", seed, path, settings=short)
+        fake_runs.run(root, "some/tiny", "B3", seed, path, settings=short, record={"parameters": 1_000_000})
+    fake_runs.run(root, "some/tiny-small", "B3", 0, path, settings=short, record={"parameters": 300_000})
     fake_runs.run(root, "some/tiny", "B4", 0, path, settings=short)
     fake_runs.run(root, "some/tiny", "B2", 0, ((0, 0.5), (4, None)), settings=short)
     fake_runs.run(root, "some/tiny", "B6", 0, path, settings=short, finished=False)

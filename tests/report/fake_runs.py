@@ -72,13 +72,22 @@ def run(
     return folder
 
 
-def evaluation(root, model, passes, adapter=None, name="evaluate", problems=164, subset="", first=0, **settings):
-    """An evaluation folder: problems first .. first + passes - 1 pass."""
+def single(root, model, name="measure", layer=28, ei=0.5, **about):
+    """A measure.json of one layer of a base model."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    found = measurement(ei=ei) | {"model": model, "adapter": None, "layer": layer, "probe_set": "triad", "probe_hash": "feed", "pooling": "mean",
+                                  "final_norm": True, "scale_free": False, "quantize": True, "alpha": 1.0, **ORIGIN} | about  # fmt: skip
+    (folder / "measure.json").write_text(json.dumps([found]))
+
+
+def evaluation(root, model, passes, adapter=None, name="evaluate", problems=164, subset="", first=0, of="HumanEval", **settings):
+    """An evaluation folder: problems first .. first + passes - 1 pass. of: what the tasks are named after."""
     folder = root / name
     folder.mkdir(parents=True)
     end = lambda i: "pass" if first <= i < first + passes else "wrong"
     ended = [
-        {"task_id": f"HumanEval/{i}", "base": "pass" if end(i) == "pass" or i % 9 == 0 else "wrong", "plus": end(i), "unrecorded": []}
+        {"task_id": f"{of}/{i}", "base": "pass" if end(i) == "pass" or i % 9 == 0 else "wrong", "plus": end(i), "unrecorded": []}
         for i in range(problems)
     ]
     (folder / "scores.json").write_text(json.dumps({"ended": ended, "subset": subset}))
@@ -96,17 +105,18 @@ def evaluation(root, model, passes, adapter=None, name="evaluate", problems=164,
     return folder
 
 
-def crosstalk(root, model, code_with, name="crosstalk"):
-    """A crosstalk.json: code_with maps each companion to (ct, low, high)."""
+def crosstalk(root, model, code_with, name="crosstalk", lean=(0.2, None, None), **about):
+    """A crosstalk.json: code_with maps each companion to (ct, low, high); lean: value, low, high for all."""
     folder = root / name
     folder.mkdir(parents=True)
     domains = ["code", *code_with]
-    pairs = [{"a": "code", "b": b, "ct": ct, "bdr": 0.9, "lean": 0.2, "asymmetry": 0.2} for b, (ct, _, _) in code_with.items()]
-    spans = {f"code|{b}": {"ct": {"mean": ct, "low": low, "high": high, "sets": 5}} for b, (ct, low, high) in code_with.items()}
+    pairs = [{"a": "code", "b": b, "ct": ct, "bdr": 0.9, "lean": lean[0], "asymmetry": 0.2} for b, (ct, _, _) in code_with.items()]
+    span = lambda mean, low, high: {"mean": mean, "low": low, "high": high, "sets": 5}
+    spans = {f"code|{b}": {"ct": span(*ct), "lean": span(*lean)} for b, ct in code_with.items()}
     damage = {"matrix": (np.eye(len(domains)) * 0.3).tolist(), "pairs": pairs}
     found = {"model": model, "adapter": None, "probe_set": "hexad", "probe_hash": "beef", "pooling": "mean", "quantize": True, "domains": domains,
              "recall": [0.9] * len(domains), "damage": {"raw": damage}, "intervals": {"raw": spans}, "cells": {}, "probes": 480, "sets": 5,
-             "command": ["experiments/crosstalk.py", "--probes=hexad"], **ORIGIN}  # fmt: skip
+             "command": ["experiments/crosstalk.py", "--probes=hexad"], **ORIGIN} | about  # fmt: skip
     (folder / "crosstalk.json").write_text(json.dumps(found))
     return folder
 

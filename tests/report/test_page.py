@@ -3,11 +3,12 @@ import html
 import html.parser
 import re
 
+import fake_runs
 import matplotlib.image
 import numpy as np
 import pytest
 
-from jaxent.report import cells, grid, marks, paper, place, provenance, records, render, sections, verdicts
+from jaxent.report import cells, grid, marks, own, paper, place, plots_ladders, provenance, records, render, sections, verdicts
 
 
 class Parsed(html.parser.HTMLParser):
@@ -116,6 +117,7 @@ def test_every_figure_is_drawn_and_on_the_page(full, tiny):
     assert expected | {"damage-1", "damage-6", "own-companions-1", "own-validity-1"} <= stems(full)
     assert expected | {
         "other-responses",
+        "other-ladder",
         "other-trajectory-1",
         "other-crosstalk",
         "other-humaneval",
@@ -148,7 +150,7 @@ def test_what_could_not_be_read_is_named(tiny):
         next(p for p in said if "B3-strong-seed1" in p),
     }  # fmt: skip
     assert all(path in tiny.page for path in said) and "unfinished, at step 8 of 8" in said["tiny/B6-strong-seed0/summary.json"]
-    assert len(tiny.found.runs) == 5 and len(tiny.placed.other.finished) == 4
+    assert len(tiny.found.runs) == 6 and len(tiny.placed.other.finished) == 5
     assert "expected a dict" in said["foreign/crosstalk.json"]
 
 
@@ -170,6 +172,81 @@ def test_intervals_of_several_seeds_are_over_replicate_sets(full):
     assert after.sd == pytest.approx(
         np.std([p.record.after.value("ei") for p in full.placed.paper.finished if p.key["model"] == paper.QWEN_7B], ddof=1)
     )
+
+
+def test_the_change_of_ei_has_the_spread_of_the_seeds_and_the_interval_of_the_sets(full):
+    ((_, values),) = [(k, v) for k, v in cells.summary(full.placed.paper) if place.belongs(paper.T2.row(model=paper.QWEN_7B).key, k)]
+    runs = [p.record for p in full.placed.paper.finished if p.key["model"] == paper.QWEN_7B]
+    change = np.array([r.after.value("ei") - r.before.value("ei") for r in runs])
+    percent = 100 / np.mean([r.before.value("ei") for r in runs])
+    found = values["ei_change"]
+    assert (found.mean, found.sd, found.n, found.sets) == (pytest.approx(percent * change.mean()), pytest.approx(percent * change.std(ddof=1)), 3, 8)
+    by_set = percent * (cells.pool([r.after for r in runs], "ei") - cells.pool([r.before for r in runs], "ei"))
+    half = 2.364624 * by_set.std(ddof=1) / 8**0.5
+    assert (found.low, found.high) == (pytest.approx(by_set.mean() - half, abs=1e-5), pytest.approx(by_set.mean() + half, abs=1e-5))
+    shown = f"{found.mean:.0f} ± {found.sd:.0f} [{found.low:.0f}, {found.high:.0f}]"
+    assert shown in [text for _, text in Parsed(full.page).tables["T5"]]
+
+
+def test_the_crosstalk_of_conditions_is_the_7bs(tmp_path):
+    for model, name, ct in ((paper.QWEN_7B, "a", 0.1), (paper.MISTRAL, "b", 0.5)):
+        fake_runs.crosstalk(tmp_path, paper.HUB[model], {"math": (ct, None, None)}, name=name)
+    ((key, values),) = cells.conditions(place.place(records.read(tmp_path)).paper)
+    assert key == {"condition": "B2"} and values["ct"].mean == 0.1
+
+
+def test_the_interval_of_the_margin_is_the_weakest_concepts():
+    spans = {"margin.shape": {"mean": 0.1, "low": 0.05, "high": 0.15, "sets": 8}, "margin.domain": {"mean": 1, "low": 0.9, "high": 1.1, "sets": 8}}
+    found = records.Measured(0, fake_runs.measurement(intervals=spans, weakest="shape"))
+    assert found.interval("margin") == (0.05, 0.15) and found.interval("domain_accuracy") is None
+
+
+def test_a_table_says_how_many_seeds_are_behind_a_mean(tmp_path):
+    for seed in (0, 1):
+        fake_runs.run(tmp_path, paper.HUB[paper.QWEN_14B], "B3", seed, ((0, 0.8), (5000, 0.3)), name=f"first{seed}")
+        further = {"start": f"first{seed}", "steps": 1500}
+        fake_runs.run(tmp_path, paper.HUB[paper.QWEN_14B], "B2", seed, ((0, 0.3), (1500, 0.1 + 0.2 * seed)), name=f"then{seed}", settings=further)
+    tables = {t.id: t for t in sections.paper_tables(place.place(records.read(tmp_path)).paper)}
+    head = lambda id: [h.text for h in tables[id].heads]
+    assert head("T14")[:3] == ["model", "n, measured", "EI before, published"]
+    assert [c.text for c in tables["T14"].rows[0]][1] == "2" and "0.200 ± 0.141" in [c.text for c in tables["T14"].rows[0]]
+    assert tables["T14"].rows[1][1].text == "not run"
+    assert "n, measured" not in head("T3") and head("T2")[1:3] == ["n, published", "n, measured"]
+
+
+def ladder(root, models, **more):
+    for i, model in enumerate(models):
+        for seed in (0, 1):
+            fake_runs.run(root, model, "B3", seed, ((0, 0.6), (5000, 0.5 - 0.1 * i)), **more)
+
+
+def test_ladders_of_other_families_are_by_parameters(tmp_path):
+    ladder(tmp_path, ["deepseek-ai/deepseek-coder-33b-base", "deepseek-ai/deepseek-coder-1.3b-base", "Qwen/Qwen2.5-Coder-0.5B", "Qwen/Qwen3-8B"])
+    ladder(tmp_path, [paper.HUB[paper.DEEPSEEK], paper.HUB[paper.QWEN_7B], paper.HUB[paper.CODELLAMA]])
+    for model, number in (("a/tiny", 1_000_000), ("a/tiny-small", 300_000)):
+        ladder(tmp_path, [model], settings={"steps": 8, "data_root": "embedded"}, record={"parameters": number})
+    placed = place.place(records.read(tmp_path))
+    found = plots_ladders.ladders(placed.other, placed.paper)
+    sizes = {name: [(size, len(runs)) for size, runs in rungs] for name, rungs in found.items()}
+    assert sizes == {"deepseek-coder-base": [(1.3e9, 2), (6.7e9, 2), (33e9, 2)], "Qwen2.5-Coder": [(0.5e9, 2), (7e9, 2)],
+                     "tiny": [(300_000, 2), (1_000_000, 2)]}  # fmt: skip
+    left, right = plots_ladders.draw(placed.other, placed.paper).axes
+    assert [text.get_text() for text in left.get_xticklabels()] == ["0.3M", "1M", "500M", "1.3B", "6.7B", "33B"]
+    assert plots_ladders.draw(place.Shelf(), placed.paper) is None
+
+
+def test_the_papers_models_stay_out_of_ladders_with_other_settings(tmp_path):
+    ladder(tmp_path, ["Qwen/Qwen2.5-Coder-0.5B", "Qwen/Qwen2.5-Coder-1.5B"], settings={"rank": 8})
+    ladder(tmp_path, [paper.HUB[paper.QWEN_7B]])
+    placed = place.place(records.read(tmp_path))
+    (rungs,) = plots_ladders.ladders(placed.other, placed.paper).values()
+    assert [size for size, _ in rungs] == [0.5e9, 1.5e9]
+
+
+def test_scores_on_other_problems_are_said_to_be_no_humaneval_scores(tmp_path):
+    fake_runs.evaluation(tmp_path, "some/tiny", 3, problems=8, of="Embedded", subset="subset: 8 problems that are not HumanEval's")
+    ((_, values),) = cells.coding(place.place(records.read(tmp_path)).other)
+    assert all(values[n].why.startswith("of 8 problems that are not HumanEval's: no score on HumanEval") for n in ("he", "he_plus", "he_plus_passes"))
 
 
 def test_companions_stand_on_both_axes_beside_what_training_did(full, tiny):
@@ -198,6 +275,36 @@ def test_provenance_is_of_every_record(full):
     assert of("metric")[2] == "Qwen2.5-Coder-7B" and of("validity")[2].endswith("seed 7")
     assert {row[1] for row in rows} == {"run", "evaluation", "crosstalk", "metric", "validity"}
     assert "python experiments/crosstalk.py --probes=hexad" in full.page
+
+
+def test_provenance_says_how_many_devices_and_processes():
+    text = lambda **about: provenance.table([provenance.Source("a", "run", "", "", {"device": "H100"} | about)]).rows[0][8].text
+    assert text() == text(devices=1, processes=1) == "H100"
+    assert text(devices=8, processes=1) == "8 x H100" and text(devices=8, processes=2) == "8 x H100, 2 processes"
+    assert text(device=None, devices=8) == grid.NOTHING
+
+
+def test_every_table_has_its_values_as_csv(full, tiny):
+    for written in (full, tiny):
+        stems = {form: {p.stem for p in (written.out / "tables").glob(f"*.{form}")} for form in ("md", "csv")}
+        assert stems["md"] - stems["csv"] == {"all"}
+    rows = list(csv.DictReader((full.out / "tables" / "provenance-table.csv").open()))
+    assert {"run", "crosstalk"} <= {row["record"] for row in rows} and any(row["model_hash"] == "0badc0de" * 8 for row in rows)
+    quoted = {row["number"]: row for row in csv.DictReader((full.out / "tables" / "quoted.csv").open())}
+    assert quoted["z_b2_b3"]["published"] == "2.15" and "2.12" in quoted["z_b2_b3"]["published_mark"]
+
+
+@pytest.mark.parametrize("pairs, said", [(1, "2 companions cannot decide it: any order is right by chance once in 2 times"),
+                                         (3, "3 companions cannot decide it: any order is right by chance once in 6 times"),
+                                         (6, "4 companions: any order is right by chance once in 24 times")])  # fmt: skip
+def test_the_answer_counts_the_companions(pairs, said):
+    assert said in own.answer({name: {"right": pairs, "pairs": pairs} for name in ("two axes", "crosstalk")})
+
+
+def test_remarks_stand_under_their_tables(tiny):
+    for id, said in (("T7", "= 1.67 is the same for every model"), ("T9", "of 164: B0 108, B4 95, B2 93, B1 90, B6 74, B3 70, B5 21.")):
+        assert said in tiny.page and said in (tiny.out / "tables" / f"{id}.md").read_text()
+    assert "published SDs divide by n" in tiny.page
 
 
 def test_a_metric_of_another_form_is_named(tmp_path):

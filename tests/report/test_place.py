@@ -3,7 +3,7 @@ import json
 import fake_runs
 import pytest
 
-from jaxent.report import paper, place, records
+from jaxent.report import cells, paper, place, records
 
 QWEN = paper.HUB[paper.QWEN_7B]
 
@@ -78,3 +78,78 @@ def test_what_a_run_or_evaluation_is_of_is_found(tmp_path):
     assert [p.key["condition"] for p in found.other.runs] == ["?>B2"]
     assert [p.of for p in found.paper.evaluations] == [str(first.relative_to(tmp_path))] or len(found.paper.evaluations) == 1
     assert {n.path for n in found.notes} >= {"lost", "strange"}
+
+
+@pytest.mark.parametrize(
+    "condition, settings, said",
+    [
+        ("B4", {"csr_centred": True}, "csr_centred True, not False"),
+        ("B3", {"max_examples": 100}, "max_examples 100, not 50000"),
+        ("B3", {"data_root": "/data"}, "texts of /data, not the published data"),
+        ("B3", {"csr_centred": True, "max_examples": 50_000, "data_root": None}, None),
+        ("B0", {"max_examples": 100, "data_root": "embedded"}, None),
+    ],
+)
+def test_texts_and_penalty_are_the_papers(tmp_path, condition, settings, said):
+    fake_runs.run(tmp_path, QWEN, condition, 0, settings=settings)
+    found = place.place(records.read(tmp_path))
+    assert len(found.paper.runs) == (said is None)
+    assert [n.text for n in found.notes] == ([f"among the other models and settings: {said}"] if said else [])
+
+
+def test_an_evaluation_of_other_weights_is_not_the_papers(tmp_path):
+    fake_runs.evaluation(tmp_path, QWEN, 90, name="silent")
+    fake_runs.evaluation(tmp_path, QWEN, 80, name="whole", quantize=False, dtype="float32")
+    found = place.place(records.read(tmp_path))
+    assert [p.record.folder for p in found.paper.evaluations] == ["silent"] and [p.record.folder for p in found.other.evaluations] == ["whole"]
+    assert [n.text for n in found.notes] == ["among the other models and settings: quantize False, not True"]
+
+
+@pytest.mark.parametrize(
+    "about",
+    [{"alpha": 0.1}, {"layer": 12}, {"probes": 48}, {"pooling": "last"}, {"quantize": False}, {"final_norm": False}, {"scale_free": True},
+     {"probe_set": "hexad", "probes": 480}],
+)  # fmt: skip
+def test_a_measurement_that_departs_from_the_paper_is_named_after_it(tmp_path, about):
+    fake_runs.single(tmp_path, QWEN, "odd", **about)
+    found = place.place(records.read(tmp_path))
+    ((name, value), *_) = about.items()
+    (odd,) = found.other.singles
+    assert not found.paper.singles and f"{name} {value}, not " in found.notes[0].text and f"({name} {value}, not " in odd.key["model"]
+    assert odd.base == paper.QWEN_7B
+    fake_runs.single(tmp_path, QWEN, "plain")
+    assert [p.record.folder for p in place.place(records.read(tmp_path)).paper.singles] == ["plain"]
+
+
+def test_layers_are_in_order_and_the_last_one_counts(tmp_path):
+    fake_runs.single(tmp_path, QWEN, "two")
+    file = tmp_path / "two" / "measure.json"
+    (last,) = json.loads(file.read_text())
+    file.write_text(json.dumps([last, last | {"layer": 3, "ei": 0.9}]))
+    (found,) = place.place(records.read(tmp_path)).paper.singles
+    assert [layer["layer"] for layer in found.record.layers] == [3, 28]
+
+
+def test_crosstalk_at_another_penalty_is_not_the_papers(tmp_path):
+    fake_runs.crosstalk(tmp_path, QWEN, {"math": (0.1, 0.0, 0.2)}, name="b")
+    fake_runs.crosstalk(tmp_path, QWEN, {"math": (0.9, 0.0, 0.2)}, name="a", alpha=10.0)
+    found = place.place(records.read(tmp_path))
+    assert [p.record.folder for p in found.paper.crosstalks] == ["b"] and "alpha 10.0, not 1.0" in found.notes[0].text
+
+
+def test_runs_measure_a_base_model_before_a_measurement_on_its_own_does(tmp_path):
+    base = lambda: [m.value("ei") for m in cells.bases(place.place(records.read(tmp_path)).paper)[paper.QWEN_7B]]
+    fake_runs.single(tmp_path, QWEN, "a", ei=0.3)
+    assert base() == [0.3]
+    fake_runs.run(tmp_path, QWEN, "B3", 0, ((0, 0.4), (5000, 0.2)))
+    assert base() == [0.4, 0.3]
+    fake_runs.run(tmp_path, QWEN, "B0", 0, ((0, 0.5),))
+    assert base() == [0.5, 0.4, 0.3]
+
+
+def test_a_measurement_on_other_probes_is_not_mixed_in(tmp_path):
+    fake_runs.run(tmp_path, QWEN, "B3", 0)
+    fake_runs.single(tmp_path, QWEN, "a", probe_hash="older")
+    fake_runs.single(tmp_path, paper.HUB[paper.QWEN_14B], "b", layer=48, probe_hash=None)
+    found = place.place(records.read(tmp_path))
+    assert [p.record.folder for p in found.paper.singles] == ["b"] and "probe set older, the others' is feed" in found.notes[0].text

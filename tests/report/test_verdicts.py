@@ -1,5 +1,8 @@
 """Records of known answer, both ways, for every kind of test."""
 
+import json
+import re
+
 import fake_runs
 import numpy as np
 import pytest
@@ -129,6 +132,79 @@ def test_crosstalk(tmp_path):
         fake_runs.crosstalk(tmp_path / name, HUB[paper.QWEN_7B], found)
         assert decide(tmp_path / name, "creative_least_crosstalk").outcome == expected
     assert "no domain of the crosstalk probes" in decide(tmp_path / "b", "crosstalk_predicts").why
+
+
+def test_which_way_crosstalk_leans(tmp_path):
+    for name, lean, expected in (("a", (-0.9, -1.2, -0.6), SUPPORTED), ("b", (0.5, 0.2, 0.8), CONTRADICTED), ("c", (-0.5, -1.2, 0.2), UNDECIDED)):
+        fake_runs.crosstalk(tmp_path / name, HUB[paper.QWEN_7B], {"math": (0.1, 0.0, 0.2)}, lean=lean)  # of code, math
+        assert decide(tmp_path / name, "one_way").outcome == expected
+    for name, lean, why in (("d", (0.2, None, None), "no interval"), ("e", (None, None, None), "undefined")):
+        fake_runs.crosstalk(tmp_path / name, HUB[paper.QWEN_7B], {"math": (0.1, 0.0, 0.2)}, lean=lean)
+        verdict = decide(tmp_path / name, "one_way")
+        assert verdict.outcome == UNDECIDED and why in verdict.why
+    fake_runs.crosstalk(tmp_path / "f", HUB[paper.QWEN_7B], {"legal": (0.1, 0.0, 0.2)})
+    assert "was not measured" in decide(tmp_path / "f", "one_way").why
+
+
+def test_seeds_that_leave_zero_again(tmp_path):
+    path = lambda middle, end: ((0, 0.6), (2000, 0.0), (2500, middle), (5000, end))
+    steady, back, undefined, late, never = path(0.0, 0.0), path(0.2, 0.0), path(None, 0.0), path(0.0, 0.2), ((0, 0.6), (5000, 0.1))
+    for name, paths, expected in (("a", [steady] * 3 + [back], SUPPORTED), ("b", [steady, never, undefined, late] * 3, CONTRADICTED),
+                                  ("c", [steady] * 4, UNDECIDED)):  # fmt: skip
+        for seed, steps in enumerate(paths):
+            fake_runs.run(tmp_path / name, HUB[paper.QWEN_32B], "B3", seed, steps)
+        assert decide(tmp_path / name, "recoveries").outcome == expected
+    assert "1 of 4 seeds" in decide(tmp_path / "a", "recoveries").numbers
+
+
+def test_b3_and_b2_on_their_way(tmp_path):
+    for name, early, expected in (("a", 0.4, [SUPPORTED, SUPPORTED, SUPPORTED]), ("b", 0.8, [CONTRADICTED, SUPPORTED, SUPPORTED])):
+        for seed in SEEDS:
+            noise = 0.005 * seed
+            path = lambda *values: [(s, v + noise if v else v) for s, v in zip((0, 1500, 2000, 5000), (0.6, *values))]
+            fake_runs.run(tmp_path / name, HUB[paper.QWEN_32B], "B3", seed, path(0.4, 0.1, 0.0))
+            fake_runs.run(tmp_path / name, HUB[paper.QWEN_32B], "B2", seed, path(early, 0.4, 0.4))
+        assert decide(tmp_path / name, "nl_math_alike_early", "nl_math_part", "nl_beats_math_at_collapse") == expected
+    assert "Welch t" in decide(tmp_path / "a", "nl_math_alike_early").test  # of different runs: not paired
+
+
+def test_the_margin_during_training(tmp_path):
+    for name, after, expected in (("a", 0.5, SUPPORTED), ("b", 0.001, CONTRADICTED)):
+        for seed in SEEDS:
+            folder = fake_runs.run(tmp_path / name, HUB[paper.QWEN_14B], "B3", seed, ((0, 0.6), (5000, 0.3)))
+            grown = fake_runs.measurement(5000, 0.3, margin=after, seed=seed)
+            (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(m)}\n" for m in (fake_runs.measurement(0, 0.6, seed=seed), grown)))
+        assert decide(tmp_path / name, "margin_grows_14b").outcome == expected
+
+
+@pytest.mark.parametrize(
+    "ends, passes, expected",
+    [((0.56, 0.17), (94, 93), [SUPPORTED, SUPPORTED, UNDECIDED]), ((0.56, 0.17), (110, 80), [SUPPORTED, CONTRADICTED, SUPPORTED]),
+     ((0.17, 0.56), (110, 80), [CONTRADICTED, CONTRADICTED, CONTRADICTED])],
+)  # fmt: skip
+def test_light_runs(tmp_path, ends, passes, expected):
+    for condition, end, number in zip(("B2", "B4"), ends, passes):
+        folder = fake_runs.run(tmp_path, HUB[paper.QWEN_32B], condition, 0, [(0, 0.622), (2000, end)], "light")
+        fake_runs.evaluation(tmp_path, HUB[paper.QWEN_32B], number, folder / "adapter", name=f"he-{condition}")
+    assert decide(tmp_path, "csr_light", "csr_light_cost", "dissociation") == expected
+
+
+@pytest.mark.parametrize("seeds, at_1000, expected", [(3, 0.0, SUPPORTED), (1, 0.0, UNDECIDED), (3, 0.1, CONTRADICTED)])
+def test_zero_after_a_thousand_further_steps(tmp_path, seeds, at_1000, expected):
+    for seed in range(seeds):
+        fake_runs.run(tmp_path, HUB[paper.QWEN_14B], "B3", seed, name=f"first{seed}")
+        further = {"start": f"first{seed}", "steps": 1500}
+        fake_runs.run(tmp_path, HUB[paper.QWEN_14B], "B2", seed, ((0, 0.3), (1000, at_1000), (1500, 0.0)), name=f"then{seed}", settings=further)
+    assert decide(tmp_path, "zero_within_1000").outcome == expected
+
+
+def test_a_statement_names_no_number_that_its_test_does_not_use():
+    quoted = {"recoveries", "margin_grows_14b", "nl_twice_math", "nl_displaces", "csr_light_cost"}  # "in the paper", beside what is tested
+    for claim in claims.CLAIMS:
+        assert ("in the paper" in claim.statement) == (claim.id in quoted), claim.id
+        assert not re.search(r"\d%|p = |points, p", claim.statement), claim.id
+        if claim.bound is not None:
+            assert f"{claim.bound:g}".lstrip("0") in claim.statement, claim.id
 
 
 def test_equivalence_of_weights(tmp_path):

@@ -72,8 +72,8 @@ def test_runs_share_a_model_and_a_step_and_go_on_after_a_kill_and_a_failure(tmp_
 
 def test_apart_no_model_is_loaded_here(tmp_path, settings, loaded):
     runs = [specs.Run(specs.TINY_MODEL, "B0", **settings), specs.Run(specs.TINY_MODEL, **settings | {"data_root": "/nowhere"})]
-    outcomes = study.conduct_apart(runs, tmp_path)
-    assert [(o.run, o.state) for o in outcomes] == list(zip(runs, ("done", "failed"))) and "/nowhere: none of" in outcomes[1].reason
+    outcomes, first = study.conduct_apart(runs, tmp_path)
+    assert first and [(o.run, o.state) for o in outcomes] == list(zip(runs, ("done", "failed"))) and "/nowhere: none of" in outcomes[1].reason
     assert json.loads((outcomes[0].folder / "summary.json").read_text())["adapter_hash"] is None
     assert not loaded
 

@@ -1,3 +1,6 @@
+import dataclasses
+import functools
+
 import check_equivalence
 import jax
 import jax.numpy as jnp
@@ -13,6 +16,7 @@ from jaxent.model import transformer
 from jaxent.train import step as steps
 
 SPEC = lora.Spec(4, 12.0, 0.0)
+DROPPED = lora.Spec(4, 12.0, 0.2)
 COMPUTE = transformer.Compute()
 
 
@@ -25,9 +29,13 @@ def filled(model, spec=SPEC):
     return check_equivalence.random_adapter(model.config, spec, 3)
 
 
-def gradient(model, adapter, batch, rows, micro_rows=1):
-    run = jax.jit(lambda m, a, b, r: steps.gradient(m, a, b, r, None, spec=SPEC, micro_rows=micro_rows, compute=COMPUTE))
-    return run(model, adapter, batch, rows)
+def gradient(model, adapter, batch, rows, key=None, spec=SPEC, micro_rows=1):
+    return compiled_gradient(spec, micro_rows)(model, adapter, batch, rows, key)
+
+
+@functools.cache
+def compiled_gradient(spec, micro_rows):
+    return jax.jit(functools.partial(steps.gradient, spec=spec, micro_rows=micro_rows, compute=COMPUTE))
 
 
 def test_schedule_is_transformers_cosine_with_warmup():
@@ -53,13 +61,36 @@ def test_packed_gradient_equals_sixteen_padded_rows(family):
     assert check_equivalence.tree_relative(grads, jax.tree.map(np.asarray, expected)) < 1e-5
 
 
-def test_rows_at_a_time_change_nothing(qwen):
-    model = hf.load(qwen)
-    adapter = filled(model)
-    batch, used = batches.pack(examples(), 64, 16)
-    one, four = gradient(model, adapter, batch, used), gradient(model, adapter, batch, used, micro_rows=4)
-    np.testing.assert_allclose(one[0], four[0], rtol=1e-6)
-    assert check_equivalence.tree_relative(four[1], jax.tree.map(np.asarray, one[1])) < 1e-5
+def test_rows_at_a_time_change_nothing_with_dropout_on(qwen):
+    model, hyper = hf.load(qwen), steps.Hyper(steps=10, learning_rate=1e-3, warmup_ratio=0.0)
+    adapter, batch = filled(model), batches.pad(examples(), 64, 16)
+    loss, expected, _ = gradient(model, adapter, *batch, jax.random.key(1), DROPPED)
+    for micro_rows in (2, 8):
+        found = gradient(model, adapter, *batch, jax.random.key(1), DROPPED, micro_rows)
+        np.testing.assert_allclose(found[0], loss, rtol=1e-6)
+        assert check_equivalence.tree_relative(found[1], jax.tree.map(np.asarray, expected)) < 1e-5
+
+    def three_steps(micro_rows):
+        step = steps.compiled(DROPPED, dataclasses.replace(hyper, micro_rows=micro_rows), COMPUTE)
+        state = steps.init(jax.tree.map(jnp.copy, adapter), hyper)
+        for seed in range(3):
+            state, metrics = step(state, model, *batches.pack(examples(seed=seed), 64, 16), jax.random.key(1))
+        return jax.tree.map(np.asarray, (state.adapter, metrics))
+
+    (adapter, metrics), (expected, numbers) = three_steps(8), three_steps(1)
+    np.testing.assert_allclose((metrics.loss, metrics.grad_norm), (numbers.loss, numbers.grad_norm), rtol=1e-5)
+    assert check_equivalence.tree_relative(adapter, expected) < 1e-5
+
+
+def test_every_row_of_every_step_has_a_dropout_mask_of_its_own(qwen):
+    model, same = hf.load(qwen), examples(1) * 16
+    batch, rows = batches.pad(same, 64, 16)
+    of_row = lambda row, key: gradient(
+        model, filled_once, batch._replace(weights=batch.weights * (np.arange(16) == row)[:, None]), rows, key, DROPPED, 8
+    )[0]
+    filled_once = filled(model)
+    found = [of_row(row, jax.random.fold_in(jax.random.key(1), step)).item() for step in (0, 1) for row in (0, 1, 7, 8, 9, 15)]
+    assert len(set(found)) == len(found) and np.ptp(found) < 0.1 * np.mean(found)
 
 
 @pytest.mark.parametrize("name", ["stories", pytest.param("qwen", marks=pytest.mark.slow)])
