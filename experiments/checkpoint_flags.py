@@ -16,14 +16,13 @@ flags.DEFINE_string("adapter", None, "PEFT adapter folder")
 flags.DEFINE_enum("preset", "paper", ["paper", "tiny"], "paper: the published settings; tiny: the embedded checkpoint, small settings")
 flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
 flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
-flags.DEFINE_string("out", None, "folder for the results")
 flags.adopt_module_key_flags(device_flags)
 
 
 def begin(tiny: dict, paper: dict = {}) -> float:
     """Makes the preset's flags (flag: value) the defaults, the embedded checkpoint under tiny; returns `time.perf_counter()`.
 
-    A flag given on the command line stays as given. ValueError without --model or --out.
+    A flag given on the command line stays as given. ValueError without --model, or --out where the script has it.
     """
     started = time.perf_counter()
     logging.set_verbosity(logging.WARNING)
@@ -31,7 +30,7 @@ def begin(tiny: dict, paper: dict = {}) -> float:
         if not FLAGS[flag].present:
             setattr(FLAGS, flag, value)
     for name in ("model", "out"):
-        if not FLAGS[name].value:
+        if name in FLAGS and not FLAGS[name].value:
             raise ValueError(f"--{name} is missing (or use --preset=tiny)")
     return started
 

@@ -26,6 +26,7 @@ from jaxent.report import figures, paper, records, tables
 from jaxent.study import prepare, spec as specs, study
 
 FLAGS = flags.FLAGS
+flags.DEFINE_string("out", None, "folder for the results")
 flags.DEFINE_string("probes", "hexad", "probe set: hexad, triad or a JSONL file")
 flags.DEFINE_enum("pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last")
 flags.DEFINE_float("alpha", 1.0, "ridge penalty")

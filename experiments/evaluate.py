@@ -31,6 +31,7 @@ from jaxent.report import records
 from jaxent.study import prepare
 
 FLAGS = flags.FLAGS
+flags.DEFINE_string("out", None, "folder for the results")
 flags.DEFINE_enum("weights", "nf4", ["nf4", "dequantized", "merged"],
                   "nf4: as trained; dequantized: the same values, decoded once; merged: the adapter added in")  # fmt: skip
 flags.DEFINE_string("humaneval", None, "HumanEvalPlus.jsonl (default: what evalplus downloads; with --preset=tiny eight embedded problems)")

@@ -26,6 +26,7 @@ from jaxent.report import figures, records, tables
 from jaxent.study import prepare
 
 FLAGS = flags.FLAGS
+flags.DEFINE_string("out", None, "folder for the results")
 flags.DEFINE_string("probes", "triad", "probe set: triad, hexad or a JSONL file")
 flags.DEFINE_integer("replicates", None, "first replicate sets of the probes only")
 flags.DEFINE_string("layers", "last", "last (after the final norm), all, or numbers: 0 is the embedding")

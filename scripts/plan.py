@@ -11,8 +11,6 @@ mark. Without --mesh the mesh is the one on which the study would be fastest by 
 """
 
 import dataclasses
-import importlib.metadata
-import os
 import pathlib
 import shlex
 import sys
@@ -21,7 +19,7 @@ import jax
 import tqdm
 from absl import app, flags, logging
 
-from jaxent.report import paper, tables
+from jaxent.report import paper, records, tables
 from jaxent.study import capacity, chips, published, spec as specs, traffic
 
 FLAGS = flags.FLAGS
@@ -51,13 +49,9 @@ _HELD = ("weights", "adapter", "optimizer", "batch", "cache", "temporaries")
 
 
 def job(model: str, topology: str) -> capacity.Job:
-    config = published.config(model)
-    if config is None:
-        known = ", ".join(published.CONFIGS)
-        raise ValueError(f"model {model!r}: no configuration found, expected a folder, a Hub id that can be reached or one of {known}")
     names = ("rank", "max_length", "micro_rows", "examples", "steps", "measure_every", "quantize")
     run = specs.Run(model, **{name: FLAGS[name].value for name in names})
-    return capacity.Job(run, config, chips.topology(topology), seeds=FLAGS.seeds, rows=FLAGS.rows, new=FLAGS.new)
+    return capacity.Job(run, published.known(model), chips.topology(topology), seeds=FLAGS.seeds, rows=FLAGS.rows, new=FLAGS.new)
 
 
 def gib(number: float | None) -> str:
@@ -152,21 +146,22 @@ def everything() -> None:
     for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
         best = fastest(capacity.search(one))
         rows[str(one.topology)].append(row(best, capacity.plan_of(best.job)))
-    parts = [_DOCUMENT.format(command=shlex.join(["python", "scripts/plan.py", *sys.argv[1:]]), versions=versions(), share=capacity.SHARE)]
+    parts = [_DOCUMENT.format(command=shlex.join(["python", "scripts/plan.py", *sys.argv[1:]]), versions=f"{capacity.versions()}; compiler effort {FLAGS.effort:g}.", share=capacity.SHARE)]
     for topology, lines in rows.items():
         chip = chips.topology(topology).chip
         title = f"## {topology}\n\n{chips.topology(topology).size} x {chip.name}: {gib(chip.memory)} GiB, {chip.peak / 1e12:g} TFLOP/s, "
         title += f"memory {chip.bandwidth / 1e9:g} GB/s, links {chip.link / 1e9:g} GB/s"
-        parts.append(f"{title}\n\n{markdown(lines)}")
+        parts.append(f"{title}\n\n{tables.markdown(_HEADER, lines)}")
     text = "\n\n".join(parts) + "\n"
     if FLAGS.out:
-        written = pathlib.Path(FLAGS.out).with_suffix(".part")
-        written.write_text(text)
-        written.rename(FLAGS.out)
+        records.write(pathlib.Path(FLAGS.out), text)
         print(f"Written: {FLAGS.out}")
     else:
         print(text)
 
+
+_HEADER = ["model", "mesh", "weights", "adapter, optimizer", "temporaries", "training, GiB", "by formula", "decoding, GiB", "GB received a step",
+           "step, s", "run, hours", "fits", "memory"]  # fmt: skip
 
 _DOCUMENT = """# Do the paper's models fit, and how long does a run take?
 
@@ -195,21 +190,6 @@ def row(plan: capacity.Plan, by_formula: capacity.Plan) -> list[str]:
     hours = f"{plan.step.seconds:.2f}", f"{sum(plan.hours.values()):.1f}"
     name = plan.job.run.model.split("/")[-1]
     return [name, plan.job.mesh.replace(",", ", "), *held, *totals, received, *hours, "yes" if plan.fits else "**no**", how]
-
-
-def markdown(rows: list[list[str]]) -> str:
-    header = ["model", "mesh", "weights", "adapter, optimizer", "temporaries", "training, GiB", "by formula", "decoding, GiB", "GB received a step",
-              "step, s", "run, hours", "fits", "memory"]  # fmt: skip
-    return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *rows])
-
-
-def versions() -> str:
-    found = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax")}
-    try:
-        found["libtpu"] = importlib.metadata.version("libtpu")
-    except importlib.metadata.PackageNotFoundError:
-        found["libtpu"] = os.environ.get("TPU_LIBRARY_PATH", "not installed")
-    return ", ".join(f"{name} {version}" for name, version in found.items()) + f"; compiler effort {FLAGS.effort:g}."
 
 
 def main(_):

@@ -9,7 +9,6 @@ collectives are counted in the compiled text; without, they follow from a formul
 """
 
 import dataclasses
-import importlib.metadata
 import pathlib
 import shlex
 import sys
@@ -18,6 +17,7 @@ import jax
 import tqdm
 from absl import app, flags, logging
 
+from jaxent.report import records, tables
 from jaxent.study import capacity, chips, published, spec as specs
 
 FLAGS = flags.FLAGS
@@ -60,9 +60,7 @@ one base model: how this package uses a large slice. One seed's step alone has 1
 
 def jobs(topology: str) -> dict[str, capacity.Job]:
     """The job of each table on a topology, still without a mesh."""
-    config, slice_ = published.config(FLAGS.model), chips.topology(topology)
-    if config is None:
-        raise ValueError(f"model {FLAGS.model!r}: no configuration found, expected a folder, a Hub id or one of {', '.join(published.CONFIGS)}")
+    config, slice_ = published.known(FLAGS.model), chips.topology(topology)
 
     def of(rows: int) -> capacity.Job:
         return capacity.Job(specs.Run(FLAGS.model, examples=rows), config, slice_, rows=rows)
@@ -102,8 +100,7 @@ def cells(one: dict, first: dict) -> list[str]:
 
 
 def table(lines: list[dict]) -> str:
-    rows = [_HEADER, ["---"] * len(_HEADER), *(cells(one, lines[0]) for one in lines)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return tables.markdown(_HEADER, [cells(one, lines[0]) for one in lines])
 
 
 def document(compiling: bool) -> str:
@@ -111,11 +108,10 @@ def document(compiling: bool) -> str:
     todo = [(name, fastest(job)) for topology in FLAGS.topologies for name, job in jobs(topology).items()]
     for name, job in tqdm.tqdm(todo, desc="plan", unit="step", leave=False):
         found[name].append(line(job, compiling))
-    names = ("jax", "jaxlib", "flax", *["libtpu"] * compiling)
     how = "counted in what libtpu's compiler makes of this package's own step" if compiling else "reckoned by formula"
     head = _DOCUMENT.format(
         model=FLAGS.model, how=how, command=shlex.join(["python", "scripts/plan_scaling.py", *sys.argv[1:]]), share=capacity.SHARE,
-        versions=", ".join(f"{n} {importlib.metadata.version(n)}" for n in names) + ".", length=todo[0][1].length,
+        versions=f"{capacity.versions()}; compiler effort {FLAGS.effort:g}.", length=todo[0][1].length,
     )  # fmt: skip
     parts = {"strong": _STRONG.format(rows=FLAGS.strong_rows), "weak": _WEAK.format(rows=FLAGS.rows_a_chip),
              "seeds": _SEEDS.format(chips=FLAGS.chips_a_seed, used=capacity.Job.rows)}  # fmt: skip
@@ -132,9 +128,7 @@ def main(_):
     if not FLAGS.out:
         print(text)
         return
-    written = pathlib.Path(FLAGS.out).with_suffix(".part")
-    written.write_text(text)
-    written.rename(FLAGS.out)
+    records.write(pathlib.Path(FLAGS.out), text)
     print(f"Written: {FLAGS.out}")
 
 

@@ -204,11 +204,10 @@ def _summary(whole: dict, by_set: list[dict], x, labels: concepts.Labels) -> Mea
         if len(by_set) > overlap.LEAST_SETS:
             per_set["cvo"] = overlap.pseudo_values(inner, labels.sizes).tolist()
             spread["cvo"] = intervals.over_sets(per_set["cvo"])
-    for name, found in spread.items():
+    if len(by_set) == 1:
+        reasons["intervals"] = "1 replicate set, expected two or more"
+    for name, found in spread.items() if len(by_set) > 1 else ():
         if math.isnan(found.low):
-            if len(by_set) < 2:
-                reasons["intervals"] = f"{len(by_set)} replicate set, expected two or more"
-                continue
             alone = name in per_set and name not in ("ei", "nested_ei", "cvo")  # these take several sets together
             undefined = f"in {np.isnan(per_set[name]).sum()} of {len(by_set)}" if alone else "without one of the"
             reasons[f"intervals.{name}"] = f"the value is undefined {undefined} replicate sets"

@@ -110,12 +110,13 @@ def _change(before, after) -> dict[str, Value]:
         why = "EI is undefined before or after"
         return {"ei_change": Value(None, why=why), "response": Value(None, why=why)}
     b, a = np.array(pairs).T
-    found = sets.difference(a, b, pool(after, "ei"), pool(before, "ei"), paired=True)
+    pooled = pool(after, "ei")
+    found = sets.difference(a, b, pooled, pool(before, "ei"), paired=True)
     word = "falls" if found.below() else "rises" if found.above() else "not decided"
     percent = 100 / float(b.mean())
     sd = percent * float(np.std(a - b, ddof=1)) if len(pairs) > 1 else None
     low, high = (percent * end for end in found.sets) if found.sets else (None, None)
-    number = len(pool(after, "ei")) if found.sets else None
+    number = len(pooled) if found.sets else None
     return {"ei_change": Value(percent * found.estimate, sd, len(pairs), low, high, number), "response": Value(word)}
 
 

@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from jaxent.report import grid
+from jaxent.report import grid, tables
 
 _NUMBER = re.compile(r"-?[\d.]+(e[-+]?\d+)?( ± [\d.]+(e[-+]?\d+)?)?")
 _TEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", "–": "--", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{",
@@ -70,9 +70,7 @@ def _numeric(cell: grid.Cell) -> bool:
 
 def markdown(found: grid.Grid) -> str:
     """A pipe table with footnotes as a numbered list."""
-    escape = lambda text: text.replace("|", r"\|")
-    line = lambda texts: f"| {' | '.join(map(escape, texts))} |"
-    rows = [line(plain(c) + _footnotes(c.notes) for c in row) for row in found.rows]
+    rows = [[plain(c) + _footnotes(c.notes) for c in row] for row in found.rows]
     rule = [":--" if c.kind == "key" else "--:" for c in found.rows[0]] if found.rows else [":--"] * len(found.heads)
     notes = "".join(f"\n{i}. {text}" for i, text in enumerate(found.notes, 1))
     return (
@@ -82,9 +80,7 @@ def markdown(found: grid.Grid) -> str:
                 "",
                 found.caption + _footnotes(found.titled),
                 "",
-                line(h.text for h in found.heads),
-                line(rule),
-                *rows,
+                tables.markdown([h.text for h in found.heads], rows, rule),
                 notes,
             ]
         ).rstrip()

@@ -1,6 +1,8 @@
-"""Plain-text tables for the terminal."""
+"""Plain-text tables for the terminal, and Markdown ones."""
 
 import math
+
+_BAR = r"\|"
 
 
 def cell(value) -> str:
@@ -19,3 +21,9 @@ def text(header: list[str], rows: list[list]) -> str:
     align = lambda i, s: s.ljust(widths[i]) if i == 0 else s.rjust(widths[i])
     drawn = ["  ".join(align(i, s) for i, s in enumerate(line)).rstrip() for line in lines]
     return "\n".join([drawn[0], "-" * len(drawn[0]), *drawn[1:]])
+
+
+def markdown(header: list[str], rows: list[list[str]], rule: list[str] | None = None) -> str:
+    """A pipe table; "|" in a cell is escaped. rule: how each column stands (default: as the reader's program likes)."""
+    lines = [header, rule or ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(one.replace('|', _BAR) for one in line)} |" for line in lines)

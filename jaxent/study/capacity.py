@@ -7,6 +7,7 @@ shapes and formulas alone.
 
 import dataclasses
 import functools
+import importlib.metadata
 import importlib.util
 import math
 import os
@@ -318,6 +319,16 @@ def _expected(program: Program, job: Job) -> dict[str, float]:
 def available() -> bool:
     """Whether programs can be compiled for TPUs here."""
     return "TPU_LIBRARY_PATH" in os.environ or importlib.util.find_spec("libtpu") is not None
+
+
+def versions() -> str:
+    """Of what plans depend on, for tables of them."""
+    found = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax")}
+    try:
+        found["libtpu"] = importlib.metadata.version("libtpu")
+    except importlib.metadata.PackageNotFoundError:
+        found["libtpu"] = os.environ.get("TPU_LIBRARY_PATH", "not installed")
+    return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def site(job: Job, compiling: bool) -> _Site:

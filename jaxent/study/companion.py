@@ -72,7 +72,7 @@ def examine(
     outcomes = study.conduct(question.runs(model, settings), out)
     asked = concepts.plain({"question": dataclasses.asdict(question), "settings": run.to_json(), **prepare.hashes(checked.checkpoint)})
     complete = before and (before["judged"] or not question.check)
-    if complete and json.loads(json.dumps(asked)) == {name: before.get(name) for name in asked}:
+    if complete and asked == {name: before.get(name) for name in asked}:
         return before, outcomes
     bench = _bench(question, checked)
     axes = transfer.measure(bench, question.target, question.companions, question.seeds, question.batches, question.few_steps)
@@ -81,7 +81,7 @@ def examine(
     measured = {c: worse.get(CONDITIONS.get(c), []) for c in question.companions}
     whole = all(len(v) == len(question.seeds) for v in measured.values())
     found = {
-        "question": dataclasses.asdict(question),
+        **asked,
         "axes": {domain: dataclasses.asdict(axis) for domain, axis in axes.items()},
         "scores": scores,
         "ranks": {name: _ranks(values) for name, values in scores.items()},
@@ -89,7 +89,6 @@ def examine(
         "conditions": {c: CONDITIONS[c] for c in question.companions if c in CONDITIONS},
         "worse": worse,
         "judged": {name: transfer.judged(predicted, measured) for name, predicted in scores.items()} if whole else None,
-        "settings": run.to_json(),
         **prepare.provenance(checked.checkpoint, started),
     }
     return concepts.plain(found), outcomes

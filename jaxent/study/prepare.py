@@ -15,7 +15,7 @@ import time
 import jax
 from jax.sharding import Mesh
 
-from jaxent.arrays import axes, processes
+from jaxent.arrays import processes
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import corpora, probes, tokens
 from jaxent.measure import capture, concepts, penalty

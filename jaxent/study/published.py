@@ -61,6 +61,14 @@ CONFIGS = {  # by Hub id: what their config.json says, the keys that matter
 }  # fmt: skip
 
 
+def known(model: str) -> configs.Config:
+    """`config`; ValueError where there is none."""
+    found = config(model)
+    if found is None:
+        raise ValueError(f"model {model!r}: no configuration found, expected a folder, a Hub id that can be reached or one of {', '.join(CONFIGS)}")
+    return found
+
+
 @functools.cache
 def config(model: str) -> configs.Config | None:
     """A model's configuration without its weights: a folder's, one of `CONFIGS`, or the Hub's; None where there is none."""
