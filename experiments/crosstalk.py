@@ -72,6 +72,7 @@ def finished(out: pathlib.Path, about: dict) -> dict | None:
     return there
 
 
+@processes.guarded()
 def main(_):
     try:
         defaults = {"out": "runs/crosstalk"}
@@ -88,18 +89,19 @@ def main(_):
                  "dtype": str(np.dtype(transformer.default_compute(FLAGS.dtype).dtype)), "quantize": FLAGS.quantize}  # fmt: skip
         about |= prepare.hashes(found, FLAGS.adapter, probe_set)
         out = pathlib.Path(FLAGS.out)
-        before = processes.by_first(lambda: json.dumps(finished(out, about)))
-        if before != "null":
-            print(f"{table(json.loads(before))}\n\nMeasured before: {out}")
+        before = json.loads(processes.by_first(lambda: json.dumps(finished(out, about))))
+        if before is not None:
+            if processes.first():
+                print(f"{table(before)}\n\nMeasured before: {out}")
             return
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"crosstalk: {error}")
     model, adapter, compute = checkpoint_flags.loaded(found, adapter, mesh)
     x = capture.capture(model, examples, adapter, spec, capture.Where(-1, FLAGS.pooling), compute)
+    if not processes.leave():
+        return
     measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.alpha).to_json()
     about |= prepare.provenance(found, started, FLAGS.adapter, probe_set)
-    if not processes.first():
-        return
     records.write(out / NAME, json.dumps(about | measured, indent=1) + "\n")
     records.write(out / "table.txt", table(measured) + "\n")
     figures.crosstalk(measured, out / "crosstalk")

@@ -6,7 +6,7 @@
 A study of our own, which the paper lacks: synthetic activations whose concepts share a known part of their structure
 (`jaxent.measure.synthetic`), and real activations of the embedded checkpoint (or --model) on the triad probes, their
 class structure rotated to a known overlap. Also simulates the coverage of the 95% intervals over replicate
-sets. Writes validity.json, table.txt and the figure validity (PNG and SVG) to --out.
+sets, of triad's eight and hexad's five. Writes validity.json, table.txt and the figure validity (PNG and SVG) to --out.
 Five minutes on two cores, no GPU; on one device.
 """
 
@@ -21,7 +21,7 @@ from absl import app, flags, logging
 
 from jaxent.checkpoint import hf
 from jaxent.data import probes
-from jaxent.measure import capture, concepts, entangle, synthetic
+from jaxent.measure import capture, concepts, crosstalk, entangle, intervals, synthetic
 from jaxent.report import figures, plots_own, records, tables
 from jaxent.study import prepare, spec as specs
 
@@ -36,6 +36,7 @@ flags.DEFINE_string("out", "runs/validity", "folder for the results")
 
 NAMES = ("cvo", "sei", "nested_ei", "ei")
 SIZES, SETS = (3, 4, 4), 8
+DESIGNS = {"triad": (SIZES, SETS), "hexad": ((6, 4, 4), 5)}
 BASE = synthetic.Truth(overlap=0.3, snr=1.5)
 DIAL = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 
@@ -95,25 +96,50 @@ def study(panel: Panel, real, bar) -> dict:
 
 
 def coverage(bar) -> list[dict]:
-    """How often the 95% intervals over replicate sets hold the quantity's expectation, and CVO's the truth itself."""
-    labels, rows = synthetic.design(SIZES, SETS), []
-    for snr in (1.0, 2.5):
-        truth = dataclasses.replace(BASE, snr=snr)
-        found = []
-        for number in range(FLAGS.coverage_draws):
-            rng = np.random.default_rng([FLAGS.seed, 1, number])
-            found.append(entangle.measure(synthetic.activations(labels, FLAGS.dimensions, truth, rng), labels).intervals)
-            bar.update()
-        for name in figures.ESTIMATORS:
-            every = [f[name] for f in found if np.isfinite(f[name].low)]
-            target = float(np.mean([f.mean for f in every])) if every else None
-            held = lambda at: float(np.mean([f.low <= at <= f.high for f in every])) if every else None
-            rows.append({
-                "estimator": name, "snr": snr, "defined": len(every), "draws": len(found), "of_expectation": held(target),
-                "of_truth": held(truth.overlap) if name == "cvo" else None,
-                "width": float(np.mean([f.high - f.low for f in every])) if every else None,
-            })  # fmt: skip
+    """How often the 95% intervals over replicate sets hold the quantity's expectation, and CVO's the truth itself.
+
+    Of triad's design and of hexad's, which has fewer sets; there also crosstalk's, all pairs of domains together.
+    """
+    rows = []
+    for design, (sizes, sets) in DESIGNS.items():
+        labels = synthetic.design(sizes, sets)
+        for snr in (1.0, 2.5):
+            truth, found = dataclasses.replace(BASE, snr=snr), []
+            for number in range(FLAGS.coverage_draws):
+                rng = np.random.default_rng([FLAGS.seed, 1, number])
+                x = synthetic.activations(labels, FLAGS.dimensions, truth, rng)
+                found.append({n: {"": i} for n, i in entangle.measure(x, labels).intervals.items() if n in figures.ESTIMATORS})
+                if design == "hexad":
+                    found[-1] |= _crosstalk_intervals(x, labels)
+                bar.update()
+            about = {"design": design, "snr": snr}
+            rows += [{"estimator": n} | about | _covered([f[n] for f in found], truth.overlap if n == "cvo" else None) for n in found[0]]
     return rows
+
+
+def _crosstalk_intervals(x, labels) -> dict[str, dict[str, intervals.Interval]]:
+    """By "CT, raw damage" and so on, the interval of every pair of domains."""
+    found = crosstalk.crosstalk(x, labels, labels.concepts[0]).intervals
+    return {
+        f"{title}, {kind} damage": {pair: of[name] for pair, of in found[kind].items()}
+        for kind in ("raw", "continuous")
+        for name, title in (("ct", "CT"), ("bdr", "BDR"), ("lean", "signed asymmetry"))
+    }
+
+
+def _covered(draws: list[dict[str, intervals.Interval]], truth: float | None) -> dict:
+    """Shares of the intervals (one or several a draw, by name) that hold their own expectation, and the truth; their mean width."""
+    expected, truly, widths, number = [], [], [], 0
+    for name in draws[0]:
+        every = [d[name] for d in draws if np.isfinite(d[name].low)]
+        target = np.mean([i.mean for i in every]) if every else np.nan
+        expected += [i.low <= target <= i.high for i in every]
+        truly += [] if truth is None else [i.low <= truth <= i.high for i in every]
+        widths += [i.high - i.low for i in every]
+        number += len(every)
+    mean = lambda values: float(np.mean(values)) if values else None
+    shares = {"of_expectation": mean(expected), "of_truth": mean(truly), "width": mean(widths)}
+    return {"defined": number, "draws": len(draws) * len(draws[0])} | shares
 
 
 def real_activations(model: prepare.Checkpoint, probe_set: probes.ProbeSet) -> tuple[np.ndarray, concepts.Labels]:
@@ -128,8 +154,8 @@ def table(panels: list[dict], covered: list[dict]) -> str:
         cells = lambda p, n: "-" if p[n]["mean"] is None else f"{p[n]['mean']:.3f} +- {p[n]['sd']:.3f}"
         rows = [[f"{p['value']:g}", p["truth"], *(cells(p, n) for n in NAMES)] for p in panel["points"]]
         blocks.append(tables.text([panel["label"], "truth", *(figures.ESTIMATORS[n] for n in NAMES)], rows))
-    header = ["95% interval of", "SNR", "holds the expectation", "holds the truth", "mean width", "defined in"]
-    rows = [[figures.ESTIMATORS[r["estimator"]], *(r[k] for k in ("snr", "of_expectation", "of_truth", "width")),
+    header = ["95% interval of", "design", "SNR", "holds the expectation", "holds the truth", "mean width", "defined in"]
+    rows = [[figures.ESTIMATORS.get(r["estimator"], r["estimator"]), *(r[k] for k in ("design", "snr", "of_expectation", "of_truth", "width")),
              f"{r['defined']} of {r['draws']}"] for r in covered]  # fmt: skip
     return "\n\n".join([*blocks, tables.text(header, rows)])
 
@@ -143,7 +169,7 @@ def main(_):
                 setattr(FLAGS, flag, value)
     model, probe_set = prepare.checkpoint(FLAGS.model), probes.load("triad")
     real = real_activations(model, probe_set)
-    total = FLAGS.draws * sum(len(p.values) for p in PANELS) + 2 * FLAGS.coverage_draws
+    total = FLAGS.draws * sum(len(p.values) for p in PANELS) + 2 * len(DESIGNS) * FLAGS.coverage_draws
     with tqdm.tqdm(total=total, desc="draws", unit="draw") as bar:
         panels = [study(panel, real, bar) for panel in PANELS]
         covered = coverage(bar)

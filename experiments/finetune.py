@@ -20,8 +20,8 @@ from absl import app, flags, logging
 
 from jaxent.arrays import processes
 from jaxent.data import mix
-from jaxent.measure import penalty
-from jaxent.report import tables
+from jaxent.measure import intervals, penalty
+from jaxent.report import records, tables
 from jaxent.study import execute, prepare, spec as specs, study
 from jaxent.train import loop
 
@@ -55,12 +55,19 @@ def described() -> tuple[specs.Run, pathlib.Path]:
 
 
 def text(summary: dict) -> str:
-    """Entanglement, V-purity and accuracies before and after, as a table."""
-    before, after = summary["before"], summary["after"]
+    """Entanglement, V-purity and accuracies before and after, and the paired change over replicate sets, as a table."""
+    before, after = (records.Measured(summary[when]["step"], summary[when]) for when in ("before", "after"))
     names = {"EI (literal)": "ei", "nested EI": "nested_ei", "SEI": "sei", "CVO": "cvo", "V-purity": "v_purity"}
-    rows = [[title, before[name], after[name]] for title, name in names.items()]
-    rows += [[f"accuracy, {c}", before["accuracy"][c], after["accuracy"][c]] for c in before["accuracy"]]
-    return tables.text(["", "before", f"after step {after['step']}"], rows)
+    names |= {f"accuracy, {c}": f"accuracy.{c}" for c in before.found["accuracy"]}
+    rows = [[title, before.value(name), after.value(name), *_change(before.sets(name), after.sets(name))] for title, name in names.items()]
+    return tables.text(["", "before", f"after step {after.step}", "change over sets [95%]", "sign-flip p"], rows)
+
+
+def _change(before, after) -> tuple[str, float | None]:
+    if before is None or after is None:
+        return "-", None
+    found = intervals.change(before, after)
+    return f"{found.interval.mean:+.3f} [{found.interval.low:+.3f}, {found.interval.high:+.3f}]", found.p_sign_flip
 
 
 def several(run: specs.Run, out: pathlib.Path, mesh) -> None:

@@ -32,8 +32,8 @@ flags.DEFINE_integer("replicates", None, "first replicate sets of the probes onl
 flags.DEFINE_string("layers", "last", "last (after the final norm), all, or numbers: 0 is the embedding")
 flags.DEFINE_enum("pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last")
 flags.DEFINE_bool("final_norm", True, "the last layer's activations after the final norm; otherwise before it")
-flags.DEFINE_float("alpha", 1.0, "ridge penalty")
-flags.DEFINE_bool("scale_free", False, "penalty alpha tr(G) / (N - 1), which follows the activations' scale (alpha 0.1 is usual)")
+flags.DEFINE_float("alpha", None, "ridge penalty (default 1; with --scale_free 0.1)")
+flags.DEFINE_bool("scale_free", False, "penalty alpha tr(G) / (N - 1), which follows the activations' scale")
 flags.DEFINE_string("drift_target", "code", "with an adapter: domain of the probes whose subspace splits its drift")
 flags.DEFINE_float("drift_variance", 0.9, "share of that domain's variance that the subspace holds")
 flags.adopt_module_key_flags(checkpoint_flags)
@@ -67,7 +67,7 @@ def table(measured: list[dict]) -> str:
     damage.append(["(random)", *dotted(last, "random_damage", "random_damage")])
     return "\n".join([
         tables.text(["layer", *figures.ESTIMATORS.values()], estimates),
-        f"V-purity of random loadings: {mean:.3f} +- {deviation:.3f}.\n",
+        f"V-purity of random loadings: {mean:.3f} +- {deviation:.3f}. The theorem's ratio, of the design alone: {last['structural_ratio']:.2f}.\n",
         tables.text(["layer", *(f"{c} accuracy" for c in concept_names), "own / off flips", "nested"], accuracy) + "\n",
         tables.text(["layer", *(f"{c} margin" for c in concept_names), "weakest", "structural zero", "alpha (N-1) / tr G"], margins) + "\n",
         tables.text([f"removed (layer {last['layer']})", *(f"{c} lost" for c in concept_names)], damage),

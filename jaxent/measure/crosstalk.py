@@ -31,9 +31,10 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Damage:
-    """One way of measuring damage: matrix [A][B], what B loses when A is removed, and every pair."""
+    """One way of measuring damage: matrix [A][B], what B loses when A is removed, D_AB; normalized, D_AB / D_AA; every pair."""
 
     matrix: list[list[float]]
+    normalized: list[list[float]]
     pairs: list[Pair]
 
 
@@ -80,10 +81,9 @@ def crosstalk(x: np.ndarray, labels: concepts.Labels, concept: str = "domain", a
     j = labels.concepts.index(concept)
     part, names = concepts.columns(labels.sizes)[j], labels.classes[j]
     with ridge.exact():
-        run = functools.partial(_damage, sizes=labels.sizes, columns=(part.start, part.stop), alpha=alpha)
-        whole = jax.tree.map(np.asarray, run(jnp.asarray(x), labels.codes))
-        sets = [] if labels.sets is None else labels.sets
-        by_set = [jax.tree.map(np.asarray, run(jnp.asarray(x[m]), labels.codes[m])) for m in sets]
+        run = functools.partial(_every, sizes=labels.sizes, columns=(part.start, part.stop), alpha=alpha)
+        whole, every = jax.tree.map(np.asarray, run(jnp.asarray(x), labels.codes, labels.sets))
+    by_set = [jax.tree.map(lambda leaf: leaf[r], every) for r in range(0 if every is None else len(labels.sets))]
     damage = _kinds(whole, names)
     spread, cells = {}, {}
     for kind in KINDS if len(by_set) > 1 else ():
@@ -95,6 +95,12 @@ def crosstalk(x: np.ndarray, labels: concepts.Labels, concept: str = "domain", a
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "columns"))
+def _every(x, codes, sets, sizes, columns, alpha):
+    """`_damage` of all probes together, and of every replicate set (None without sets)."""
+    one = functools.partial(_damage, sizes=sizes, columns=columns, alpha=alpha)
+    return one(x, codes), None if sets is None else jax.lax.map(lambda members: one(x[members], codes[members]), sets)
+
+
 def _damage(x, codes, sizes, columns, alpha):
     """Recall [m], its drop and the margin's drop [m,m] for each removed class."""
     y = jnp.concatenate([jax.nn.one_hot(codes[:, i], m, dtype=x.dtype) for i, m in enumerate(sizes)], axis=1)
@@ -139,16 +145,22 @@ def _over_sets(every: np.ndarray, names) -> dict[str, dict[str, intervals.Interv
 
 def _kinds(found: dict, names) -> dict[str, Damage]:
     matrices = {"raw": found["raw"], "clipped": np.maximum(found["raw"], 0), "continuous": found["continuous"]}
-    return {kind: Damage(matrix.tolist(), pairs(matrix, names)) for kind, matrix in matrices.items()}
+    return {kind: Damage(m.tolist(), _normalized(m).tolist(), pairs(m, names)) for kind, m in matrices.items()}
+
+
+def _normalized(damage: np.ndarray) -> np.ndarray:
+    """Damage [m,m] over the removed class's own; NaN where that is 0."""
+    own = np.diag(damage)[:, None]
+    return np.where(own != 0, damage / np.where(own != 0, own, 1), math.nan)
 
 
 def pairs(damage: np.ndarray, names: tuple[str, ...]) -> list[Pair]:
     """CT, BDR and asymmetry (Definitions 1 and 2) of every two classes from damage [m,m], rows removed."""
     ratio = lambda a, b: float(a / b) if b != 0 else math.nan
-    found = []
+    divided, found = _normalized(damage), []
     for i, a in enumerate(names):
         for k in range(i + 1, len(names)):
-            ab, ba = ratio(damage[i, k], damage[i, i]), ratio(damage[k, i], damage[k, k])
+            ab, ba = float(divided[i, k]), float(divided[k, i])
             own, cross = damage[i, i] + damage[k, k], damage[i, k] + damage[k, i]
             lean = ratio(ab - ba, abs(ab) + abs(ba))
             found.append(Pair(a, names[k], (ab + ba) / 2, ratio(own, own + cross), lean, abs(lean)))

@@ -29,7 +29,8 @@ class Measurement:
     ei, nested_ei, sei, overlap, cvo, v_purity: NaN where undefined, the reason in `reasons`.
     own_flips, off_flips: EI's denominator and numerator, probes whose prediction became wrong;
     nested_own_flips, nested_off_flips: the nested EI's. ei_bound: 95% upper bound 3 / own_flips when
-    no off-concept prediction flipped, else None. v_purity_null: mean and SD of random loadings'.
+    no off-concept prediction flipped but an own one did, else None. structural_ratio: (r - d_max) / d_max of the theorem, r directions, d_max those
+    of the largest concept: of the design alone, 1.67 for classes (3, 4, 4), whatever the model. v_purity_null: mean and SD of random loadings'.
     accuracy, r2: leave-one-out, per concept. margins: (m-1)-th squared singular value of the class
     means weighted by class size, over tr G / N; `weakest` is the concept with the smallest, weakest_sets in how many
     sets each is. structural_zeros: the m-th, 0 but for rounding, since centred class means sum to zero.
@@ -56,6 +57,7 @@ class Measurement:
     own_flips: int
     off_flips: int
     ei_bound: float | None
+    structural_ratio: float
     nested_own_flips: int
     nested_off_flips: int
     accuracy: dict[str, float]
@@ -84,11 +86,12 @@ class Measurement:
         return concepts.plain(dataclasses.asdict(self))
 
 
-def measure(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float = 1.0, scale_free: bool = False) -> Measurement:
+def measure(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float | None = None, scale_free: bool = False) -> Measurement:
     """Measures activations x [N, d] of any model, one row a probe, against the probes' labels.
 
     labels: `concepts.label(rows)`, or the rows themselves: dicts with the keys domain, register, shape
-    and, for CVO and the intervals, replicate. alpha: ridge penalty; with scale_free, alpha tr(G) / (N - 1).
+    and, for CVO and the intervals, replicate. alpha: ridge penalty, 1 by default; with scale_free the penalty is
+    alpha tr(G) / (N - 1), alpha 0.1 by default.
     Raises ValueError for NaN or infinity in x, or a wrong shape.
 
     >>> rng = np.random.default_rng(0)
@@ -101,8 +104,9 @@ def measure(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float = 
     return measure_layers(np.asarray(x)[None], labels, alpha, scale_free)[0]
 
 
-def measure_layers(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float = 1.0, scale_free: bool = False):
+def measure_layers(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float | None = None, scale_free: bool = False):
     """`measure` of every layer of x [L, N, d] in one jitted call: a list of L Measurements."""
+    alpha = (0.1 if scale_free else 1.0) if alpha is None else alpha
     labels = labels if isinstance(labels, concepts.Labels) else concepts.label(labels)
     x = concepts.checked(x, labels)
     with ridge.exact():
@@ -219,7 +223,8 @@ def _summary(whole: dict, by_set: list[dict], x, labels: concepts.Labels) -> Mea
         **{name: int(values[name]) for name in ("own_flips", "off_flips", "nested_own_flips", "nested_off_flips")},
         v_purity_null=(float(null.mean()), float(null.std())),
         reasons=reasons,
-        ei_bound=3 / values["own_flips"] if values["off_flips"] == 0 and "ei" not in reasons else None,
+        ei_bound=3 / values["own_flips"] if values["off_flips"] == 0 and values["own_flips"] > 0 else None,
+        structural_ratio=(sum(labels.sizes) - len(labels.sizes)) / (max(labels.sizes) - 1) - 1,
         accuracy=named(whole["accuracy"]),
         r2=named(whole["r2"]),
         margins=named(whole["margins"]),

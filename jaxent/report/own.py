@@ -111,14 +111,14 @@ def validity_tables(studies: Sequence[records.Validity]) -> list[grid.Grid]:
             for point in panel["points"]:
                 points.append((key | {"varied": _VARIED[panel["axis"]], "at": f"{point['value']:g}"}, _of_point(point, panel["draws"])))
         for row in study.found["coverage"]:
-            names = {"95% interval of": figures.ESTIMATORS[row["estimator"]], "signal to noise": f"{row['snr']:g}"}
+            names = {"95% interval of": figures.ESTIMATORS.get(row["estimator"], row["estimator"]), "design": row["design"], "signal to noise": f"{row['snr']:g}"}
             values = {c.id: cells.Value(row[c.id], n=row["defined"]) for c in _COVERAGE if row[c.id] is not None}
             covered.append((key | names, values))
     every = [
         ("own-validity", "Estimators against a known truth",
          "Mean ± SD over n independent draws of activations; panel by panel of the figure.", _VALIDITY, points),
         ("own-coverage", "Coverage of the 95% intervals over replicate sets",
-         "Share of n draws in which the interval holds the estimator’s expectation, and for CVO the true overlap.", _COVERAGE, covered),
+         "Share of n draws in which the interval holds the estimator’s expectation, and for CVO the true overlap; of crosstalk all pairs of domains together.", _COVERAGE, covered),
     ]  # fmt: skip
     return [grid.measured(id, title, caption, columns, rows) for id, title, caption, columns, rows in every if rows]
 

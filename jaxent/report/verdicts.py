@@ -70,10 +70,10 @@ def _joined(differences: Sequence[tuple[sets.Difference, sets.Difference]], exac
     Each is given at the level of support and at that of contradiction.
     """
     on = lambda d, s: d.above() if s > 0 else d.below()
-    values = lambda d, s: s * d.estimate > 0 if exact and not d.intervals else on(d, s)
+    values = lambda d, s: s * d.estimate > 0 if exact and not d.spans else on(d, s)
     if all(values(d, side) for d, _ in differences):
         return SUPPORTED
-    if exact and any(not d.intervals or d.intervals == [(0.0, 0.0)] for d, _ in differences):
+    if exact and any(not d.spans or d.spans == [(0.0, 0.0)] for d, _ in differences):
         return CONTRADICTED if any(side * d.estimate <= 0 for d, _ in differences) else UNDECIDED
     return CONTRADICTED if any(values(strict, -side) for _, strict in differences) else UNDECIDED
 
@@ -106,7 +106,7 @@ def _lines(named: Sequence[tuple[str, str]]) -> str:
 
 
 def _words(claim, difference: sets.Difference) -> str:
-    single = claim.metric in _EXACT and not difference.intervals
+    single = claim.metric in _EXACT and not difference.spans
     return "the values themselves, without error of measurement (one seed says nothing of others)" if single else difference.test
 
 

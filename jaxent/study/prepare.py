@@ -62,6 +62,8 @@ def check(run: specs.Run, root: pathlib.Path = pathlib.Path()) -> Checked:
     csr_probes = probes.load(run.csr_probes) if csr or run.condition == "B4" else None
     if csr:
         penalty.check_target(csr, [p.domain for p in csr_probes.probes])
+        if run.csr_every > run.steps:
+            raise ValueError(f"--csr_every {run.csr_every}: expected at most --steps {run.steps}, or CSR never acts")
     probe_set = probes.load(run.probes, run.replicates)
     corpora.check(mixture.domains if mixture else (), run.data_root)
     found = checkpoint(run.model)

@@ -18,6 +18,12 @@ def test_texts_satisfy_the_validator(file):
     assert {p.domain for p in texts} == {file.stem.split("_")[1]}
 
 
+@pytest.mark.parametrize("name", probes.DOMAINS)
+def test_whole_sets_satisfy_the_validator(name):
+    """Distinct topics and matched lengths across all domains, not in each file alone."""
+    assert probes.problems(probes.load(name).probes) == []
+
+
 def rows(**change):
     text = " ".join(f"word{i}" for i in range(30))
     made = [

@@ -24,7 +24,7 @@ def run(arguments) -> subprocess.CompletedProcess:
 def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
     whole = run(command(tmp_path / "whole", own_probes))
     assert whole.returncode == 0, whole.stderr
-    assert "EI (literal)" in whole.stdout and f"Run folder: {tmp_path / 'whole'}" in whole.stdout
+    assert "EI (literal)" in whole.stdout and "change over sets [95%]" in whole.stdout and f"Run folder: {tmp_path / 'whole'}" in whole.stdout
     cut = tmp_path / "cut"
     process = subprocess.Popen(command(cut, own_probes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and max([r["step"] for r in log.read(cut / "metrics.jsonl")], default=0) < 5:
@@ -45,6 +45,7 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
     [
         (["--condition=B7"], "value should be one of <B0|B1|B2|B3|B4|B5|B6>"),
         (["--model=/nowhere"], "finetune: model '/nowhere': no such folder"),
+        (["--condition=B4"], "finetune: --csr_every 50: expected at most --steps 8, or CSR never acts"),
         (["--data_root=/nowhere"], "finetune: data root /nowhere: none of code_search_net/python.jsonl"),
         (["--modules=q_proj,embed"], "finetune: LoRA modules q_proj,embed: expected"),
         (["--seed_mode=sharded"], "finetune: --seed_mode=sharded with --mesh=None: expected a mesh with a seed axis"),

@@ -42,6 +42,7 @@ def test_equals_the_definition():
     np.testing.assert_allclose(found.recall, recall)
     np.testing.assert_allclose(found.damage["raw"].matrix, raw, atol=1e-12)
     np.testing.assert_allclose(found.damage["clipped"].matrix, np.maximum(raw, 0), atol=1e-12)
+    np.testing.assert_allclose(found.damage["raw"].normalized, raw / np.diag(raw)[:, None], atol=1e-12)
     np.testing.assert_allclose(found.damage["continuous"].matrix, continuous, atol=1e-9)
     assert found.sets == 4 and set(found.intervals["continuous"]["A|B"]) == {"ct", "bdr", "lean", "asymmetry"}
     several = [crosstalk.crosstalk(x[m], concepts.label([ROWS[i] for i in m])).damage["continuous"].matrix for m in LABELS.sets]

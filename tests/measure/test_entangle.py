@@ -191,8 +191,17 @@ def test_invariance_to_rotation_shift_order_and_scale():
         assert getattr(first, name) == pytest.approx(getattr(second, name))
     free, scaled = (entangle.measure(f * x, LABELS, 0.1, scale_free=True) for f in (1, 100))
     assert same(free) == same(scaled) and free.sei == pytest.approx(scaled.sei)
+    assert free.alpha == entangle.measure(x, LABELS, scale_free=True).alpha and first.alpha == 1  # the defaults
     assert free.alpha_ratio == pytest.approx(0.1) and scaled.alpha == pytest.approx(1e4 * free.alpha)
     assert same(entangle.measure(100 * x, LABELS)) != same(first)  # alpha = 1 is not scale free
+
+
+def test_no_off_concept_flip_gives_a_bound():
+    labels = synthetic.design(sets=4)
+    x = synthetic.activations(labels, 60, synthetic.Truth(0.0, 50.0), np.random.default_rng(0))
+    found = entangle.measure(x, labels)
+    assert found.off_flips == 0 < found.own_flips and found.ei == 0 and found.ei_bound == 3 / found.own_flips
+    assert found.structural_ratio == pytest.approx(5 / 3)
 
 
 def test_renamed_classes_change_nothing():

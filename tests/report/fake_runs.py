@@ -148,7 +148,7 @@ def validity(root):
     points = [{"value": v, "truth": v, "cvo": of(v), "sei": of(0.6), "nested_ei": of(0.7), "ei": ei}
               for v, ei in ((0.3, of(0.5, 3)), (0.9, of(None, 0)))]  # fmt: skip
     panel = {"axis": "overlap", "title": "Does it follow the truth?", "label": "true overlap", "log": False, "draws": 4, "points": points}
-    covered = [{"estimator": "cvo", "snr": 1.0, "defined": 20, "draws": 20, "of_expectation": 0.95, "of_truth": 0.9, "width": 0.2}]
+    covered = [{"estimator": "cvo", "design": "triad", "snr": 1.0, "defined": 20, "draws": 20, "of_expectation": 0.95, "of_truth": 0.9, "width": 0.2}]
     found = {"panels": [panel], "coverage": covered, "seed": 7, "command": ["experiments/estimator_validity.py"], **ORIGIN}
     (root / "validity").mkdir()
     (root / "validity" / "validity.json").write_text(json.dumps(found))
