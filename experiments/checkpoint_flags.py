@@ -48,7 +48,6 @@ def loaded(found: prepare.Checkpoint, adapter, mesh):
     return model, adapter, transformer.default_compute(FLAGS.dtype, mesh)
 
 
-def check(found: prepare.Checkpoint, mesh) -> None:
-    """ValueError unless the mesh splits the model."""
-    if mesh is not None:
-        sharding.check(hf.abstract(found.config, FLAGS.quantize), mesh)
+def mesh(found: prepare.Checkpoint):
+    """The mesh, None without one; ValueError where --mesh does not split the model."""
+    return sharding.choose(hf.abstract(found.config, FLAGS.quantize), FLAGS.mesh)

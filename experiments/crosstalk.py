@@ -81,9 +81,9 @@ def main(_):
             print(study.plan([specs.Run(FLAGS.model, "B0", probes=FLAGS.probes, quantize=FLAGS.quantize)], pathlib.Path(FLAGS.out), FLAGS.teraflops))
             return
         probe_set = probes.load(FLAGS.probes)
-        mesh = device_flags.start()
+        device_flags.start()
         found, adapter, spec = checkpoint_flags.opened()
-        checkpoint_flags.check(found, mesh)
+        mesh = checkpoint_flags.mesh(found)
         examples, labels = prepare.encoded(found, probe_set), concepts.label(probe_set.labels)
         about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "pooling": FLAGS.pooling, "alpha": FLAGS.alpha,
                  "dtype": str(np.dtype(transformer.default_compute(FLAGS.dtype).dtype)), "quantize": FLAGS.quantize}  # fmt: skip

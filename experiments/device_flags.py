@@ -1,25 +1,28 @@
 """Flags of where a script runs: every script takes them, and every process of a program calls `start` before anything else."""
 
 from absl import flags
-from jax.sharding import Mesh
 
 from jaxent.arrays import axes, processes
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("mesh", None, "devices by axis (seed, data, fsdp, tensor), such as data:2,fsdp:4,tensor:2, or none "
-                    "(default: fsdp over all accelerators; none on one device or a CPU)")  # fmt: skip
+                    "(default: over all accelerators, as much fsdp as splits the model; none on one device or a CPU)")  # fmt: skip
 SEED_MODES = ("sequential", "vmap", "sharded")
 flags.DEFINE_enum("seed_mode", "sequential", SEED_MODES,
                   "seeds of one cell one after the other, in one step, or in one step split over the mesh's seed axis")  # fmt: skip
 
 
-def start() -> Mesh | None:
-    """Joins the other processes, if there are any; the mesh."""
-    processes.start()
-    mesh = axes.choose(FLAGS.mesh)
-    if FLAGS.seed_mode == "sharded" and axes.ways(mesh, "seed") == 1:
+def check() -> None:
+    """ValueError for a --mesh that is none, or without a seed axis where seeds are to be split over it."""
+    seeds = 1 if FLAGS.mesh in (None, "none") else axes.parse(FLAGS.mesh)["seed"]
+    if FLAGS.seed_mode == "sharded" and seeds == 1:
         raise ValueError(f"--seed_mode=sharded with --mesh={FLAGS.mesh}: expected a mesh with a seed axis, such as seed:2,fsdp:4")
-    return mesh
+
+
+def start() -> None:
+    """Joins the other processes, if there are any; before anything else of JAX is used."""
+    check()
+    processes.start()
 
 
 def only_one(script: str) -> None:

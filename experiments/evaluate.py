@@ -105,7 +105,7 @@ def resumed(out: pathlib.Path, found: prepare.Checkpoint, problems: humaneval.Pr
 def main(_):
     try:
         started = checkpoint_flags.begin({"out": "runs/evaluate", "max_new": 64, "humaneval": str(humaneval.EMBEDDED)})
-        mesh = device_flags.start()
+        device_flags.start()
         choose.Sampling(FLAGS.temperature, FLAGS.top_p)
         if FLAGS.samples < 1 or (FLAGS.samples > 1 and FLAGS.temperature == 0):
             raise ValueError(f"--samples {FLAGS.samples}: expected 1, or a --temperature above 0")
@@ -113,7 +113,7 @@ def main(_):
             processes.by_first(lambda: str(sandbox.require(FLAGS.allow_unsandboxed)))
         problems = processes.after_first(lambda: humaneval.load(FLAGS.humaneval, FLAGS.limit))
         found = checkpoint_flags.opened()[0]
-        checkpoint_flags.check(found, mesh)
+        mesh = checkpoint_flags.mesh(found)
         out = pathlib.Path(FLAGS.out)
         took = generated(out, found, mesh, problems, resumed(out, found, problems))
     except (ValueError, FileNotFoundError, PermissionError) as error:

@@ -20,8 +20,8 @@ from absl import app, flags, logging
 
 from jaxent.arrays import processes
 from jaxent.data import mix
-from jaxent.measure import intervals, penalty
-from jaxent.report import records, tables
+from jaxent.measure import penalty
+from jaxent.report import records, sets, tables
 from jaxent.study import execute, prepare, spec as specs, study
 from jaxent.train import loop
 
@@ -64,16 +64,18 @@ def text(summary: dict) -> str:
 
 
 def _change(before, after) -> tuple[str, float | None]:
+    """The change's mean and interval over replicate sets [R], "-" where it is undefined in one, and its exact p."""
     if before is None or after is None:
         return "-", None
-    found = intervals.change(before, after)
-    return f"{found.interval.mean:+.3f} [{found.interval.low:+.3f}, {found.interval.high:+.3f}]", found.p_sign_flip
+    change = after - before
+    low, high = sets.t_interval(change)
+    return f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]", sets.sign_flip(change)
 
 
-def several(run: specs.Run, out: pathlib.Path, mesh) -> None:
+def several(run: specs.Run, out: pathlib.Path) -> None:
     """One run a seed, each in a folder of its own in `out`."""
     runs = [dataclasses.replace(run, seed=int(seed)) for seed in FLAGS.seeds]
-    outcomes = study.conduct(runs, out, mesh=mesh, seeds_together=device_flags.seeds_together())
+    outcomes = study.conduct(runs, out, mesh=FLAGS.mesh, seeds_together=device_flags.seeds_together())
     if processes.first():
         for one, summary in study.summaries(outcomes):
             print(f"\n{one.name}\n{text(summary)}")
@@ -86,14 +88,14 @@ def several(run: specs.Run, out: pathlib.Path, mesh) -> None:
 def main(_):
     logging.set_verbosity(logging.WARNING)
     try:
-        mesh = device_flags.start()
+        device_flags.start()
         run, out = described()
         checked = prepare.check(run)
-        prepare.check_mesh(checked, mesh)
+        mesh = prepare.mesh(checked, FLAGS.mesh)
         if checked.length < run.max_length and processes.first():
             print(f"The model's context is {checked.length} tokens: used instead of --max_length {run.max_length}")
         if FLAGS.seeds:
-            several(run, out, mesh)
+            several(run, out)
             return
         corpus = prepare.begin(checked, out, FLAGS.resume)
     except (ValueError, FileNotFoundError) as error:

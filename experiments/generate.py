@@ -33,10 +33,10 @@ def prompt() -> str:
 def main(_):
     try:
         checkpoint_flags.begin({})
-        mesh = device_flags.start()
+        device_flags.start()
         choose.Sampling(FLAGS.temperature, FLAGS.top_p)
         found, adapter, spec = checkpoint_flags.opened()
-        checkpoint_flags.check(found, mesh)
+        mesh = checkpoint_flags.mesh(found)
         begun = prompt()
         if not found.tokenizer.encode([begun])[0]:
             raise ValueError("the prompt is empty: expected some text in --prompt or standard input")

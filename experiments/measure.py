@@ -122,9 +122,9 @@ def main(_):
     try:
         started = checkpoint_flags.begin({"layers": "all", "out": "runs/measure"})
         probe_set = probes.load(FLAGS.probes, FLAGS.replicates)
-        mesh = device_flags.start()
+        device_flags.start()
         found, adapter, spec = checkpoint_flags.opened()
-        checkpoint_flags.check(found, mesh)
+        mesh = checkpoint_flags.mesh(found)
         layers = chosen_layers(found.config)
         examples, labels = prepare.encoded(found, probe_set), concepts.label(probe_set.labels)
         domains = [row["domain"] for row in probe_set.labels]

@@ -58,11 +58,13 @@ def main(
             if FLAGS.dry_run:
                 print(study.plan(found, out, FLAGS.teraflops) + remark(found))
                 return
+            device_flags.check()
             together = device_flags.seeds_together()
             if after:
                 outcomes, first = study.conduct_apart(found, out, FLAGS.mesh, together)
             else:
-                outcomes = study.conduct(found, out, mesh=device_flags.start(), seeds_together=together)
+                device_flags.start()
+                outcomes = study.conduct(found, out, mesh=FLAGS.mesh, seeds_together=together)
                 first = processes.leave()
         except ValueError as error:
             sys.exit(f"{name}: {error}")

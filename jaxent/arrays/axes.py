@@ -54,15 +54,14 @@ def over(sizes: dict[str, int], devices) -> Mesh:
     return Mesh(laid, tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
 
-def choose(text: str | None) -> Mesh | None:
-    """`make` of a text; "none": no mesh. None: all devices split weights and rows (fsdp) where there are several accelerators or
-    processes, otherwise no mesh, for a CPU's devices share its cores."""
+def unwanted(text: str | None) -> bool:
+    """Whether --mesh=text asks for no mesh: "none", or None where neither several accelerators nor several processes are (a CPU's
+    devices share its cores). ValueError for "none" with several processes."""
     if text is None:
-        several = jax.process_count() > 1 or jax.default_backend() != "cpu" and jax.device_count() > 1
-        return make(f"fsdp:{jax.device_count()}") if several else None
+        return jax.process_count() == 1 and (jax.default_backend() == "cpu" or jax.device_count() == 1)
     if text == "none" and jax.process_count() > 1:
         raise ValueError(f"--mesh=none with {jax.process_count()} processes: expected a mesh over all their devices, such as fsdp:{jax.device_count()}")
-    return None if text == "none" else make(text)
+    return text == "none"
 
 
 def ways(mesh: Mesh | None, logical: str) -> int:

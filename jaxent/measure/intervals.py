@@ -10,8 +10,6 @@ import math
 import numpy as np
 import scipy  # scipy.stats is loaded at its first use: it takes seconds
 
-_EXACT = 20  # sets up to which all sign flips are tried
-
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
@@ -68,37 +66,3 @@ def magnitude(signed: Interval, most: float = math.inf) -> Interval:
     ends = sorted((abs(signed.low), abs(signed.high)))
     low = 0.0 if signed.low <= 0 <= signed.high else ends[0]
     return Interval(min(abs(signed.mean), most), min(low, most), min(ends[1], most), signed.sets)
-
-
-@dataclasses.dataclass(frozen=True)
-class Change:
-    """after - before over paired sets: its interval, the t test's p and the exact sign-flip test's p (two-sided).
-
-    p_sign_flip is NaN for more than 20 sets, whose sign patterns are too many to try.
-    """
-
-    interval: Interval
-    p_t: float
-    p_sign_flip: float
-
-
-def change(before, after, level: float = 0.95) -> Change:
-    """The paired change of one value a set [R >= 2] between two measurements on the same probes; ValueError for unequal lengths."""
-    before, after = np.asarray(before, float), np.asarray(after, float)
-    if before.shape != after.shape or len(before) < 2:
-        raise ValueError(f"paired values of {len(before)} and {len(after)} sets: expected equally many, 2 or more")
-    difference = after - before
-    if np.isnan(difference).any():
-        return Change(over_sets(difference), math.nan, math.nan)
-    p_t = float(scipy.stats.ttest_1samp(difference, 0).pvalue) if np.ptp(difference) else float(difference[0] == 0)
-    return Change(over_sets(difference, level), p_t, sign_flip(difference))
-
-
-def sign_flip(difference: np.ndarray) -> float:
-    """The share of all 2^R sign patterns whose mean difference [R] is at least as far from 0; NaN above 20 sets."""
-    if len(difference) > _EXACT:
-        return math.nan
-    total = np.zeros(1)
-    for one in np.abs(difference):
-        total = np.concatenate([total + one, total - one])
-    return float((np.abs(total) >= abs(difference.sum()) * (1 - 1e-12)).mean())

@@ -17,6 +17,21 @@ def parameters(model: transformer.Transformer) -> Iterator[tuple[str, nnx.Param]
             yield ".".join(map(str, path)), node
 
 
+def choose(model: transformer.Transformer, text: str | None, rows: int | None = None) -> Mesh | None:
+    """The mesh that --mesh=text asks for, over all devices, if it splits the model and the rows of a step; None where none is asked for.
+
+    None: the first that does, with as much fsdp as can be, or no mesh (see `axes.unwanted`). ValueError, with a mesh that would do,
+    for one that does not.
+    """
+    if axes.unwanted(text):
+        return None
+    if text is None:
+        return axes.over(_proposed(model, jax.device_count(), rows), jax.devices())
+    mesh = axes.make(text)
+    check(model, mesh, rows)
+    return mesh
+
+
 def check(model: transformer.Transformer, mesh: Mesh, rows: int | None = None) -> None:
     """ValueError naming the first parameter or number of heads that the mesh cannot split, and a mesh that can.
 
@@ -33,7 +48,15 @@ def check(model: transformer.Transformer, mesh: Mesh, rows: int | None = None) -
 
 
 def _proposal(model, devices: int, rows: int | None) -> str:
-    """A mesh over as many devices that fits, preferring weights split over fsdp."""
+    try:
+        sizes = _proposed(model, devices, rows)
+    except ValueError as error:
+        return str(error)
+    return "expected one that splits them, such as " + ",".join(f"{k}:{v}" for k, v in sizes.items() if v > 1 or k == "data")
+
+
+def _proposed(model, devices: int, rows: int | None) -> dict[str, int]:
+    """Sizes by axis of a mesh over so many devices that fits, with as little tensor and as much fsdp as can be; ValueError without one."""
     c: configs.Config = model.config
     splits = lambda ways: rows is None or rows % ways == 0
     for tensor in (n for n in range(1, devices + 1) if devices % n == 0 and c.kv_heads % n == 0 and splits(devices // n)):
@@ -41,8 +64,10 @@ def _proposal(model, devices: int, rows: int | None) -> str:
             sizes = {"seed": 1, "data": devices // tensor // fsdp, "fsdp": fsdp, "tensor": tensor}
             abstract = jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes))
             if not any(axes.indivisible(n, p.get_value(), abstract, p.logical) for n, p in parameters(model)):
-                return "expected one that splits them, such as " + ",".join(f"{k}:{v}" for k, v in sizes.items() if v > 1 or k == "data")
-    return f"no mesh over {devices} devices splits them" + ("" if rows is None else "; seeds trained together (seed axis) can use more devices")
+                return sizes
+    what = "the model" + ("" if rows is None else f" and {rows} rows of a step")
+    more = "" if rows is None else "; seeds trained together (seed axis) can use more devices"
+    raise ValueError(f"no mesh over {devices} devices splits {what}{more}")
 
 
 def shard(model: transformer.Transformer, mesh: Mesh) -> transformer.Transformer:

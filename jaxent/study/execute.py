@@ -53,7 +53,7 @@ class Base:
 
 def shared(run: specs.Run) -> tuple:
     """Runs equal in this can share a `Base`."""
-    return run.model, run.quantize, run.dtype
+    return run.model, run.quantize, run.dtype, prepare.rows(run)
 
 
 def execute(checked: prepare.Checked, base: Base, corpus: corpora.Corpus, out: pathlib.Path, progress: bool = True) -> dict:

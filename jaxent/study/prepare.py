@@ -15,7 +15,7 @@ import time
 import jax
 from jax.sharding import Mesh
 
-from jaxent.arrays import processes
+from jaxent.arrays import axes, processes
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import corpora, probes, tokens
 from jaxent.measure import capture, concepts, penalty
@@ -84,12 +84,15 @@ def encoded(found: Checkpoint, probe_set: probes.ProbeSet) -> list[list[int]]:
     return examples
 
 
-def check_mesh(checked: Checked, mesh: Mesh | None) -> None:
-    """ValueError unless the mesh splits the run's model and the rows of its steps."""
-    if mesh is None:
-        return
+def mesh(checked: Checked, text: str | None) -> Mesh | None:
+    """`sharding.choose` for the run's model and the rows of its steps."""
     run = checked.run
-    sharding.check(hf.abstract(checked.checkpoint.config, run.quantize), mesh, run.examples // run.micro_rows)
+    return None if axes.unwanted(text) else sharding.choose(hf.abstract(checked.checkpoint.config, run.quantize), text, rows(run))
+
+
+def rows(run: specs.Run) -> int:
+    """Rows of a step that a mesh must split: each of its parts runs --micro_rows at a time."""
+    return run.examples // run.micro_rows
 
 
 def _start(folder: pathlib.Path, spec) -> pathlib.Path:

@@ -40,12 +40,12 @@ def check_names(runs: Sequence[specs.Run]) -> None:
 
 
 def conduct(
-    runs: Sequence[specs.Run], out: pathlib.Path, progress: bool = True, mesh: Mesh | None = None, seeds_together: bool = False
+    runs: Sequence[specs.Run], out: pathlib.Path, progress: bool = True, mesh: str | None = None, seeds_together: bool = False
 ) -> list[Outcome]:
     """Executes the runs, each in out/<its name>. Runs on one base model follow each other and share it in memory.
 
     seeds_together: runs that differ in their seed alone share every step too. Whatever stops a run becomes its reason and
-    the next one goes on. What can be found wrong before any model is loaded is found before the first run. Outcomes come in
+    the next one goes on. mesh: as `sharding.choose` reads it, for each model. What can be found wrong before any model is loaded is found before the first run. Outcomes come in
     the order of `runs`. Every process of a program calls this alike; the first writes and prints.
     """
     check_names(runs)
@@ -56,14 +56,15 @@ def conduct(
     for run in runs:
         groups[execute.shared(run)].append(run)
     for members in groups.values():
-        base = None
-        for batch in _batches([run for run in members if run not in ended], seeds_together):
-            if reason := _uneven(batch, mesh):
+        left, base = [run for run in members if run not in ended], None
+        over = _mesh(left[0], mesh) if left else None
+        for batch in _batches(left, seeds_together):
+            if reason := _uneven(batch, over):
                 ended |= {run: Outcome(run, out / run.name, "failed", reason) for run in batch}
                 _say(f"{batch[0].name} and the like cannot run: {reason}")
                 continue
             title = ", ".join(f"[{runs.index(run) + 1}/{len(runs)}] {run.name}" for run in batch)
-            found, base = _some(batch, out, base, title, progress, mesh)
+            found, base = _some(batch, out, base, title, progress, over)
             ended |= {outcome.run: outcome for outcome in found}
         del base
         gc.collect()  # the model goes before the next one comes
@@ -97,7 +98,7 @@ def conduct_apart(
 ) -> tuple[list[Outcome], bool]:
     """`conduct` in a process of its own, so that the device is free for others' processes afterwards. It ends with this one.
 
-    mesh: as `axes.make` reads it. Also gives whether that process was the first of several, or alone: this one never joins them.
+    Also gives whether that process was the first of several, or alone: this one never joins them.
     ValueError where one of several was lost.
     """
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
@@ -125,7 +126,7 @@ def _joined() -> tuple[int, int]:
 
 @processes.guarded()
 def _conduct_on(runs, out, mesh: str | None, seeds_together: bool) -> list[Outcome]:
-    return conduct(runs, out, mesh=axes.choose(mesh), seeds_together=seeds_together)
+    return conduct(runs, out, mesh=mesh, seeds_together=seeds_together)
 
 
 def _end_with_parent() -> None:
@@ -138,12 +139,17 @@ def measured(runs: Sequence[specs.Run], out: pathlib.Path) -> list[tuple[specs.R
     return [(run, [r for r in log.read(out / run.name / "metrics.jsonl") if r["kind"] == "measure"]) for run in runs]
 
 
-def _early(run: specs.Run, mesh: Mesh | None) -> str | None:
-    """What is wrong with a run before anything is loaded; the adapter it starts from may be another run's, not there yet."""
+def _early(run: specs.Run, mesh: str | None) -> str | None:
+    """What is wrong with a run before anything is loaded."""
     try:
-        prepare.check_mesh(prepare.check(dataclasses.replace(run, start=None)), mesh)
+        _mesh(run, mesh)
     except (ValueError, FileNotFoundError) as error:
         return str(error)
+
+
+def _mesh(run: specs.Run, text: str | None) -> Mesh | None:
+    """The run's mesh; the adapter it starts from may be another run's, not there yet."""
+    return prepare.mesh(prepare.check(dataclasses.replace(run, start=None)), text)
 
 
 def _some(runs: Sequence[specs.Run], out: pathlib.Path, base: execute.Base | None, title: str, progress: bool, mesh: Mesh | None):

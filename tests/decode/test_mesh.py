@@ -9,7 +9,9 @@ from jaxent.arrays import axes
 from jaxent.checkpoint import hf
 from jaxent.decode import loop
 from jaxent.model import config, sharding, transformer
+from jaxent.study import published
 
+QWEN_7B = "Qwen/Qwen2.5-Coder-7B"
 RAW = {"model_type": "qwen2", "vocab_size": 160, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 3,
        "num_attention_heads": 8, "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
 
@@ -48,3 +50,15 @@ def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(qwen):
         sharding.check(model, axes.make("tensor:8"))
     with pytest.raises(ValueError, match=r"1 groups of 128 weights do not split 8 ways \(fsdp\)"):
         sharding.check(model, axes.make("fsdp:8"))
+
+
+def test_the_default_mesh_splits_the_model_and_the_rows(monkeypatch):
+    """Qwen-7B's 3584 inputs are 28 groups of 128, which 8 devices do not split; the 32B's 5120 are 40."""
+    chosen = lambda name, rows=None: dict(sharding.choose(hf.abstract(published.config(name)), None, rows).shape)
+    assert sharding.choose(hf.abstract(published.config(QWEN_7B)), None) is None  # the devices of a CPU share its cores
+    monkeypatch.setattr(axes, "unwanted", lambda text: False)
+    assert chosen(QWEN_7B, 16) == {"seed": 1, "data": 2, "fsdp": 4, "tensor": 1}
+    assert chosen(QWEN_7B.replace("7B", "32B")) == {"seed": 1, "data": 1, "fsdp": 8, "tensor": 1}
+    assert chosen(QWEN_7B, 4) == {"seed": 1, "data": 1, "fsdp": 4, "tensor": 2}
+    with pytest.raises(ValueError, match="no mesh over 8 devices splits the model and 1 rows of a step; seeds trained together"):
+        chosen(QWEN_7B, 1)

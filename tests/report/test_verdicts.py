@@ -243,3 +243,4 @@ def test_differences_need_every_interval_on_one_side():
     assert not split.above() and split.seeds[0] > 0
     alone = sets.difference([1.0], [0.0], None, None)
     assert not alone.above() and "no test" in alone.test
+    assert sets.sign_flip(np.ones(8)) == 2 / 2**8 and sets.sign_flip([1.0, 2, 3, 4, 5]) == 2 / 32 and sets.sign_flip([0.0, 0]) == 1

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jaxent.arrays import axes, lora
+from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import corpora
 from jaxent.model import transformer
@@ -121,7 +121,7 @@ def test_plan_knows_the_published_shapes(tmp_path):
 @pytest.mark.slow
 def test_seeds_in_one_step_give_a_folder_each_and_the_losses_of_each_alone(tmp_path, settings):
     runs = questions.runs(specs.TINY_MODEL, "B3", "strong", (0, 1), settings)
-    together = study.conduct(runs, tmp_path / "together", progress=False, mesh=axes.make("seed:2,data:4"), seeds_together=True)
+    together = study.conduct(runs, tmp_path / "together", progress=False, mesh="seed:2,data:4", seeds_together=True)
     alone = study.conduct(runs, tmp_path / "alone", progress=False)
     for one, other in zip(together, alone):
         assert one.state == other.state == "done" and (one.folder / "adapter" / "adapter_model.safetensors").is_file()
