@@ -5,9 +5,10 @@
     python scripts/plan.py --model=Qwen/Qwen2.5-Coder-14B --topology=v6e:4x4 --search
     python scripts/plan.py --all --out=docs/capacity.md
 
-With libtpu (pip install -e '.[plan]'; it needs no TPU) the package's own training step, measuring step and decoding chunk are compiled
-for the TPUs asked for: one to two minutes each on one core. GPUs, and TPUs without libtpu, are planned by formula, which the tables
-mark. Without --mesh the mesh is the one on which the study would be fastest by formula, among those that fit.
+With libtpu (pip install -e '.[plan]'; it needs no TPU) or JAX's CUDA plugin (pip install -e '.[plan-gpu]'; it needs no GPU) the package's own
+training step, measuring step and decoding chunk are compiled for the chips asked for: a minute or so each on one core. For GPUs that is with
+attention not fused, as cuDNN's cannot be lowered without one: their temporaries are an upper bound. Where the compiler is not there
+plans are by formula, which the tables mark. Without --mesh the mesh is the one on which the study would be fastest by formula, among those that fit.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ flags.DEFINE_string("topology", "v5e:4x4", "chip:shape, such as v5e:4x4, v5p:2x2
 flags.DEFINE_string("mesh", None, "chips by axis (seed, data, fsdp, tensor), such as fsdp:4,tensor:4")
 flags.DEFINE_integer("seeds", 1, "seeds trained together, in one step")
 flags.DEFINE_bool("search", False, "try every mesh that divides and name the fastest that fits")
-flags.DEFINE_bool("compile", True, "compile for TPUs where libtpu is installed; otherwise by formula")
+flags.DEFINE_bool("compile", True, "compile where the compiler is installed; otherwise by formula")
 flags.DEFINE_float("effort", -1.0, "of the compiler: -1 is five times as fast as 0, its temporaries up to a tenth larger", -1.0, 1.0)
 flags.DEFINE_float("rows", capacity.Job.rows, "packed rows an optimizer step uses on average (default: B3's with Qwen's tokenizer)")
 flags.DEFINE_integer("rank", _RUN.rank, "LoRA rank")
@@ -59,13 +60,12 @@ def gib(number: float | None) -> str:
 
 
 def compiles(one: capacity.Job) -> bool:
-    return FLAGS.compile and one.topology.tpu and capacity.available()
+    return FLAGS.compile and capacity.available(one.topology)
 
 
 def why_analysed(one: capacity.Job) -> str:
-    if not one.topology.tpu:
-        return "GPU programs are not compiled here: all figures of this table are by formula."
-    return "" if compiles(one) else "libtpu is not installed or not wanted: all figures of this table are by formula."
+    compiler = "libtpu" if one.topology.tpu else "JAX's CUDA plugin"
+    return "" if compiles(one) else f"{compiler} is not installed or not wanted: all figures of this table are by formula."
 
 
 def memory(plan: capacity.Plan) -> str:
@@ -165,9 +165,10 @@ _HEADER = ["model", "mesh", "weights", "adapter, optimizer", "temporaries", "tra
 
 _DOCUMENT = """# Do the paper's models fit, and how long does a run take?
 
-**Nothing here ran on a TPU or GPU.** Memory marked *compiled* is what libtpu's compiler plans for this package's own training step,
-measuring step and decoding chunk, on the machine of whoever made this table, without a TPU. Memory marked *formula*, all
-times, hours and everything about GPUs follow from shapes and published figures (`jaxent/study/capacity.py`, `jaxent/study/chips.py`).
+**Nothing here ran on a TPU or GPU.** Memory marked *compiled* is what the compiler of libtpu, or of JAX's CUDA plugin, plans for this package's own
+training step, measuring step and decoding chunk, on the machine of whoever made this table, without a TPU or GPU; for GPUs with attention not fused
+(cuDNN's cannot be lowered without one), so that their temporaries are an upper bound. Memory marked *formula*, all times and hours
+follow from shapes and published figures (`jaxent/study/capacity.py`, `jaxent/study/chips.py`).
 
     {command}
 

@@ -122,7 +122,7 @@ def main(_):
     logging.set_verbosity(logging.ERROR)
     jax.config.update("jax_platforms", "cpu")
     try:
-        text = document(FLAGS.compile and capacity.available())
+        text = document(FLAGS.compile and capacity.available(chips.topology("v5e:4x4")))
     except ValueError as error:
         sys.exit(f"plan_scaling: {error}")
     if not FLAGS.out:

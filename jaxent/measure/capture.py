@@ -14,6 +14,7 @@ from jaxent.model import transformer
 POOLINGS = ("mean", "last")
 _BUCKET = 32  # rows are padded to multiples of this many tokens: few compilations
 _TOKENS = 8192  # tokens run at a time: products this tall fill an accelerator, and 32B's activations of them are 0.5 GB
+_CPU_TOKENS = 2048  # the same on a CPU, whose caches hold no more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,14 +104,15 @@ def capture(
     spec: lora.Spec | None = None,
     where: Where = Where(),
     compute: transformer.Compute = transformer.Compute(),
-    batch_tokens: int = _TOKENS,
+    batch_tokens: int | None = None,
 ) -> np.ndarray:
     """Activations float32 [P, D] of token id lists, in their order; rows of similar length run together.
 
-    [L + 1, P, D] where all layers are asked for. batch_tokens: tokens run at a time on each part that rows are split into. Raises ValueError for an empty
-    text or one longer than the model's context.
+    [L + 1, P, D] where all layers are asked for. batch_tokens: tokens run at a time on each part that rows are split into (default:
+    8192, 2048 on a CPU). Raises ValueError for an empty text or one longer than the model's context.
     """
     check(examples, model.config.context)
+    batch_tokens = batch_tokens or (_CPU_TOKENS if jax.default_backend() == "cpu" else _TOKENS)
     lengths = [len(ids) for ids in examples]
     layers = () if where.layer is not None else (model.config.layers + 1,)
     out = np.zeros((*layers, len(examples), model.config.embed), np.float32)

@@ -5,7 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from jax.experimental import layout
+from jax.sharding import Mesh
 
+from jaxent.arrays import axes
 from jaxent.model import config as configs
 
 _ROWS, _COLUMNS = -4, -2
@@ -26,13 +28,13 @@ class Cache:
     def columns(self) -> int:
         return jax.tree.leaves(self.k)[0].shape[_COLUMNS]
 
-    def write(self, layer, column, k, v) -> "Cache":
-        """The cache with k and v [B, T, K, H] at columns column .. column + T - 1 of one layer."""
+    def write(self, layer, column, k, v, mesh: Mesh | None = None) -> "Cache":
+        """The cache, which lies on the mesh if there is one, with k and v [B, T, K, H] at columns column .. column + T - 1 of one layer."""
 
         def one(kept, new):
             new = new.swapaxes(1, 2)
             if not isinstance(kept, tuple):
-                return _as_it_lies(_update(kept, new[None], (layer, 0, 0, column, 0)))
+                return _as_it_lies(_update(kept, new[None], (layer, 0, 0, column, 0)), mesh)
             return (*kept[:layer], _update(kept[layer], new, (0, 0, column, 0)), *kept[layer + 1 :])
 
         return Cache(one(self.k, k), one(self.v, v))
@@ -63,9 +65,14 @@ class Cache:
         return jax.tree.map(lambda x: jnp.pad(x, ((0, 0),) * (x.ndim + _COLUMNS) + ((0, more), (0, 0))), self)
 
 
-def _as_it_lies(x):
-    """x, told to keep its axes' order in memory: XLA:TPU would otherwise copy the whole cache to another order and back in every chunk."""
-    return layout.with_layout_constraint(x, layout.Layout(major_to_minor=tuple(range(x.ndim))))
+def _as_it_lies(x, mesh: Mesh | None):
+    """x [L, B, K, S, H], told on a TPU to keep its axes' order in memory: XLA:TPU would otherwise copy the whole cache to another order and
+    back in every chunk. Told on each device's own part: the order of a split array is a call that XLA does not split, but gathers for."""
+    ordered = lambda x: layout.with_layout_constraint(x, layout.Layout(major_to_minor=tuple(range(x.ndim))))
+    if mesh is not None:
+        spec = axes.spec("layer", "batch", "kv_heads", None, None)
+        ordered = jax.shard_map(ordered, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+    return jax.lax.platform_dependent(x, tpu=ordered, default=lambda x: x)
 
 
 def _update(kept, new, at):

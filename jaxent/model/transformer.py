@@ -121,7 +121,7 @@ class Attention(nnx.Module):
         if cache is None:
             out, kept = attention.attend(q, k, v, ctx.segments, c.window, ctx.kernel, ctx.mesh), (k, v)
         else:
-            kept = cache.write(layer, ctx.column, k, v)
+            kept = cache.write(layer, ctx.column, k, v, ctx.mesh)
             out = attention.cached(q, *kept.read(layer), ctx.seen)
         return self.o_proj(out.reshape(b, t, -1), ctx), kept
 

@@ -1,10 +1,11 @@
 """Whether a study fits a slice of accelerators and how long it takes there, before one is rented: nothing is allocated or run.
 
 The package's own training step, measuring step and decoding chunk are lowered from shapes for the chips of a topology and compiled by
-libtpu, which needs no TPU (pip install -e '.[plan]'). For GPUs, and where libtpu is not installed, the same table comes from
-shapes and formulas alone.
+libtpu, which needs no TPU, or JAX's CUDA plugin, which needs no GPU (pip install -e '.[plan,plan-gpu]'). Where the one needed is not installed,
+the same table comes from shapes and formulas alone.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
@@ -156,7 +157,8 @@ class _Site:
 
     @property
     def compute(self) -> transformer.Compute:
-        return transformer.Compute(jnp.dtype(self.job.run.dtype or "bfloat16"), "splash", self.mesh)
+        kernel = "splash" if self.job.topology.tpu else "xla"  # cuDNN's cannot be lowered without a GPU
+        return transformer.Compute(jnp.dtype(self.job.run.dtype or "bfloat16"), kernel, self.mesh)
 
     def lay(self, tree, lies):
         """The tree as ShapeDtypeStructs that lie as `lies` says: a function of the mesh that gives shardings like the tree."""
@@ -316,9 +318,15 @@ def _expected(program: Program, job: Job) -> dict[str, float]:
     return found
 
 
-def available() -> bool:
-    """Whether programs can be compiled for TPUs here."""
-    return "TPU_LIBRARY_PATH" in os.environ or importlib.util.find_spec("libtpu") is not None
+_GPU_PLUGINS = ("xla_cuda12", "xla_cuda13")
+
+
+def available(topology: chips.Topology) -> bool:
+    """Whether programs can be compiled for such chips here: with libtpu, or with JAX's CUDA plugin, whatever is in the machine."""
+    there = lambda name: importlib.util.find_spec(name) is not None
+    if topology.tpu:
+        return "TPU_LIBRARY_PATH" in os.environ or there("libtpu")
+    return there("jax_plugins") and any(there(f"jax_plugins.{name}") for name in _GPU_PLUGINS)
 
 
 def versions() -> str:
@@ -328,6 +336,9 @@ def versions() -> str:
         found["libtpu"] = importlib.metadata.version("libtpu")
     except importlib.metadata.PackageNotFoundError:
         found["libtpu"] = os.environ.get("TPU_LIBRARY_PATH", "not installed")
+    for name in ("jax-cuda12-plugin", "jax-cuda13-plugin"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
@@ -335,29 +346,35 @@ def site(job: Job, compiling: bool) -> _Site:
     """Where the job's arrays lie: on the topology's devices if programs are to be compiled."""
     if not compiling:
         return _Site(job, job.abstract)
+    devices = _tpus(job.topology) if job.topology.tpu else _gpus(job.topology)
+    return _Site(job, None, devices[0]) if job.topology.size == 1 else _Site(job, axes.over(job.sizes, devices))
+
+
+def _gpus(topology: chips.Topology) -> list[jax.Device]:
+    return topologies.get_topology_desc(platform="cuda", target_config=chips.target(topology.chip), topology=f"1x1x{topology.size}").devices
+
+
+def _tpus(topology: chips.Topology) -> list[jax.Device]:
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-1")  # no TPU is here: these two only keep libtpu from looking for one
     os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-    alone = job.topology.size == 1
-    bounds = {"chips_per_host_bounds": (1, 1, 1)} if alone else {}
+    bounds = {"chips_per_host_bounds": (1, 1, 1)} if topology.size == 1 else {}
     try:
-        devices = topologies.get_topology_desc(platform="tpu", topology_name=str(job.topology), **bounds).devices
+        return topologies.get_topology_desc(platform="tpu", topology_name=str(topology), **bounds).devices
     except jax.errors.JaxRuntimeError as error:
-        raise ValueError(f"topology {job.topology}: libtpu knows no such slice ({str(error).splitlines()[0]})") from error
-    if alone:
-        return _Site(job, None, devices[0])
-    return _Site(job, axes.over(job.sizes, devices))
+        raise ValueError(f"topology {topology}: libtpu knows no such slice ({str(error).splitlines()[0]})") from error
 
 
 def compiled(program: Program, job: Job, effort: float) -> Found:
-    """What libtpu plans: total = arguments + outputs - those that share memory + temporaries; a refusal for want of memory is a result.
+    """What the compiler plans: total = arguments + outputs - those that share memory + temporaries; a refusal for want of memory is a result.
 
-    effort: of the compiler, -1 (five times as fast, temporaries up to a tenth larger) to 1.
+    effort: of XLA:TPU, -1 (five times as fast, temporaries up to a tenth larger) to 1. XLA:GPU refuses nothing: compare the total.
     """
     parts = {name: held(tree) for name, tree in program.parts.items()}
-    how = f"compiled, effort {effort:g}"
+    options = {"exec_time_optimization_effort": effort} if job.topology.tpu else {}
+    how = f"compiled, effort {effort:g}" if options else "compiled, unfused attention"
     try:
-        ready = program.lower().compile(compiler_options={"exec_time_optimization_effort": effort})
+        ready = program.lower().compile(compiler_options=options)
     except jax.errors.JaxRuntimeError as error:
         if "hbm" not in str(error).lower() or "RESOURCE_EXHAUSTED" not in str(error):
             raise

@@ -33,6 +33,20 @@ libtpu 0.0.42.1 states it where it refuses a program. GPUs: NVIDIA's data sheets
 what is printed with it; NVLink 900 GB/s both ways)."""
 
 
+def target(chip: Chip) -> str:
+    """A Hopper GPU as XLA wants it described (GpuTargetConfigProto, text form) to compile for it where there is none."""
+    device = {
+        "core_count": 132, "fpus_per_core": 128, "threads_per_warp": 32, "threads_per_block_limit": 1024, "threads_per_core_limit": 2048,
+        "shared_memory_per_block": 48 * 2**10, "shared_memory_per_block_optin": 227 * 2**10, "shared_memory_per_core": 228 * 2**10,
+        "registers_per_core_limit": 2**16, "registers_per_block_limit": 2**16, "block_dim_limit_x": 2**31 - 1, "block_dim_limit_y": 2**16 - 1,
+        "block_dim_limit_z": 2**16 - 1, "l2_cache_size": 50 * 2**20, "clock_rate_ghz": 1.98, "memory_bandwidth": int(chip.bandwidth),
+        "device_memory_size": int(chip.memory), "cuda_compute_capability": "{ major: 9 }",
+    }  # fmt: skip
+    fields = " ".join(f"{name} {value}" if "{" in str(value) else f"{name}: {value}" for name, value in device.items())
+    known = f'platform_name: "CUDA" dnn_version_info {{ major: 9 minor: 10 }} device_description_str: "NVIDIA {chip.name.upper()}"'
+    return f"gpu_device_info {{ {fields} }} {known}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Topology:
     """A slice of TPUs (v5e:4x4, v5p:2x2x4) or a node of GPUs (h100:8)."""

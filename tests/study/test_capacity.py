@@ -167,7 +167,7 @@ def script(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_script_on_a_node_of_gpus():
-    ran = script(f"--model={SEVEN}", "--topology=h100:1")
+    ran = script(f"--model={SEVEN}", "--topology=h100:1", "--nocompile")
     assert ran.returncode == 0, ran.stderr
     assert "training step" in ran.stdout and "by formula" in ran.stdout and "Nothing ran" in ran.stdout
 
@@ -199,6 +199,27 @@ def test_a_v5e_compiles_every_program(libtpu, program):
     assert {k: v for k, v in found.parts.items() if k != "temporaries"} == {k: v for k, v in by_formula.parts.items() if k != "temporaries"}
     assert found.total == pytest.approx(by_formula.total, rel=0.3)
     assert program != "decode" or found.parts["temporaries"] < found.parts["cache"]  # no second cache
+
+
+def test_a_split_cache_stays_split(libtpu):
+    """Decoding on a slice: no chip gathers the cache."""
+    one = job(SEVEN, "v5e:2x2", "data:2,tensor:2", layers=2)
+    found = compiled(one, "decode")
+    assert sum(found.received.values()) < found.parts["cache"] / 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("topology, mesh", [("h100:1", "none"), ("h200:8", "data:2,fsdp:2,tensor:2")])
+def test_gpus_compile_every_program(topology, mesh):
+    """Where JAX's CUDA plugin is installed; arguments are what the formulas say, and a split cache stays split."""
+    one = job(SEVEN, topology, mesh, layers=2)
+    if not capacity.available(one.topology):
+        pytest.skip("JAX's CUDA plugin is not installed")
+    for program in ("train", "measure", "decode"):
+        found, by_formula = compiled(one, program), capacity.analysed(getattr(capacity.site(one, False), program)(), one)
+        without = lambda f: {k: v for k, v in f.parts.items() if k != "temporaries"}
+        assert without(found) == without(by_formula) and capacity.fits(found, one), program
+        assert program != "decode" or found.received["all-gather"] < found.parts["weights"] + found.parts["adapter"]
 
 
 @pytest.mark.slow
