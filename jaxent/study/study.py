@@ -236,11 +236,12 @@ def plan(runs: Sequence[specs.Run], out: pathlib.Path, teraflops: float | None =
         total += hours * (state != "finished")
         rows.append([run.name, state, found.steps, f"{found.tokens / 1e6:,.1f} M", duration(hours), f"{found.memory / 2**30:.1f} GiB"])
     source = "as given" if teraflops else "0.4 of a 2048 x 2048 product's here"
-    header = ["run", "state", "steps", "tokens at most", "time at most", "memory"]
+    header = ["run", "state", "steps", "tokens at most", "time if all full", "memory"]
     unknown = sum(row[-1] == "unknown" for row in rows)
     left_out = f", {unknown} of unknown cost left out (their config.json cannot be reached)" if unknown else ""
-    return (f"{tables.text(header, rows)}\n\n{len(rows)} runs, {duration(total)} at most for those not finished{left_out}, at "
-            f"{speed / 1e12:.3g} TFLOP/s ({source}). With packing expect an eighth to a half of it.")  # fmt: skip
+    return (f"{tables.text(header, rows)}\n\n{len(rows)} runs, {duration(total)} for those not finished if every row were full{left_out}, by "
+            f"operations at {speed / 1e12:.3g} TFLOP/s ({source}). With packing expect an eighth to a half of it; loading and compiling come\n"
+            "on top, and models of a few million parameters do not reach that speed.")  # fmt: skip
 
 
 def duration(hours: float) -> str:
