@@ -54,11 +54,11 @@ def main(
         logging.set_verbosity(logging.WARNING)
         out = pathlib.Path(FLAGS.out)
         try:
+            device_flags.check()
             found = runs()
             if FLAGS.dry_run:
                 print(study.plan(found, out, FLAGS.teraflops) + remark(found))
                 return
-            device_flags.check()
             together = device_flags.seeds_together()
             if after:
                 outcomes, first = study.conduct_apart(found, out, FLAGS.mesh, together)

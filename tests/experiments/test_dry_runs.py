@@ -29,3 +29,10 @@ def test_a_dry_run_lists_runs_and_their_cost(script, tmp_path):
         assert ran.returncode == 0, ran.stderr
         assert said in ran.stdout and "for those not finished if every row were full" in ran.stdout and "unknown" not in ran.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("script", ["scale_ladder", "companions"])  # companions trains in a process of its own
+def test_split_seeds_want_a_seed_axis(script, tmp_path):
+    command = [sys.executable, FOLDER / f"{script}.py", "--preset=tiny", "--seed_mode=sharded", "--mesh=data:2", f"--out={tmp_path}"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 1 and "--seed_mode=sharded with --mesh=data:2: expected a mesh with a seed axis" in ran.stderr, ran.stderr
