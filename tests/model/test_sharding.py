@@ -17,6 +17,7 @@ from train import test_step
 from jaxent.arrays import axes, lora, nf4
 from jaxent.checkpoint import hf
 from jaxent.data import batches
+from jaxent.decode import loop as decoding
 from jaxent.measure import capture, penalty
 from jaxent.model import config, sharding, transformer
 from jaxent.train import loop, step as steps
@@ -87,6 +88,20 @@ def test_a_mesh_gives_what_one_device_gives(alone):
     close(found.adapter, state.adapter, 1e-3)
     wanted = steps.shardings(found, HYPER, mesh)
     assert jax.tree.all(jax.tree.map(lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), found, wanted))
+
+
+@pytest.mark.parametrize("text", ["data:8", "fsdp:4", "tensor:2"])
+def test_pure_meshes_give_the_activations_and_tokens_of_one_device(alone, text):
+    """Forward by capture, and greedy decoding of a ragged batch, the cache split by rows and heads."""
+    model, adapter, probes, _, activations, _ = alone
+    mesh, compute = on(text)
+    if not fits(model, mesh):
+        assert model.config.kv_heads == 1 and text == "tensor:2"
+        return
+    sharded, factors = sharding.shard(model, mesh), sharding.shard_adapter(adapter, mesh)
+    np.testing.assert_allclose(capture.capture(sharded, probes, factors, SPEC, compute=compute), activations, atol=1e-4, rtol=1e-4)
+    complete = lambda *runner: decoding.complete(decoding.Runner(*runner), probes[:4], decoding.Request(8, chunk=4))
+    assert complete(sharded, factors, SPEC, compute) == complete(model, adapter, SPEC)
 
 
 @pytest.fixture(scope="module")
