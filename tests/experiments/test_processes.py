@@ -118,29 +118,31 @@ import sys
 from jaxent.arrays import axes, processes
 processes.start()
 from jaxent.checkpoint import hf, safetensors_folder
-read, total = safetensors_folder.Folder.read, [0]
+read, linear, total = safetensors_folder.Folder.read, [0], [0]
 def traced(self, name, part=()):
     found = read(self, name, part)
+    total[0] += found.nbytes
     if name.startswith("model.layers") and "proj.weight" in name:
-        total[0] += found.nbytes
+        linear[0] += found.nbytes
     return found
 safetensors_folder.Folder.read = traced
 model = hf.load(sys.argv[1], mesh=axes.make("fsdp:2,tensor:2"))
 weights = [getattr(model.layers.mlp, name).weight.get_value() for name in ("gate_proj", "up_proj", "down_proj")]
 held = sum(s.data.nbytes for w in weights for x in (w.codes, w.scales) for s in x.addressable_shards)
-print("READ", total[0], held)
+print("READ", linear[0], total[0], held)
 """
 
 
-def test_each_of_four_processes_reads_a_quarter_of_the_linear_weights(tmp_path):
+def test_each_of_four_processes_reads_a_quarter_of_the_checkpoint(tmp_path):
     raw = {"model_type": "llama", "vocab_size": 160, "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2,
            "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": True}  # fmt: skip
     model = transformer.Transformer(config.from_dict(raw), nnx.Rngs(0))
     hf.save(model, tmp_path, raw)
     linear = sum(4 * raw["num_hidden_layers"] * k * n for k, n in transformer.shapes(model.config).values())
     for text in finish(launch(4, ["-c", LOAD, str(tmp_path)])):
-        read, held = map(int, text.split("READ")[1].split())
-        assert read == linear / 4
+        read, total, held = map(int, text.split("READ")[1].split())
+        norms = 4 * 512 * (2 * raw["num_hidden_layers"] + 1)  # split over fsdp alone
+        assert read == linear / 4 and total == (linear + 4 * 160 * 512) / 4 + norms / 2
         assert held == 2 * 3 * 512 * 1024 * 0.5625 / 4
 
 
