@@ -88,9 +88,10 @@ def responses(shelf: place.Shelf):
 
 
 def _bars(shelf, keys, title: str):
-    drawn, ((axis,),) = figures.figure(width=max(5.0, 1.5 * len(keys) + 2), height=3.6)
-    rows = cells.summary(shelf)
-    for i, (key, row) in enumerate(keys):
+    lines = [keys[at : at + _ABREAST] for at in range(0, len(keys), _ABREAST)]
+    drawn, grid = figures.figure(len(lines), 1, width=max(5.0, 1.5 * len(lines[0]) + 2), height=3.6, sharey=True)
+    rows, places = cells.summary(shelf), [(axis, i, *one) for (axis,), line in zip(grid, lines) for i, one in enumerate(line)]
+    for axis, i, key, row in places:
         own = next((v for k, v in rows if (place.belongs(key, k) if row else k == key)), None)
         sides = [("published", row.values, row.sd)] if row else []
         if own:
@@ -108,13 +109,17 @@ def _bars(shelf, keys, title: str):
             axis.text(
                 i + width, 0.02, "not\nrun", transform=axis.get_xaxis_transform(), ha="center", fontsize=8, color="#777777", style="italic"
             )
-    names = [_short(k["model"]) if row else _group_name(k) for k, row in keys]
-    axis.set_xticks(range(len(keys)), names, fontsize=8)
-    axis.set_xlim(-0.6, len(keys) - 0.4)
-    top = axis.get_ylim()[1]
-    axis.set_ylim(top=top * (1.25 if keys and keys[0][1] else 1.05))
-    _finish(axis, title + ("" if keys[0][1] else " (hollow: before)"), "EI (literal)")
+    top = grid[0][0].get_ylim()[1]  # the same of all: they share it
+    grid[0][0].set_ylim(top=top * (1.25 if keys[0][1] else 1.05))
+    for number, ((axis,), line) in enumerate(zip(grid, lines)):
+        names = [_short(k["model"]) if row else _group_name(k) for k, row in line]
+        axis.set_xticks(range(len(line)), names, fontsize=8)
+        axis.set_xlim(-0.6, len(lines[0]) - 0.4)
+        _finish(axis, "" if number else title + ("" if keys[0][1] else " (hollow: before)"), "EI (literal)")
     return drawn
+
+
+_ABREAST = 8  # groups of bars side by side
 
 
 def _group_name(key) -> str:
@@ -135,40 +140,53 @@ def trajectories(shelf: place.Shelf, model: str):
     printed = model == paper.QWEN_32B
     if not runs and not printed:
         return None
-    drawn, (axes,) = figures.figure(1, 3 if runs else 1, width=4.2 if runs else 5.6, height=3.4)
     groups = collections.defaultdict(list)
     for placed in runs:
         label = placed.key["condition"] + (" light" if placed.key.get("intervention") == "light" else "")
         groups[label + (f" λ {placed.key['lambda']:g}" if "lambda" in placed.key else "")].append(placed)
-    for axis, name in zip(axes, ("ei", "sei", "loss")):
-        for label, group in sorted(groups.items()):
-            lines = [_line(p.record, name) for p in group]
-            style = ("-", "--", ":", "-.")[sorted(g for g in groups if g.split()[0] == label.split()[0]).index(label) % 4]
-            _draw_lines(axis, lines, color(label.split()[0]), style, label)
-        if name == "ei" and printed:
-            for condition in ("B3", "B2"):
-                steps = [r.key["step"] for r in paper.T4.rows if r.key["condition"] == condition]
-                axis.plot(
-                    steps,
-                    paper.T4.select("ei", condition=condition),
-                    "--",
-                    color=GREY,
-                    marker="os"[condition == "B2"],
-                    markersize=3,
-                    linewidth=1,
-                    label=f"published {condition}, mean of 8",
-                )
-        axis.set_xlabel("step")
-        axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-        axis.set_title({"ei": "EI (literal)", "sei": "SEI", "loss": "training loss (nats a token)"}[name])
-        if name != "loss":
-            axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
-        if not runs:
-            _absent(axis)
-    handles, names = axes[0].get_legend_handles_labels()
-    drawn.legend(handles, names, loc="outside lower center", ncols=6 if runs else 2, fontsize=8)
+    rows = _apart(sorted(groups)) if runs else {"": []}
+    drawn, grid = figures.figure(len(rows), 3 if runs else 1, width=4.2 if runs else 5.6, height=3.4)
+    for axes, (title, labels) in zip(grid, rows.items()):
+        for axis, name in zip(axes, ("ei", "sei", "loss")):
+            for label in labels:
+                lines = [_line(p.record, name) for p in groups[label]]
+                style = ("-", "--", ":", "-.")[[g for g in labels if g.split()[0] == label.split()[0]].index(label) % 4]
+                _draw_lines(axis, lines, color(label.split()[0]), style, label)
+            if name == "ei" and printed:
+                _draw_published(axis)
+            axis.set_xlabel("step")
+            axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+            axis.set_title({"ei": "EI (literal)", "sei": "SEI", "loss": "training loss (nats a token)"}[name] + (f", {title}" if title else ""))
+            if name != "loss":
+                axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+            if not runs:
+                _absent(axis)
+        if len(rows) > 1:
+            axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
+    if len(rows) == 1:
+        handles, names = grid[0][0].get_legend_handles_labels()
+        drawn.legend(handles, names, loc="outside lower center", ncols=6 if runs else 2, fontsize=8)
     drawn.suptitle(_short(model), fontsize=10, x=0.01, ha="left")
     return drawn
+
+
+_TOGETHER = 7  # groups of runs that one panel of trajectories shows clearly
+
+
+def _apart(labels: list[str]) -> dict[str, list[str]]:
+    """The groups by row of panels: one row if they are few, otherwise strong, light and, of several weights, B4's."""
+    light = [g for g in labels if " light" in g]
+    weights = [g for g in labels if g.startswith("B4 ") and g not in light]
+    strong = [g for g in labels if g not in light and (g not in weights or len(weights) == 1 or g == "B4 λ 0.1")]
+    rows = {"strong": strong, "light": light, "B4 by CSR's weight": weights if len(weights) > 1 else []}
+    return {title: row for title, row in rows.items() if row} if len(labels) > _TOGETHER else {"": labels}
+
+
+def _draw_published(axis) -> None:
+    for condition in ("B3", "B2"):
+        steps = [r.key["step"] for r in paper.T4.rows if r.key["condition"] == condition]
+        values, marker = paper.T4.select("ei", condition=condition), "os"[condition == "B2"]
+        axis.plot(steps, values, "--", color=GREY, marker=marker, markersize=3, linewidth=1, label=f"published {condition}, mean of 8")
 
 
 def _line(run, name: str) -> tuple[list, list]:
@@ -195,55 +213,28 @@ def _draw_lines(axis, lines, tint: str, style: str, label: str) -> None:
     axis.plot(common, mean, style, color=tint, linewidth=2.2, label=f"{label} ({len(lines)} seed{'s' * (len(lines) > 1)})")
 
 
-def coding(shelf: place.Shelf, published: bool):
+def coding(shelf: place.Shelf):
     """HumanEval and HumanEval+ by condition with Wilson intervals; differences from the base model, paired by problem."""
-    printed = lambda key: any(place.belongs(row.key, key) for row in paper.T9.rows)
-    ours = [p for p in shelf.evaluations if not published or printed(p.key)]
-    if not ours and not published:
-        return None
-    labels = [r.key["condition"] for r in paper.T9.rows] if published else []
-    strange = lambda p: f"\n({n} other problems)" if (n := cells.others(p)) else ""
-    name = lambda p: p.key["condition"] if published else _group_name(p.key) + (f" s{p.key['seed']}" if "seed" in p.key else "") + strange(p)
-    labels += [n for n in dict.fromkeys(map(name, ours)) if n not in labels]
+    ours = [p for p in shelf.evaluations if any(place.belongs(row.key, p.key) for row in paper.T9.rows)]
+    labels = [r.key["condition"] for r in paper.T9.rows]
+    labels += [c for c in dict.fromkeys(p.key["condition"] for p in ours) if c not in labels]
     drawn, ((left, right),) = figures.figure(1, 2, width=max(4.6, 0.65 * len(labels) + 1), height=3.4)
-    for row in paper.T9.rows if published else ():
+    for row in paper.T9.rows:
         i = labels.index(row.key["condition"])
         left.bar(i - 0.3, row.values["he"], 0.18, color="white", edgecolor=GREY, label="published HumanEval")
         left.bar(i - 0.12, row.values["he_plus"], 0.18, color=GREY, label="published HumanEval+")
         if row.values["he_plus_change"] is not None:
             change, low, high = (row.values[n] for n in ("he_plus_change", "low", "high"))
-            right.errorbar(
-                i - 0.12,
-                change,
-                [[change - low], [high - change]],
-                fmt="s",
-                color=GREY,
-                capsize=3,
-                markersize=4,
-                label="published (as printed)",
-            )
+            right.errorbar(i - 0.12, change, [[change - low], [high - change]], fmt="s", color=GREY, capsize=3, markersize=4,
+                           label="published (as printed)")  # fmt: skip
     for one in ours:
-        i = labels.index(name(one))
-        for dx, suite, face in ((0.1, "base", "white"), (0.28, "plus", color(one.key["condition"]))):
-            passed = list(one.record.passed[suite].values())
-            found = stats.wilson(round(sum(passed)), len(passed))
-            ends = [[max(0, 100 * (found.estimate - found.low))], [100 * (found.high - found.estimate)]]
-            left.bar(i + dx, 100 * found.estimate, 0.18, yerr=ends, capsize=2, color=face, edgecolor=color(one.key["condition"]),
-                     error_kw={"linewidth": 0.8}, label="measured (95% Wilson)" if suite == "plus" else None)  # fmt: skip
-        paired = cells.compared(shelf, one)
-        if paired:
-            d = paired.difference
-            ends = [[0], [0]] if math.isnan(d.low) else [[100 * (d.estimate - d.low)], [100 * (d.high - d.estimate)]]
-            right.errorbar(
-                i + 0.12,
-                100 * d.estimate,
-                ends,
-                fmt="D",
-                color=color(one.key["condition"]),
-                capsize=3,
-                markersize=5,
-                label="measured (95%, paired)",
-            )
+        i, tint = labels.index(one.key["condition"]), color(one.key["condition"])
+        for dx, suite, face in ((0.1, "base", "white"), (0.28, "plus", tint)):
+            share, ends = _passed(one, suite)
+            left.bar(i + dx, share, 0.18, yerr=ends, capsize=2, color=face, edgecolor=tint, error_kw={"linewidth": 0.8},
+                     label="measured (95% Wilson)" if suite == "plus" else None)  # fmt: skip
+        if found := _from_base(shelf, one):
+            right.errorbar(i + 0.12, *found, fmt="D", color=tint, capsize=3, markersize=5, label="measured (95%, paired)")
     for axis in (left, right):
         axis.set_xticks(range(len(labels)), labels, fontsize=8)
         axis.set_xlim(-0.6, len(labels) - 0.4)
@@ -253,6 +244,52 @@ def coding(shelf: place.Shelf, published: bool):
     left.set_ylim(top=1.3 * left.get_ylim()[1])
     _finish(right, "HumanEval+ minus the base model", "points")
     return drawn
+
+
+def other_coding(shelf: place.Shelf):
+    """The same of everything that is not the paper's, a line an evaluation."""
+    ours = shelf.evaluations
+    if not ours:
+        return None
+    drawn, ((left, right),) = figures.figure(1, 2, width=4.8, height=0.24 * len(ours) + 1.2, sharey=True)
+    for i, one in enumerate(ours):
+        tint = color(one.key["condition"])
+        for dy, suite, face in ((-0.15, "base", "white"), (0.15, "plus", tint)):
+            share, ends = _passed(one, suite)
+            left.errorbar(share, i + dy, xerr=ends, fmt="o", color=tint, markerfacecolor=face, capsize=2, markersize=4, elinewidth=0.8)
+        if found := _from_base(shelf, one):
+            right.errorbar(found[0], i, xerr=found[1], fmt="D", color=tint, capsize=2, markersize=4, elinewidth=0.8)
+    problems = {len(one.record.passed["plus"]) for one in ours}
+    names = [_group_name(one.key).replace("\n", " ") + (f" seed {one.key['seed']}" if "seed" in one.key else "") for one in ours]
+    if len(problems) > 1:
+        names = [f"{name} ({len(one.record.passed['plus'])} problems)" for name, one in zip(names, ours)]
+    left.set_yticks(range(len(ours)), names, fontsize=8)
+    left.invert_yaxis()
+    strange = any(map(cells.others, ours))
+    counted = f" of {problems.pop()} problems" + " that are not HumanEval" * strange if len(problems) == 1 else ""
+    right.set_xlim(*(f(x, y) for f, x, y in zip((min, max), right.get_xlim(), (-5, 5))))
+    for axis, title, unit in ((left, "pass@1 (hollow: base tests; filled: plus)", f"%{counted} (95% Wilson)"),
+                              (right, "plus, minus the base model", "points (95%, paired by problem)")):  # fmt: skip
+        axis.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel(unit)
+    return drawn
+
+
+def _passed(one: place.Placed, suite: str) -> tuple[float, list[list[float]]]:
+    """Per cent passed, and how far the Wilson interval reaches below and above it."""
+    passed = list(one.record.passed[suite].values())
+    found = stats.wilson(round(sum(passed)), len(passed))
+    return 100 * found.estimate, [[max(0, 100 * (found.estimate - found.low))], [100 * (found.high - found.estimate)]]
+
+
+def _from_base(shelf: place.Shelf, one: place.Placed) -> tuple[float, list[list[float]]] | None:
+    """Points from the base model on the plus tests, and how far their interval reaches; None without the base model's evaluation."""
+    paired = cells.compared(shelf, one)
+    if not paired:
+        return None
+    d = paired.difference
+    return 100 * d.estimate, [[0], [0]] if math.isnan(d.low) else [[100 * (d.estimate - d.low)], [100 * (d.high - d.estimate)]]
 
 
 def energy(shelf: place.Shelf, published: bool):

@@ -75,7 +75,7 @@ def paper_figures(shelf: place.Shelf) -> list[Figure]:
         Figure("cross-architecture", "EI before and after B3 for four 7B models (Tables 5 and 6).", lambda: plots.architectures(shelf)),
         Figure("crosstalk", "Recall lost between domains, and crosstalk with code (Table 8).", lambda: plots_geometry.crosstalk(shelf, True)),
         Figure("humaneval", "HumanEval by condition; differences from the base model, ours paired by problem (Table 9).",
-               lambda: plots.coding(shelf, True)),
+               lambda: plots.coding(shelf)),
         Figure("sv-energy", "SV energy against HumanEval+ (Table 10).", lambda: plots.energy(shelf, True)),
         Figure("lambda", "EI under B4 by CSR's weight (Tables 11 and 12).", lambda: plots_geometry.lambdas(shelf, True)),
         Figure("reversibility", "EI and SEI through B3 and B2 on top of it (Tables 13 and 14).", lambda: plots_geometry.reversibility(shelf, True)),
@@ -94,7 +94,7 @@ def other_figures(shelf: place.Shelf, of_paper: place.Shelf = place.Shelf()) -> 
                  lambda m=m: plots.trajectories(shelf, m))
           for i, m in enumerate(models, 1)),
         Figure("other-crosstalk", "Recall lost between domains, and crosstalk with code.", lambda: plots_geometry.crosstalk(shelf, False)),
-        Figure("other-humaneval", "HumanEval by condition; differences from the base model paired by problem.", lambda: plots.coding(shelf, False)),
+        Figure("other-humaneval", "HumanEval by condition; differences from the base model paired by problem.", lambda: plots.other_coding(shelf)),
         Figure("other-sv-energy", "SV energy against HumanEval+.", lambda: plots.energy(shelf, False)),
         Figure("other-lambda", "EI under B4 by CSR's weight.", lambda: plots_geometry.lambdas(shelf, False)),
         Figure("other-reversibility", "EI and SEI through one condition and another on top.",
