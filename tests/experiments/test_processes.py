@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "experiments" / "finetune.py"
 SMALL = ["--preset=tiny", "--noquantize", "--modules=q_proj,down_proj", "--measure_every=8", "--save_every=2", "--max_length=64",
          "--rank=4", "--alpha=12", "--steps=8"]  # fmt: skip
+TINY = ROOT / "jaxent" / "data" / "checkpoints" / "tiny"
 HEARTBEAT = 10
 
 
@@ -92,6 +93,23 @@ def test_four_processes_lose_one_and_two_go_on_to_what_one_alone_gives(own_probe
     assert np.linalg.norm(adapter(out) - adapter(alone)) < 1e-3 * np.linalg.norm(adapter(alone))
     record = json.loads((out / "run.json").read_text())
     assert record["processes"] == 4 and record["devices"] == 4
+
+
+@pytest.mark.slow
+def test_four_processes_train_on_nf4_weights_as_one_does(own_probes, tmp_path):
+    """A checkpoint wide enough to split between groups of 128, quantised as it is read, each process its own parts."""
+    raw = json.loads((TINY / "config.json").read_text()) | {"hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2,
+                                                            "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 64}  # fmt: skip
+    base = tmp_path / "wide"
+    hf.save(transformer.Transformer(config.from_dict(raw), nnx.Rngs(0)), base, raw)
+    for file in TINY.glob("tokenizer*"):
+        (base / file.name).write_bytes(file.read_bytes())
+    flags = [f"--model={base}", "--quantize", "--steps=4", "--measure_every=4"]
+    finish(start(1, own_probes, tmp_path / "one", *flags))
+    finish(start(4, own_probes, tmp_path / "four", *flags, "--mesh=fsdp:2,tensor:2"))
+    np.testing.assert_allclose(losses(tmp_path / "four"), losses(tmp_path / "one"), rtol=1e-5)
+    expected = adapter(tmp_path / "one")
+    assert np.linalg.norm(adapter(tmp_path / "four") - expected) < 1e-3 * np.linalg.norm(expected)
 
 
 @pytest.mark.slow
