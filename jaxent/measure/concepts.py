@@ -32,10 +32,8 @@ class Labels:
 def label(rows: list[dict], concepts: tuple[str, ...] = FACTORS) -> Labels:
     """Labels from one dict a probe; a key "replicate" names the replicate set a probe belongs to.
 
-    Raises ValueError for fewer than two concepts, a concept with fewer than two classes, and a set that is not balanced.
+    Raises ValueError for a concept with fewer than two classes, and a set that is not balanced.
     """
-    if len(concepts) < 2:
-        raise ValueError(f"{len(concepts)} concept ({', '.join(concepts)}): expected two or more, for entanglement is between concepts")
     classes = tuple(tuple(sorted({row[c] for row in rows})) for c in concepts)
     for concept, found in zip(concepts, classes):
         if len(found) < 2:

@@ -92,7 +92,7 @@ def measure(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: float | 
     labels: `concepts.label(rows)`, or the rows themselves: dicts with the keys domain, register, shape
     and, for CVO and the intervals, replicate. alpha: ridge penalty, 1 by default; with scale_free the penalty is
     alpha tr(G) / (N - 1), alpha 0.1 by default.
-    Raises ValueError for NaN or infinity in x, or a wrong shape.
+    Raises ValueError for NaN or infinity in x, a wrong shape, or a single concept.
 
     >>> rng = np.random.default_rng(0)
     >>> rows = [{"color": c, "size": s, "replicate": r} for r in range(8) for c in "rgb" for s in "SL"]
@@ -108,6 +108,8 @@ def measure_layers(x: np.ndarray, labels: concepts.Labels | list[dict], alpha: f
     """`measure` of every layer of x [L, N, d] in one jitted call: a list of L Measurements."""
     alpha = (0.1 if scale_free else 1.0) if alpha is None else alpha
     labels = labels if isinstance(labels, concepts.Labels) else concepts.label(labels)
+    if len(labels.concepts) < 2:
+        raise ValueError(f"1 concept ({labels.concepts[0]}): expected two or more, for entanglement is between concepts")
     x = concepts.checked(x, labels)
     with ridge.exact():
         every = _estimates(jnp.asarray(x), labels.codes, labels.sets, labels.sizes, alpha, scale_free)

@@ -4,7 +4,7 @@ import naive
 import numpy as np
 import pytest
 
-from jaxent.measure import concepts, crosstalk, intervals
+from jaxent.measure import concepts, crosstalk, entangle, intervals
 
 DOMAINS = ("A", "B", "C", "D")
 ROWS = [
@@ -64,6 +64,14 @@ def test_definitions_one_and_two():
     assert crosstalk.pairs(np.array([[0.5, 0.1], [0.3, 0.4]]), ("a", "b"))[0].lean == pytest.approx((0.2 - 0.75) / 0.95)
     (pair,) = crosstalk.pairs(np.array([[0.0, 0.1], [0.1, 0.4]]), ("code", "math"))
     assert np.isnan(pair.ct)  # a domain that cannot be damaged
+
+
+def test_a_single_concept_has_crosstalk_but_no_entanglement():
+    x, labels = activations(), concepts.label(ROWS, ("domain",))
+    found = crosstalk.crosstalk(x, labels)
+    assert found.domains == DOMAINS and found.pair("A", "B", "continuous").bdr > 0.5
+    with pytest.raises(ValueError, match=r"1 concept \(domain\): expected two or more"):
+        entangle.measure(x, labels)
 
 
 def test_bad_activations_are_refused():
