@@ -151,9 +151,10 @@ def _record(checked: Checked) -> dict:
 
 
 def origin() -> dict:
-    """Where a result comes from: command, commit ("git"), versions, device, kept in every record under these names."""
+    """Where a result comes from: command, as from the current folder, commit ("git"), versions, device, kept in every record so."""
+    here = f"{pathlib.Path.cwd()}/"
     return {
-        "command": sys.argv,
+        "command": [word.replace(here, "") for word in sys.argv],
         "git": _commit(),
         "versions": {p: importlib.metadata.version(p) for p in _PACKAGES} | {"python": platform.python_version()},
         "device": jax.devices()[0].device_kind,

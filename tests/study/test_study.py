@@ -128,3 +128,9 @@ def test_seeds_in_one_step_give_a_folder_each_and_the_losses_of_each_alone(tmp_p
         losses = [[r["loss"] for r in log.read(o.folder / "metrics.jsonl") if r["kind"] == "train"] for o in (one, other)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert {o.state for o in study.conduct(runs, tmp_path / "together", seeds_together=True)} == {"skipped"}
+
+
+def test_commands_are_told_from_the_current_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"{tmp_path}/experiments/x.py", f"--out={tmp_path}/runs", "--seeds=0,1"])
+    assert prepare.origin()["command"] == ["experiments/x.py", "--out=runs", "--seeds=0,1"]
