@@ -88,7 +88,8 @@ def responses(shelf: place.Shelf):
 
 
 def _bars(shelf, keys, title: str):
-    lines = [keys[at : at + _ABREAST] for at in range(0, len(keys), _ABREAST)]
+    abreast = -(-len(keys) // -(-len(keys) // _ABREAST))  # lines of like length
+    lines = [keys[at : at + abreast] for at in range(0, len(keys), abreast)]
     drawn, grid = figures.figure(len(lines), 1, width=max(5.0, 1.5 * len(lines[0]) + 2), height=3.6, sharey=True)
     rows, places = cells.summary(shelf), [(axis, i, *one) for (axis,), line in zip(grid, lines) for i, one in enumerate(line)]
     for axis, i, key, row in places:
@@ -119,7 +120,7 @@ def _bars(shelf, keys, title: str):
     return drawn
 
 
-_ABREAST = 8  # groups of bars side by side
+_ABREAST = 8  # groups of bars side by side, at most
 
 
 def _group_name(key) -> str:
@@ -310,9 +311,12 @@ def energy(shelf: place.Shelf, published: bool):
             color="#666666",
         )
     for key, values in rows:
-        at = (values["sv_energy"].mean, values["he_plus"].mean)
-        axis.plot(*at, "D", color=color(key["condition"]), label="measured")
-        axis.annotate(key["condition"], at, (5, -10), textcoords="offset points", fontsize=8, color=color(key["condition"]))
+        at, tint, light = (values["sv_energy"].mean, values["he_plus"].mean), color(key["condition"]), key.get("intervention") == "light"
+        if published:
+            axis.plot(*at, "D", color=tint, label="measured")
+            axis.annotate(key["condition"], at, (5, -10), textcoords="offset points", fontsize=8, color=tint)
+        else:  # every seed's: too many for a name each
+            axis.plot(*at, "s" if light else "D", color=tint, alpha=0.7, label=key["condition"] + " light" * light)
     axis.set_xscale("log")
     axis.set_xlabel("SV energy (log scale)")
     axis.margins(0.12)
@@ -320,5 +324,6 @@ def energy(shelf: place.Shelf, published: bool):
         _absent(axis)
     axis.set_title("SV energy of the weight change and coding")
     axis.set_ylabel("HumanEval+ (%)")
-    _legend(axis, loc="lower left")
+    axis.set_ylim(bottom=min(-2, axis.get_ylim()[0]), top=max(10, axis.get_ylim()[1]))
+    _legend(axis, loc="lower left" if published else "upper left", ncols=1 if published else 3)
     return drawn

@@ -52,7 +52,7 @@ def _crosstalk_row(left, right, placed, published: bool) -> None:
     right.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
     right.set_xlabel("symmetric crosstalk with code")
     right.set_title("Crosstalk with code")
-    plots._legend(right, loc="lower right")
+    plots._legend(right, loc="best")
 
 
 def _nan(value) -> float:

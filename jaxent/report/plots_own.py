@@ -15,13 +15,15 @@ def companions(found: Mapping):
     drawn, (panels,) = figures.figure(1, 2, width=4.4, height=3.6)
     labels = (f"gradient alignment with {question['target']}", f"drop of held-out {question['target']} loss (nats a token)")
     for panel, name, label in zip(panels, drawn_axes, labels):
+        across = sorted(question["companions"], key=lambda companion: found["axes"][companion]["ct"])
         for color, companion in zip(figures.COLORS, question["companions"]):
             axis = found["axes"][companion]
             values = [v for v in axis[name] if v is not None]
             if values:
                 sd = np.std(values, ddof=1) if len(values) > 1 else 0
                 panel.errorbar(axis["ct"], np.mean(values), sd, fmt="o", color=color, capsize=3)
-                panel.annotate(companion, (axis["ct"], np.mean(values)), (6, 5), textcoords="offset points", color=color)
+                beside = (6, -13 if across.index(companion) % 2 else 5)
+                panel.annotate(companion, (axis["ct"], np.mean(values)), beside, textcoords="offset points", color=color)
         panel.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
         panel.margins(x=0.25, y=0.2)
         panel.set_xlabel(f"crosstalk with {question['target']} (interference)")
