@@ -21,7 +21,7 @@ import tqdm
 from absl import app, flags, logging
 
 from jaxent.report import paper, records, tables
-from jaxent.study import capacity, chips, published, spec as specs, traffic
+from jaxent.study import capacity, chips, compiler, published, roofline, spec as specs, traffic
 
 FLAGS = flags.FLAGS
 _RUN = specs.Run("")
@@ -60,7 +60,7 @@ def gib(number: float | None) -> str:
 
 
 def compiles(one: capacity.Job) -> bool:
-    return FLAGS.compile and capacity.available(one.topology)
+    return FLAGS.compile and compiler.available(one.topology)
 
 
 def why_analysed(one: capacity.Job) -> str:
@@ -68,7 +68,7 @@ def why_analysed(one: capacity.Job) -> str:
     return "" if compiles(one) else f"{compiler} is not installed or not wanted: all figures of this table are by formula."
 
 
-def memory(plan: capacity.Plan) -> str:
+def memory(plan: roofline.Plan) -> str:
     rows = []
     for f in plan.found:
         verdict = "yes" if capacity.fits(f, plan.job) else "no"
@@ -78,18 +78,18 @@ def memory(plan: capacity.Plan) -> str:
     return tables.text(header, rows) + refusals
 
 
-def sent(plan: capacity.Plan) -> str:
+def sent(plan: roofline.Plan) -> str:
     units = ("step", "batch of probes", "token")
     rows = [[f"{f.name}, a {unit}", *(f"{f.received[kind] / 1e9:.3f}" for kind in traffic.KINDS)] for f, unit in zip(plan.found, units)]
     return tables.text(["GB a chip receives", *_KINDS.values()], rows)
 
 
-def times(plan: capacity.Plan) -> str:
+def times(plan: roofline.Plan) -> str:
     job_ = plan.job
     parts = (
-        (f"step of {job_.micro_batches} x {job_.at_a_time} rows, {job_.seeds} seeds", capacity.step_flops(job_), plan.step),
-        ("measurement, a seed", capacity.measure_flops(job_), plan.measurement),
-        (f"token of {plan.decoded} rows", capacity.token_flops(job_, plan.decoded), plan.token),
+        (f"step of {job_.micro_batches} x {job_.at_a_time} rows, {job_.seeds} seeds", roofline.step_flops(job_), plan.step),
+        ("measurement, a seed", roofline.measure_flops(job_), plan.measurement),
+        (f"token of {plan.decoded} rows", roofline.token_flops(job_, plan.decoded), plan.token),
     )
     rows = [[name, f"{flops / 1e12:.3g}", *(f"{1e3 * x:.3g}" for x in (t.compute, t.memory, t.link, t.seconds))] for name, flops, t in parts]
     hours = plan.hours
@@ -97,10 +97,10 @@ def times(plan: capacity.Plan) -> str:
     return tables.text(["ms", "TFLOP", "operations", "memory", "links", "in all"], rows) + "\n\n" + total
 
 
-def report(plan: capacity.Plan) -> str:
+def report(plan: roofline.Plan) -> str:
     chip = plan.job.topology.chip
     notes = (
-        f"Operations at {capacity.SHARE:g} of {chip.peak / 1e12:g} TFLOP/s, memory at {chip.bandwidth / 1e9:g} GB/s, "
+        f"Operations at {roofline.SHARE:g} of {chip.peak / 1e12:g} TFLOP/s, memory at {chip.bandwidth / 1e9:g} GB/s, "
         f"links at half of {chip.link / 1e9:g} GB/s; in all: the larger of the first two, and the third. "
         "Loops over layers and chunks count as often as the compiled text says, "
         "the one over micro-batches (tokens, in decoding) as often as it runs. Nothing ran on such a chip."
@@ -114,14 +114,14 @@ def planned(one: capacity.Job) -> str:
         chosen = dataclasses.replace(one, mesh=FLAGS.mesh)
         capacity.check(chosen)
         return report(plan_now(chosen))
-    found = capacity.search(one)
+    found = roofline.search(one)
     text = searched(found) + "\n\n" if FLAGS.search else ""
     best = fastest(found)
     return text + ("The fastest that fits" if best.fits else "No mesh fits; the nearest") + f":\n\n{report(best)}"
 
 
-def fastest(found: list[capacity.Plan]) -> capacity.Plan:
-    """The first of `capacity.search` that fits, compiled where that is possible; the first of all if none does."""
+def fastest(found: list[roofline.Plan]) -> roofline.Plan:
+    """The first of `roofline.search` that fits, compiled where that is possible; the first of all if none does."""
     if not compiles(found[0].job):
         return found[0]
     plans = (plan_now(f.job) for f in found if f.fits or f is found[0])
@@ -129,11 +129,11 @@ def fastest(found: list[capacity.Plan]) -> capacity.Plan:
     return first if first.fits else next((p for p in plans if p.fits), first)
 
 
-def plan_now(one: capacity.Job) -> capacity.Plan:
-    return capacity.plan_of(one, compiles(one), FLAGS.effort, lambda text: tqdm.tqdm.write(f"compiling {text}", file=sys.stderr))
+def plan_now(one: capacity.Job) -> roofline.Plan:
+    return roofline.plan_of(one, compiles(one), FLAGS.effort, lambda text: tqdm.tqdm.write(f"compiling {text}", file=sys.stderr))
 
 
-def searched(found: list[capacity.Plan]) -> str:
+def searched(found: list[roofline.Plan]) -> str:
     numbers = lambda p: [gib(max(f.total for f in p.found)), "yes" if p.fits else "no", f"{p.step.seconds:.2f}", f"{sum(p.hours.values()):.1f}"]
     rows = [[p.job.mesh, *numbers(p)] for p in found]
     return tables.text(["mesh (by formula)", "GiB a chip at most", "fits", "step, s", "study, hours"], rows)
@@ -144,9 +144,9 @@ def everything() -> None:
     cells = [job(model, topology) for topology in FLAGS.topologies for model in paper.HUB.values()]
     rows = {topology: [] for topology in FLAGS.topologies}
     for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
-        best = fastest(capacity.search(one))
-        rows[str(one.topology)].append(row(best, capacity.plan_of(best.job)))
-    parts = [_DOCUMENT.format(command=shlex.join(["python", "scripts/plan.py", *sys.argv[1:]]), versions=f"{capacity.versions()}; compiler effort {FLAGS.effort:g}.", share=capacity.SHARE)]
+        best = fastest(roofline.search(one))
+        rows[str(one.topology)].append(row(best, roofline.plan_of(best.job)))
+    parts = [_DOCUMENT.format(command=shlex.join(["python", "scripts/plan.py", *sys.argv[1:]]), versions=f"{compiler.versions()}; compiler effort {FLAGS.effort:g}.", share=roofline.SHARE)]
     for topology, lines in rows.items():
         chip = chips.topology(topology).chip
         title = f"## {topology}\n\n{chips.topology(topology).size} x {chip.name}: {gib(chip.memory)} GiB, {chip.peak / 1e12:g} TFLOP/s, "
@@ -168,7 +168,7 @@ _DOCUMENT = """# Do the paper's models fit, and how long does a run take?
 **Nothing here ran on a TPU or GPU.** Memory marked *compiled* is what the compiler of libtpu, or of JAX's CUDA plugin, plans for this package's own
 training step, measuring step and decoding chunk, on the machine of whoever made this table, without a TPU or GPU; for GPUs with attention not fused
 (cuDNN's cannot be lowered without one), so that their temporaries are an upper bound. Memory marked *formula*, all times and hours
-follow from shapes and published figures (`jaxent/study/capacity.py`, `jaxent/study/chips.py`).
+follow from shapes and published figures (`capacity.py`, `roofline.py` and `chips.py` in `jaxent/study`).
 
     {command}
 
@@ -182,7 +182,7 @@ formula among those that fit. Times are rooflines: operations at {share:g} of th
 takes longer, and what the links carry at half of their published bandwidth, nothing of it hidden behind operations. They are to compare slices by."""
 
 
-def row(plan: capacity.Plan, by_formula: capacity.Plan) -> list[str]:
+def row(plan: roofline.Plan, by_formula: roofline.Plan) -> list[str]:
     train, _, decode = plan.found
     held = [gib(train.parts["weights"]), gib(train.parts["adapter"] + train.parts["optimizer"]), gib(train.parts.get("temporaries"))]
     totals = [gib(train.total), gib(by_formula.found[0].total), gib(decode.total)]

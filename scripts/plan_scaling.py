@@ -18,7 +18,7 @@ import tqdm
 from absl import app, flags, logging
 
 from jaxent.report import records, tables
-from jaxent.study import capacity, chips, published, spec as specs
+from jaxent.study import capacity, chips, compiler, published, roofline, spec as specs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", "Qwen/Qwen2.5-Coder-32B", "checkpoint folder or Hub id; one of the paper's needs no network")
@@ -36,7 +36,7 @@ _HEADER = ["chips", "mesh", "rows a step", "seeds", "GiB a chip", "gathered, GB"
 _DOCUMENT = """# How {model} would scale on paper
 
 **Nothing here ran on a TPU.** What a chip receives in a training step is {how}; times follow from it and
-from published figures (`jaxent/study/capacity.py`, `jaxent/study/chips.py`).
+from published figures (`capacity.py`, `roofline.py` and `chips.py` in `jaxent/study`).
 
     {command}
 
@@ -75,7 +75,7 @@ def jobs(topology: str) -> dict[str, capacity.Job]:
 
 def fastest(job: capacity.Job) -> capacity.Job:
     """The job on the mesh with the fastest training step by formula, among those on which it fits; ValueError where none does."""
-    plans = [(one, *capacity.training(one)) for one in capacity.meshes(job)]
+    plans = [(one, *roofline.training(one)) for one in capacity.meshes(job)]
     fitting = [(time.seconds, one.mesh) for one, found, time in plans if capacity.fits(found, one)]
     if not fitting:
         raise ValueError(f"{job.topology}: no mesh of {job.topology.size} chips holds {job.run.model}'s step of {job.run.examples} rows")
@@ -83,7 +83,7 @@ def fastest(job: capacity.Job) -> capacity.Job:
 
 
 def line(job: capacity.Job, compiling: bool) -> dict:
-    found, time = capacity.training(job, compiling, FLAGS.effort)
+    found, time = roofline.training(job, compiling, FLAGS.effort)
     rows = job.seeds * job.rows
     return {"job": job, "found": found, "time": time, "tokens": rows * job.length / time.seconds}
 
@@ -110,8 +110,8 @@ def document(compiling: bool) -> str:
         found[name].append(line(job, compiling))
     how = "counted in what libtpu's compiler makes of this package's own step" if compiling else "reckoned by formula"
     head = _DOCUMENT.format(
-        model=FLAGS.model, how=how, command=shlex.join(["python", "scripts/plan_scaling.py", *sys.argv[1:]]), share=capacity.SHARE,
-        versions=f"{capacity.versions()}; compiler effort {FLAGS.effort:g}.", length=todo[0][1].length,
+        model=FLAGS.model, how=how, command=shlex.join(["python", "scripts/plan_scaling.py", *sys.argv[1:]]), share=roofline.SHARE,
+        versions=f"{compiler.versions()}; compiler effort {FLAGS.effort:g}.", length=todo[0][1].length,
     )  # fmt: skip
     parts = {"strong": _STRONG.format(rows=FLAGS.strong_rows), "weak": _WEAK.format(rows=FLAGS.rows_a_chip),
              "seeds": _SEEDS.format(chips=FLAGS.chips_a_seed, used=capacity.Job.rows)}  # fmt: skip
@@ -122,7 +122,7 @@ def main(_):
     logging.set_verbosity(logging.ERROR)
     jax.config.update("jax_platforms", "cpu")
     try:
-        text = document(FLAGS.compile and capacity.available(chips.topology("v5e:4x4")))
+        text = document(FLAGS.compile and compiler.available(chips.topology("v5e:4x4")))
     except ValueError as error:
         sys.exit(f"plan_scaling: {error}")
     if not FLAGS.out:

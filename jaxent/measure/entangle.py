@@ -29,8 +29,9 @@ class Measurement:
     ei, nested_ei, sei, overlap, cvo, v_purity: NaN where undefined, the reason in `reasons`.
     own_flips, off_flips: EI's denominator and numerator, probes whose prediction became wrong;
     nested_own_flips, nested_off_flips: the nested EI's. ei_bound: 95% upper bound 3 / own_flips when
-    no off-concept prediction flipped but an own one did, else None. structural_ratio: (r - d_max) / d_max of the theorem, r directions, d_max those
-    of the largest concept: of the design alone, 1.67 for classes (3, 4, 4), whatever the model. v_purity_null: mean and SD of random loadings'.
+    no off-concept prediction flipped but an own one did, else None. structural_ratio: (r - d_max) / d_max of the theorem, r
+    directions, d_max those of the largest concept: of the design alone, 1.67 for classes (3, 4, 4), whatever the model.
+    v_purity_null: mean and SD of random loadings'.
     accuracy, r2: leave-one-out, per concept. margins: (m-1)-th squared singular value of the class
     means weighted by class size, over tr G / N; `weakest` is the concept with the smallest, weakest_sets in how many
     sets each is. structural_zeros: the m-th, 0 but for rounding, since centred class means sum to zero.

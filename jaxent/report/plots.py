@@ -153,7 +153,7 @@ def trajectories(shelf: place.Shelf, model: str):
                 lines = [_line(p.record, name) for p in groups[label]]
                 style = ("-", "--", ":", "-.")[[g for g in labels if g.split()[0] == label.split()[0]].index(label) % 4]
                 _draw_lines(axis, lines, color(label.split()[0]), style, label)
-            if name == "ei" and printed:
+            if name == "ei" and printed and title in ("", "strong"):
                 _draw_published(axis)
             axis.set_xlabel("step")
             axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
@@ -163,7 +163,7 @@ def trajectories(shelf: place.Shelf, model: str):
             if not runs:
                 _absent(axis)
         if len(rows) > 1:
-            axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
+            axes[-1].legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     if len(rows) == 1:
         handles, names = grid[0][0].get_legend_handles_labels()
         drawn.legend(handles, names, loc="outside lower center", ncols=6 if runs else 2, fontsize=8)

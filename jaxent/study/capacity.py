@@ -1,23 +1,17 @@
-"""Whether a study fits a slice of accelerators and how long it takes there, before one is rented: nothing is allocated or run.
+"""What of a study lies on each chip of a slice of accelerators, from shapes alone: nothing is allocated, compiled or run.
 
-The package's own training step, measuring step and decoding chunk are lowered from shapes for the chips of a topology and compiled by
-libtpu, which needs no TPU, or JAX's CUDA plugin, which needs no GPU (pip install -e '.[plan,plan-gpu]'). Where the one needed is not installed,
-the same table comes from shapes and formulas alone.
+A `Job` is a run on a mesh over a topology; its `Program`s are this package's own training step, measuring step and decoding
+chunk with the shapes they are called with. `analysed` gives a program's memory and traffic by formula; `compiler` asks a compiler for
+them, `roofline` makes times and plans of both.
 """
 
-import contextlib
 import dataclasses
 import functools
-import importlib.metadata
-import importlib.util
 import math
-import os
-import re
 from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import topologies
 from jax.sharding import AbstractMesh, Mesh, SingleDeviceSharding
 
 from jaxent.arrays import axes, lora
@@ -29,12 +23,8 @@ from jaxent.model import cache as caches, config as configs, sharding, transform
 from jaxent.study import chips, cost as costs, spec as specs, traffic
 from jaxent.train import step as steps
 
-SHARE = 0.4  # of the published peak that large products reach in training
-_LINK = 0.5  # of a chip's links that a collective over one axis of a mesh keeps busy
 _PROBE = 96  # tokens of a probe text with its padding, at most about
 _CHUNK = 32  # tokens a decoding chunk
-_NF4 = 0.5625  # bytes a weight
-_GIB = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,9 +136,14 @@ class Program:
     loops: int = 1
     per: int = 1
 
+    @property
+    def rows(self) -> int:
+        """Of a decoding program's cache."""
+        return jax.tree.leaves(self.parts["cache"])[0].shape[1]
+
 
 @dataclasses.dataclass(frozen=True)
-class _Site:
+class Site:
     """Where a job's arrays lie: on a mesh, with or without devices, or on one device (None: nowhere, for analysis)."""
 
     job: Job
@@ -268,7 +263,7 @@ def analysed(program: Program, job: Job) -> Found:
     parts = {name: held(tree) for name, tree in program.parts.items()}
     tensor, fsdp, adapter = sizes["tensor"], sizes["fsdp"], parts["adapter"]
     linear = c.layers * sum(k * n for k, n in shapes.values())
-    size = _NF4 if job.run.quantize else 2
+    size = costs.NF4 if job.run.quantize else 2
     head = 2 * c.vocab * c.embed / tensor
     temporary = 2 * max(k * n for k, n in shapes.values()) / tensor * job.run.quantize
     temporary += (2 * size * linear / c.layers / tensor + head) * (fsdp > 1)
@@ -278,13 +273,13 @@ def analysed(program: Program, job: Job) -> Found:
     elif program.name == "measuring":
         temporary += 2 * capture._TOKENS * (width + 2 * c.embed)
     else:
-        rows = _rows(program) / axes.ways(job.abstract, "batch")
+        rows = program.rows / axes.ways(job.abstract, "batch")
         temporary += plan._LOGITS * 4 * rows * c.vocab
     parts["temporaries"] = int(temporary)
-    return Found(program.name, parts, sum(parts.values()), _expected(program, job), "analysed")
+    return Found(program.name, parts, sum(parts.values()), expected(program, job), "analysed")
 
 
-def _expected(program: Program, job: Job) -> dict[str, float]:
+def expected(program: Program, job: Job) -> dict[str, float]:
     """Bytes a chip receives, by kind: what FSDP and tensor parallelism need, as libtpu 0.0.42.1 compiles it.
 
     Codes and adapter are gathered over fsdp twice a micro-batch (forward; once for recomputation and gradient), the head once; the
@@ -296,7 +291,7 @@ def _expected(program: Program, job: Job) -> dict[str, float]:
     tensor, fsdp, ways = sizes["tensor"], sizes["fsdp"], axes.ways(job.abstract, "batch")
     ring = lambda n: (n - 1) / n
     linear = c.layers * sum(k * n for k, n in shapes.values())
-    size = _NF4 if job.run.quantize else 2
+    size = costs.NF4 if job.run.quantize else 2
     split = c.layers * job.run.rank * c.embed * len(job.run.modules)  # the factors that lie along the embedding axis
     whole = c.layers * job.run.rank * sum(sum(shapes[m]) for m in job.run.modules) - split
     seeds = job.local_seeds if training else 1
@@ -307,7 +302,7 @@ def _expected(program: Program, job: Job) -> dict[str, float]:
     elif program.name == "measuring":
         rows = probes_at_a_time(job) * _PROBE / ways
     else:
-        rows = _rows(program) / ways
+        rows = program.rows / ways
     reduces = (8 if training else 2) * c.layers * 2 * ring(tensor) * 2 * rows * c.embed
     times = job.micro_batches if training else 1
     found = dict.fromkeys(traffic.KINDS, 0.0)
@@ -318,205 +313,6 @@ def _expected(program: Program, job: Job) -> dict[str, float]:
     return found
 
 
-_GPU_PLUGINS = ("xla_cuda12", "xla_cuda13")
-
-
-def available(topology: chips.Topology) -> bool:
-    """Whether programs can be compiled for such chips here: with libtpu, or with JAX's CUDA plugin, whatever is in the machine."""
-    there = lambda name: importlib.util.find_spec(name) is not None
-    if topology.tpu:
-        return "TPU_LIBRARY_PATH" in os.environ or there("libtpu")
-    return there("jax_plugins") and any(there(f"jax_plugins.{name}") for name in _GPU_PLUGINS)
-
-
-def versions() -> str:
-    """Of what plans depend on, for tables of them."""
-    found = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax")}
-    try:
-        found["libtpu"] = importlib.metadata.version("libtpu")
-    except importlib.metadata.PackageNotFoundError:
-        found["libtpu"] = os.environ.get("TPU_LIBRARY_PATH", "not installed")
-    for name in ("jax-cuda12-plugin", "jax-cuda13-plugin"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return ", ".join(f"{name} {version}" for name, version in found.items())
-
-
-def site(job: Job, compiling: bool) -> _Site:
-    """Where the job's arrays lie: on the topology's devices if programs are to be compiled."""
-    if not compiling:
-        return _Site(job, job.abstract)
-    devices = _tpus(job.topology) if job.topology.tpu else _gpus(job.topology)
-    return _Site(job, None, devices[0]) if job.topology.size == 1 else _Site(job, axes.over(job.sizes, devices))
-
-
-def _gpus(topology: chips.Topology) -> list[jax.Device]:
-    return topologies.get_topology_desc(platform="cuda", target_config=chips.target(topology.chip), topology=f"1x1x{topology.size}").devices
-
-
-def _tpus(topology: chips.Topology) -> list[jax.Device]:
-    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-    os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-1")  # no TPU is here: these two only keep libtpu from looking for one
-    os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-    bounds = {"chips_per_host_bounds": (1, 1, 1)} if topology.size == 1 else {}
-    try:
-        return topologies.get_topology_desc(platform="tpu", topology_name=str(topology), **bounds).devices
-    except jax.errors.JaxRuntimeError as error:
-        raise ValueError(f"topology {topology}: libtpu knows no such slice ({str(error).splitlines()[0]})") from error
-
-
-def compiled(program: Program, job: Job, effort: float) -> Found:
-    """What the compiler plans: total = arguments + outputs - those that share memory + temporaries; a refusal for want of memory is a result.
-
-    effort: of XLA:TPU, -1 (five times as fast, temporaries up to a tenth larger) to 1. XLA:GPU refuses nothing: compare the total.
-    """
-    parts = {name: held(tree) for name, tree in program.parts.items()}
-    options = {"exec_time_optimization_effort": effort} if job.topology.tpu else {}
-    how = f"compiled, effort {effort:g}" if options else "compiled, unfused attention"
-    try:
-        ready = program.lower().compile(compiler_options=options)
-    except jax.errors.JaxRuntimeError as error:
-        if "hbm" not in str(error).lower() or "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        return _refused(program, job, parts, str(error), how)
-    m = ready.memory_analysis()
-    total = m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes
-    parts["temporaries"] = total - sum(parts.values())
-    received = traffic.received(ready.as_text(), program.loops, job.topology.size)
-    return Found(program.name, parts, total, {kind: n / program.per for kind, n in received.items()}, how)
-
-
-def _refused(program: Program, job: Job, parts: dict, message: str, how: str) -> Found:
-    """The row of a program that does not fit, with the compiler's figure."""
-    figure = re.search(r"([\d.]+)([GM])\)? (?:of [\d.]+[GM] hbm|exceeds available HBM)", message)
-    total = float(figure[1]) * (_GIB if figure[2] == "G" else 2**20) if figure else math.inf
-    said = next(line for line in message.splitlines() if "hbm" in line.lower()).strip()
-    return Found(program.name, parts, total, _expected(program, job), how, said)
-
-
-@dataclasses.dataclass(frozen=True)
-class Time:
-    """Seconds of a roofline: operations at SHARE of the peak, bytes of memory at its bandwidth, bytes received at half of all
-    links' (a collective over one axis of the mesh keeps so many busy). Collectives are not taken to hide behind operations."""
-
-    compute: float
-    memory: float
-    link: float
-
-    @property
-    def seconds(self) -> float:
-        return max(self.compute, self.memory) + self.link
-
-
-def step_flops(job: Job) -> float:
-    """Operations of one step of all seeds, over all chips, by `cost.cost`: unused rows of a micro-batch are computed too."""
-    one, none = (costs.cost(dataclasses.replace(job.run, steps=n, csr_lambda=0.0), job.config).flops for n in (1, 0))
-    return job.seeds * (one - 2 * none) * job.micro_batches * job.at_a_time / job.run.examples
-
-
-def measure_flops(job: Job) -> float:
-    """Operations of one measurement of one seed, by `cost.cost`."""
-    return costs.cost(dataclasses.replace(job.run, steps=0), job.config).flops
-
-
-def token_flops(job: Job, rows: int) -> float:
-    """Operations of one token of so many rows: twice the weights, adapter and head included, and attention over the longest cache."""
-    c, shapes = job.config, transformer.shapes(job.config)
-    weights = c.layers * (sum(k * n for k, n in shapes.values()) + job.run.rank * sum(sum(shapes[m]) for m in job.run.modules)) + c.vocab * c.embed
-    return rows * (2 * weights + 4 * c.layers * c.heads * c.head_dim * (job.prompt + job.new))
-
-
-def _time(job: Job, flops: float, read: float, received: dict[str, float]) -> Time:
-    chip = job.topology.chip
-    link = sum(received.values()) / (_LINK * chip.link)
-    return Time(flops / (job.topology.size * SHARE * chip.peak), read / chip.bandwidth, link)
-
-
-def step_time(job: Job, found: Found) -> Time:
-    """Of the job's training step."""
-    return _time(job, step_flops(job), _read(job, 3, job.micro_batches), found.received)
-
-
-def training(job: Job, compiling: bool = False, effort: float = -1.0) -> tuple[Found, Time]:
-    """The job's training step alone: compiled where asked for, otherwise by analysis. `check` first."""
-    program = site(job, compiling).train()
-    found = compiled(program, job, effort) if compiling else analysed(program, job)
-    return found, step_time(job, found)
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """A job's programs, and what follows: seconds of a step, of a measurement of one seed and of a token of `decoded` rows."""
-
-    job: Job
-    found: tuple[Found, ...]
-    step: Time
-    measurement: Time
-    token: Time
-    decoded: int
-
-    @property
-    def fits(self) -> bool:
-        return all(fits(f, self.job) for f in self.found)
-
-    @property
-    def hours(self) -> dict[str, float]:
-        """Of the job's seeds: training, measuring (once more for the bare model), and the coding benchmark with every answer at its longest."""
-        run, seeds = self.job.run, self.job.seeds
-        times = 1 + seeds * (1 + -(-run.steps // run.measure_every))
-        batches_ = -(-self.job.problems // self.decoded)
-        seconds = run.steps * self.step.seconds, times * self.measurement.seconds, seeds * batches_ * self.job.new * self.token.seconds
-        return dict(zip(("training", "measuring", "decoding"), (s / 3600 for s in seconds)))
-
-
 def fits(found: Found, job: Job) -> bool:
+    """Whether the program was not refused and a chip holds it."""
     return found.refused is None and found.total <= job.topology.chip.memory
-
-
-def plan_of(job: Job, compiling: bool = False, effort: float = -1.0, said: Callable[[str], None] = lambda text: None) -> Plan:
-    """The job's plan: compiled where asked for, otherwise by analysis. said: hears what is about to be compiled. `check` first."""
-    at, found = site(job, compiling), []
-    programs = [at.train(), at.measure(), *_decoding(at)]
-    for program in programs:
-        if compiling:
-            said(f"{job.run.model} on {job.topology}, mesh {job.mesh}: {program.name}")
-        found.append(compiled(program, job, effort) if compiling else analysed(program, job))
-    cache, rows = (programs[2].parts["cache"], _rows(programs[2])) if len(programs) > 2 else (None, 1)
-    if cache is None:
-        refused = "not one row of the cache fits beside the weights"
-        found.append(Found("decoding", found[1].parts, math.inf, dict.fromkeys(traffic.KINDS, 0.0), "analysed", refused))
-    batches_of = math.ceil(len(probes.load(job.run.probes, job.run.replicates).probes) / probes_at_a_time(job))
-    measured = {kind: batches_of * n for kind, n in found[1].received.items()}
-    step = step_time(job, found[0])
-    measurement = _time(job, measure_flops(job), _read(job, 1, batches_of), measured)
-    token = _time(job, token_flops(job, rows), _read(job, 1, 1) + held(cache), found[2].received)
-    return Plan(job, tuple(found), step, measurement, token, rows)
-
-
-def _decoding(at: _Site) -> list[Program]:
-    """The decoding program, or none where not one row fits."""
-    try:
-        return [at.decode()]
-    except ValueError:
-        return []
-
-
-def _rows(program: Program) -> int:
-    """Rows of a decoding program's cache."""
-    return jax.tree.leaves(program.parts["cache"])[0].shape[1]
-
-
-def _read(job: Job, passes: int, times: int) -> float:
-    """Bytes of a chip's memory: in each pass codes read, decoded weights written and read; the head's read twice."""
-    c = job.config
-    linear = c.layers * sum(k * n for k, n in transformer.shapes(c).values())
-    size = _NF4 + 4 if job.run.quantize else 2
-    return times * (passes * size * linear + 2 * 2 * c.vocab * c.embed) / job.sizes["tensor"]
-
-
-def search(job: Job) -> list[Plan]:
-    """The job's plans by analysis on every mesh that divides, those that fit first, the fastest study first."""
-    plans = [plan_of(one) for one in meshes(job)]
-    if not plans:
-        raise ValueError(f"{job.topology}: no mesh of {job.topology.size} chips splits {job.run.model} and {job.run.examples} examples a step")
-    return sorted(plans, key=lambda p: (not p.fits, sum(p.hours.values())))

@@ -12,7 +12,7 @@ from jaxent.study import spec as specs
 
 _PROBE_TOKENS = 96  # a probe text with its padding, at most about
 _SHARE = 0.4  # of the speed of one large product that a training step reaches on large models
-_NF4 = 0.5625  # bytes a weight
+NF4 = 0.5625  # bytes a weight as `arrays.nf4` keeps it on a device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ def cost(run: specs.Run, config: configs.Config) -> Cost:
     trunk = 6 * linear + 8 * adapter
     flops = tokens * (trunk + 4 * head + 4.5 * attention) + measured * 2 * linear + penalised * trunk
     size = 2 if (run.dtype or "bfloat16") == "bfloat16" else 4
-    weights = linear * (_NF4 if run.quantize else size) + head * size * (1 if config.tied else 2)
+    weights = linear * (NF4 if run.quantize else size) + head * size * (1 if config.tied else 2)
     width = sum(n for _, n in shapes.values()) + max(k for k, _ in shapes.values())
     layer = max(k * n for k, n in shapes.values()) * size
     rows = run.micro_rows * length

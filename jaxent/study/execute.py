@@ -52,7 +52,7 @@ class Base:
 
 
 def shared(run: specs.Run) -> tuple:
-    """Runs equal in this can share a `Base`."""
+    """Runs equal in this can share a `Base` on one mesh."""
     return run.model, run.quantize, run.dtype, prepare.rows(run)
 
 

@@ -15,7 +15,7 @@ import time
 import jax
 from jax.sharding import Mesh
 
-from jaxent.arrays import axes, processes
+from jaxent.arrays import processes
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import corpora, probes, tokens
 from jaxent.measure import capture, concepts, penalty
@@ -87,7 +87,7 @@ def encoded(found: Checkpoint, probe_set: probes.ProbeSet) -> list[list[int]]:
 def mesh(checked: Checked, text: str | None) -> Mesh | None:
     """`sharding.choose` for the run's model and the rows of its steps."""
     run = checked.run
-    return None if axes.unwanted(text) else sharding.choose(hf.abstract(checked.checkpoint.config, run.quantize), text, rows(run))
+    return sharding.choose(hf.abstract(checked.checkpoint.config, run.quantize), text, rows(run))
 
 
 def rows(run: specs.Run) -> int:

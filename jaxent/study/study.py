@@ -45,8 +45,9 @@ def conduct(
     """Executes the runs, each in out/<its name>. Runs on one base model follow each other and share it in memory.
 
     seeds_together: runs that differ in their seed alone share every step too. Whatever stops a run becomes its reason and
-    the next one goes on. mesh: as `sharding.choose` reads it, for each model. What can be found wrong before any model is loaded is found before the first run. Outcomes come in
-    the order of `runs`. Every process of a program calls this alike; the first writes and prints.
+    the next one goes on. mesh: as `sharding.choose` reads it, for each model. What can be found wrong before any model is loaded is
+    found before the first run. Outcomes come in the order of `runs`. Every process of a program calls this alike; the first
+    writes and prints.
     """
     check_names(runs)
     ended = {run: Outcome(run, out / run.name, "failed", reason) for run in runs if (reason := _early(run, mesh))}

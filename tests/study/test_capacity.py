@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from jaxent.model import transformer
-from jaxent.study import capacity, chips, cost, published, spec as specs, traffic
+from jaxent.study import capacity, chips, compiler, cost, published, roofline, spec as specs, traffic
 
 SEVEN, BIG = "Qwen/Qwen2.5-Coder-7B", "Qwen/Qwen2.5-Coder-32B"
 
@@ -93,7 +93,7 @@ def test_received_bytes_by_hand():
 def test_memory_by_hand():
     """7B on one chip: codes and scales, embedding and head, norms and biases; adapter, two moments and two counts; a batch of five arrays."""
     one = job(SEVEN, "v5e:1x1")
-    plan = capacity.plan_of(one)
+    plan = roofline.plan_of(one)
     c, shapes = one.config, transformer.shapes(one.config)
     linear = c.layers * sum(k * n for k, n in shapes.values())
     small = c.layers * (2 * c.embed + c.embed + 2 * 512) + c.embed
@@ -107,28 +107,28 @@ def test_memory_by_hand():
 
 
 def test_a_mesh_splits_what_it_holds():
-    whole, split = capacity.plan_of(job(BIG, "h200:1")), capacity.plan_of(job(BIG, "v5e:4x4", "fsdp:4,tensor:4"))
+    whole, split = roofline.plan_of(job(BIG, "h200:1")), roofline.plan_of(job(BIG, "v5e:4x4", "fsdp:4,tensor:4"))
     for name in ("adapter", "optimizer"):
         assert split.found[0].parts[name] == pytest.approx(whole.found[0].parts[name] / 4, rel=1e-6)  # a factor is split one way only
     assert split.found[0].parts["weights"] == pytest.approx(whole.found[0].parts["weights"] / 16, rel=1e-3)
-    assert split.found[0].received["all-gather"] > 0 and split.fits and not capacity.plan_of(job(BIG, "v5e:1x1")).fits
+    assert split.found[0].received["all-gather"] > 0 and split.fits and not roofline.plan_of(job(BIG, "v5e:1x1")).fits
 
 
 def test_operations_and_hours():
     one = job(SEVEN, "v5e:1x1", rows=4.84)
     run = cost.cost(dataclasses.replace(one.run, steps=1), one.config)
-    assert capacity.step_flops(one) == pytest.approx((run.flops - 2 * capacity.measure_flops(one)) * 5 / 16)
+    assert roofline.step_flops(one) == pytest.approx((run.flops - 2 * roofline.measure_flops(one)) * 5 / 16)
     eight = dataclasses.replace(one, seeds=8)
-    assert capacity.step_flops(eight) == 8 * capacity.step_flops(one)
-    plan = capacity.plan_of(one)
-    assert plan.step.compute == pytest.approx(capacity.step_flops(one) / (0.4 * 197e12)) and plan.step.link == 0
+    assert roofline.step_flops(eight) == 8 * roofline.step_flops(one)
+    plan = roofline.plan_of(one)
+    assert plan.step.compute == pytest.approx(roofline.step_flops(one) / (0.4 * 197e12)) and plan.step.link == 0
     assert plan.hours["training"] == pytest.approx(5000 * plan.step.seconds / 3600)
     assert plan.hours["measuring"] == pytest.approx((1 + 11) * plan.measurement.seconds / 3600)
 
 
 def test_seeds_have_their_own_axis():
-    plan = capacity.plan_of(job(SEVEN, "v5e:4x4", "seed:2,tensor:4,data:2", seeds=4))
-    two = capacity.plan_of(job(SEVEN, "v5e:4x4", "seed:2,tensor:4,data:2", seeds=2))
+    plan = roofline.plan_of(job(SEVEN, "v5e:4x4", "seed:2,tensor:4,data:2", seeds=4))
+    two = roofline.plan_of(job(SEVEN, "v5e:4x4", "seed:2,tensor:4,data:2", seeds=2))
     assert plan.found[0].parts["adapter"] == 2 * two.found[0].parts["adapter"]
     assert plan.found[0].parts["weights"] == two.found[0].parts["weights"]
 
@@ -146,18 +146,18 @@ def test_meshes_refused(mesh, settings, message):
 
 
 def test_search_tries_what_divides():
-    found = capacity.search(job(SEVEN, "h100:4"))
+    found = roofline.search(job(SEVEN, "h100:4"))
     assert all(math.prod(p.job.sizes.values()) == 4 for p in found) and len(found) == 6
     fitting = [sum(p.hours.values()) for p in found if p.fits]
     assert fitting == sorted(fitting) and found[0].fits
     with pytest.raises(ValueError, match="no mesh of 16 chips splits"):
-        capacity.search(dataclasses.replace(job(SEVEN, "v5e:4x4"), run=specs.Run(SEVEN, examples=1)))
+        roofline.search(dataclasses.replace(job(SEVEN, "v5e:4x4"), run=specs.Run(SEVEN, examples=1)))
 
 
 def test_a_refusal_is_a_row():
     message = "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required (19.01G) exceeds available HBM (15.75G)."
     one = job(SEVEN, "v5e:1x1")
-    found = capacity._refused(capacity.site(one, False).train(), one, {"weights": 1}, message, "compiled")
+    found = compiler._refused(compiler.site(one, False).train(), one, {"weights": 1}, message, "compiled")
     assert found.total == 19.01 * 2**30 and "19.01G" in found.refused and not capacity.fits(found, one)
 
 
@@ -186,7 +186,7 @@ def libtpu():
 
 
 def compiled(one: capacity.Job, program: str) -> capacity.Found:
-    return capacity.compiled(getattr(capacity.site(one, True), program)(), one, -1.0)
+    return compiler.compiled(getattr(compiler.site(one, True), program)(), one, -1.0)
 
 
 @pytest.mark.parametrize("program", ["train", "measure", "decode"])
@@ -194,7 +194,7 @@ def test_a_v5e_compiles_every_program(libtpu, program):
     """Two layers of 7B's shapes, splash attention included; arguments are what the formulas say."""
     one = job(SEVEN, "v5e:1x1", layers=2)
     found = compiled(one, program)
-    by_formula = capacity.analysed(getattr(capacity.site(one, False), program)(), one)
+    by_formula = capacity.analysed(getattr(compiler.site(one, False), program)(), one)
     assert found.refused is None and capacity.fits(found, one) and sum(found.received.values()) == 0
     assert {k: v for k, v in found.parts.items() if k != "temporaries"} == {k: v for k, v in by_formula.parts.items() if k != "temporaries"}
     assert found.total == pytest.approx(by_formula.total, rel=0.3)
@@ -213,10 +213,10 @@ def test_a_split_cache_stays_split(libtpu):
 def test_gpus_compile_every_program(topology, mesh):
     """Where JAX's CUDA plugin is installed; arguments are what the formulas say, and a split cache stays split."""
     one = job(SEVEN, topology, mesh, layers=2)
-    if not capacity.available(one.topology):
+    if not compiler.available(one.topology):
         pytest.skip("JAX's CUDA plugin is not installed")
     for program in ("train", "measure", "decode"):
-        found, by_formula = compiled(one, program), capacity.analysed(getattr(capacity.site(one, False), program)(), one)
+        found, by_formula = compiled(one, program), capacity.analysed(getattr(compiler.site(one, False), program)(), one)
         without = lambda f: {k: v for k, v in f.parts.items() if k != "temporaries"}
         assert without(found) == without(by_formula) and capacity.fits(found, one), program
         assert program != "decode" or found.received["all-gather"] < found.parts["weights"] + found.parts["adapter"]
@@ -229,8 +229,8 @@ def test_gpus_compile_every_program(topology, mesh):
 )
 def test_whole_models_compile_for_slices(libtpu, model, topology, mesh):
     """Every program of the study, all layers: each fits, and the training step takes what the formula says within a quarter."""
-    plan = capacity.plan_of(job(model, topology, mesh), compiling=True)
-    by_formula = capacity.plan_of(job(model, topology, mesh))
+    plan = roofline.plan_of(job(model, topology, mesh), compiling=True)
+    by_formula = roofline.plan_of(job(model, topology, mesh))
     assert plan.fits and all(f.how.startswith("compiled") for f in plan.found)
     assert plan.found[0].total == pytest.approx(by_formula.found[0].total, rel=0.25)
 
@@ -239,7 +239,7 @@ def test_whole_models_compile_for_slices(libtpu, model, topology, mesh):
 def test_codes_travel_not_weights(libtpu):
     """A v5e slice under fsdp and tensor: what is gathered is what the formula says of codes, scales, adapter and head."""
     one = job(SEVEN, "v5e:2x2", "fsdp:2,tensor:2", layers=2)
-    found, by_formula = compiled(one, "train"), capacity.analysed(capacity.site(one, False).train(), one)
+    found, by_formula = compiled(one, "train"), capacity.analysed(compiler.site(one, False).train(), one)
     assert found.received["all-gather"] == pytest.approx(by_formula.received["all-gather"], rel=0.25)
 
 
