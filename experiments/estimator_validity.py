@@ -7,7 +7,7 @@ A study of our own, which the paper lacks: synthetic activations whose concepts 
 (`jaxent.measure.synthetic`), and real activations of the embedded checkpoint (or --model) on the triad probes, their
 class structure rotated to a known overlap. Also simulates the coverage of the 95% intervals over replicate
 sets, of triad's eight and hexad's five. Writes validity.json, table.txt and the figure validity (PNG and SVG) to --out.
-Five minutes on two cores, no GPU; on one device.
+A quarter of an hour on two cores, no GPU; on one device.
 """
 
 import dataclasses
