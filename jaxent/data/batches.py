@@ -26,16 +26,22 @@ def pack(examples: list[np.ndarray], length: int, rows: int) -> tuple[Batch, int
     Returns the batch, always of `rows` rows, and the number of used ones, which come first.
     """
     _check(examples, length, rows)
-    room: list[int] = []
-    bins: list[list[np.ndarray]] = []
-    for example in sorted(examples, key=len, reverse=True):
-        at = next((i for i, free in enumerate(room) if free >= len(example)), len(room))
-        if at == len(room):
-            room.append(length)
+    bins = first_fit([len(e) for e in examples], length)
+    return _fill([[examples[i] for i in members] for members in bins], length, rows), len(bins)
+
+
+def first_fit(sizes: list[int], room: int) -> list[list[int]]:
+    """Indices of the sizes that lie in each bin of `room`: the largest first, each in the first bin that has room for it."""
+    free: list[int] = []
+    bins: list[list[int]] = []
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        at = next((i for i, left in enumerate(free) if left >= sizes[index]), len(free))
+        if at == len(free):
+            free.append(room)
             bins.append([])
-        room[at] -= len(example)
-        bins[at].append(example)
-    return _fill(bins, length, rows), len(bins)
+        free[at] -= sizes[index]
+        bins[at].append(index)
+    return bins
 
 
 def pad(examples: list[np.ndarray], length: int, rows: int) -> tuple[Batch, int]:

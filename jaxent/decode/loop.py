@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Iterator
 
 import jax
@@ -11,10 +10,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxent.arrays import axes, lora, processes
+from jaxent.data import batches
 from jaxent.decode import choose, plan
 from jaxent.model import cache as caches, transformer
 
-_PREFILL_TOKENS = 8192  # prompt tokens run at a time
+_PACKED = 512  # columns of the rows that prompts are packed into, unless the longest needs more or all need fewer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,30 +157,24 @@ def _piece(row, ids, before: list[int], near, request: Request, stopped) -> Piec
 
 
 def _prefilled(runner: Runner, prompts, rows, shape: plan.Layout, request: Request, apart: bool) -> _State:
-    """The state after every row's prompt and first new token; prompts of like length run together, at their own width."""
-    size = plan.ladder(len(rows), runner.ways)[0]
-    prompts = [prompts[row] for row in rows]
-    prompts += prompts[-1:] * (size - len(rows))  # rows that only fill the mesh
+    """The state after every row's prompt and first new token; the prompts run packed."""
+    size, options = plan.ladder(len(rows), runner.ways)[0], dict(compute=runner.compute, mesh=runner.mesh)
     columns = shape.length(shape.width + min(request.chunk, request.max_new - 1))
-    cache = _empty(config=runner.model.config, rows=size, columns=columns, dtype=runner.compute.dtype, apart=apart, mesh=runner.mesh)
+    config, dtype = runner.model.config, runner.compute.dtype
+    cache, hidden = _empty(config=config, rows=size, columns=columns, dtype=dtype, apart=apart, mesh=runner.mesh)
     folded = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(request.seed)))
     keys = np.asarray(jax.random.key_data(folded(jnp.arange(size).at[: len(rows)].set(jnp.array(rows)))))
-    last, near = (np.zeros(size, np.int32) for _ in range(2))
-    for begin, width, number in _prefill_groups([len(p) for p in prompts], shape.width):
-        group = slice(begin, begin + number)
-        tokens, start = _left_padded(prompts[group], width, runner.ways)
-        drawn = keys[(begin + np.arange(len(tokens))) % size]
-        tokens, start, drawn = (axes.put(x, runner.mesh, *("batch", None)[: x.ndim]) for x in (tokens, start, drawn))
-        cache, first, tie = _prefill(
-            runner.model, cache, runner.adapter, tokens, start, drawn, jnp.int32(begin), jnp.int32(shape.width - width),
-            number=number, spec=runner.spec, compute=runner.compute, sampling=request.sampling, mesh=runner.mesh,
-        )  # fmt: skip
-        last[group], near[group] = axes.host((first, tie))
-    start = np.array([shape.width - len(p) for p in prompts], np.int32)
-    done = np.isin(last, request.eos)
-    done[len(rows) :] = True
-    start, last, done, near = _placed((start, last, done, near), runner.mesh)
-    return _State(cache, start, last, jnp.asarray(axes.put(keys, runner.mesh, "batch", None)), done, near)
+    keys = jnp.asarray(axes.put(keys, runner.mesh, "batch", None))
+    prompts = [prompts[row] for row in rows]
+    start, done = np.full(size, shape.width, np.int32), np.arange(size) >= len(rows)  # rows that only fill the mesh are empty and done
+    start[: len(rows)] -= [len(p) for p in prompts]
+    start, done = _placed((start, done), runner.mesh)
+    for packed in _packed(prompts, shape.width, runner.ways):
+        packed = (axes.put(x, runner.mesh, "batch", None) for x in packed)
+        cache, hidden = _prefill(runner.model, cache, hidden, runner.adapter, *packed, start, spec=runner.spec, **options)
+    last, near = _first(runner.model, hidden, keys, shape.width - start, sampling=request.sampling, **options)
+    done |= jnp.isin(last, jnp.array(request.eos, jnp.int32))
+    return _State(cache, start, last, keys, done, near)
 
 
 def _placed(arrays, mesh: Mesh | None):
@@ -190,7 +184,9 @@ def _placed(arrays, mesh: Mesh | None):
 
 @functools.partial(jax.jit, static_argnames=("config", "rows", "columns", "dtype", "apart", "mesh"))
 def _empty(*, config, rows, columns, dtype, apart, mesh):
-    return _split(caches.empty(config, rows, columns, dtype, apart), mesh)
+    """The cache, and the states [B,D] that the first new tokens follow from."""
+    hidden = axes.constrain(jnp.zeros((rows, config.embed), dtype), mesh, "batch", None)
+    return _split(caches.empty(config, rows, columns, dtype, apart), mesh), hidden
 
 
 @functools.partial(jax.jit, static_argnames=("columns", "mesh"))
@@ -203,31 +199,43 @@ def _split(cache: caches.Cache, mesh: Mesh | None) -> caches.Cache:
     return jax.tree.map(lambda x: axes.constrain(x, mesh, "layer", "batch", "kv_heads", None, None), cache)
 
 
-def _prefill_groups(lengths: list[int], width: int) -> Iterator[tuple[int, int, int]]:
-    """(first row, width, rows) of each prefill of rows sorted by falling length: at most two sizes a width."""
-    for w, members in itertools.groupby(range(len(lengths)), key=lambda row: plan.prefill_width(lengths[row], width)):
-        members = list(members)
-        size = max(1, _PREFILL_TOKENS // w)
-        for at in range(0, len(members), size):
-            yield members[at], w, len(members[at : at + size])
+def _packed(prompts: list[list[int]], width: int, ways: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The prompts' tokens a part at a time, in at most two shapes: (tokens, their prompts or -1 for padding, positions), int [P,T] each.
+
+    T is at least width, the longest prompt's; P, the packed rows that run together, is a multiple of ways.
+    """
+    lengths = [len(p) for p in prompts]
+    columns = max(width, min(_PACKED, plan.padded(sum(lengths))))
+    bins = batches.first_fit(lengths, columns)
+    size = max(1, transformer.tokens_at_a_time() // columns // ways) * ways
+    for begin in range(0, len(bins), size):
+        part = bins[begin : begin + size]
+        tokens, owners, positions = (np.full((-(-len(part) // ways) * ways, columns), fill, np.int32) for fill in (0, -1, 0))
+        for row, members in enumerate(part):
+            used = sum(lengths[i] for i in members)
+            tokens[row, :used] = np.concatenate([prompts[i] for i in members])
+            owners[row, :used] = np.repeat(members, [lengths[i] for i in members])
+            positions[row, :used] = np.concatenate([np.arange(lengths[i]) for i in members])
+        yield tokens, owners, positions
 
 
-def _left_padded(prompts: list[list[int]], width: int, ways: int) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens [B,width], first real columns [B]), B the number of prompts rounded up to a multiple of ways."""
-    prompts = prompts + prompts[:1] * (-len(prompts) % ways)
-    padded = np.zeros((len(prompts), width), np.int32)
-    for row, prompt in zip(padded, prompts):
-        row[width - len(prompt) :] = prompt
-    return padded, np.array([width - len(p) for p in prompts], np.int32)
+@functools.partial(jax.jit, static_argnames=("spec", "compute", "mesh"), donate_argnums=(1, 2))
+def _prefill(model, cache, hidden, adapter, tokens, owners, positions, start, *, spec, compute, mesh):
+    """The cache with the columns of `_packed`'s prompts from their start [B] on, and hidden [B,D] with the states of their last tokens."""
+    tokens, owners, positions = (axes.constrain(x, mesh, "batch", None) for x in (tokens, owners, positions))
+    states, k, v = model.prefill(tokens, owners + 1, positions, adapter, spec, compute)
+    columns = start[owners] + positions
+    last = owners != jnp.pad(owners[:, 1:], ((0, 0), (0, 1)), constant_values=-1)
+    nowhere = len(start)
+    cache = cache.fill(jnp.where(owners < 0, nowhere, owners), columns, k, v)
+    hidden = hidden.at[jnp.where((owners < 0) | ~last, nowhere, owners)].set(states, mode="drop")
+    return _split(cache, mesh), axes.constrain(hidden, mesh, "batch", None)
 
 
-@functools.partial(jax.jit, static_argnames=("number", "spec", "compute", "sampling", "mesh"), donate_argnums=1)
-def _prefill(model, cache, adapter, tokens, start, keys, row, column, *, number, spec, compute, sampling, mesh):
-    """The cache with the first `number` prompts' columns from (row, column) on, their first new tokens, and near ties."""
-    tokens = axes.constrain(tokens, mesh, "batch", None)
-    hidden, k, v = model.prefill(tokens, start, adapter, spec, compute)
-    first, near = _next(model, hidden, keys, tokens.shape[1] - start, sampling, compute)
-    return _split(cache.fill(row, column, k[:, :number], v[:, :number]), mesh), first[:number], near[:number]
+@functools.partial(jax.jit, static_argnames=("sampling", "compute", "mesh"))
+def _first(model, hidden, keys, position, *, sampling, compute, mesh):
+    """The first new token of every row, and whether it was a near tie."""
+    return tuple(axes.constrain(x, mesh, "batch") for x in _next(model, hidden, keys, position, sampling, compute))
 
 
 @functools.partial(

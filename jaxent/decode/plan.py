@@ -1,7 +1,6 @@
 """What a decoding run will need, before it starts: rows that fit the memory, lengths and batch sizes to compile for."""
 
 import dataclasses
-import math
 import os
 
 import jax
@@ -43,13 +42,12 @@ class Layout:
 
 def layout(longest: int, max_new: int, chunk: int) -> Layout:
     """The layout for prompts of at most `longest` tokens and whole chunks of new ones."""
-    return Layout(-(-longest // _COLUMN) * _COLUMN, -(-max_new // chunk) * chunk)
+    return Layout(padded(longest), -(-max_new // chunk) * chunk)
 
 
-def prefill_width(length: int, width: int) -> int:
-    """Columns that a prompt of `length` tokens is run at: 64, 96, 128, 192, 256, ..., at most the batch's width."""
-    whole = max(_COLUMN, 1 << math.ceil(math.log2(length)))
-    return min(width, whole * 3 // 4 if _COLUMN < whole and length <= whole * 3 // 4 else whole)
+def padded(tokens: int) -> int:
+    """The next multiple of 64 columns."""
+    return -(-tokens // _COLUMN) * _COLUMN
 
 
 def ladder(rows: int, ways: int = 1) -> tuple[int, ...]:

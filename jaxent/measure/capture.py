@@ -13,8 +13,6 @@ from jaxent.model import transformer
 
 POOLINGS = ("mean", "last")
 _BUCKET = 32  # rows are padded to multiples of this many tokens: few compilations
-_TOKENS = 8192  # tokens run at a time: products this tall fill an accelerator, and 32B's activations of them are 0.5 GB
-_CPU_TOKENS = 2048  # the same on a CPU, whose caches hold no more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +110,7 @@ def capture(
     8192, 2048 on a CPU). Raises ValueError for an empty text or one longer than the model's context.
     """
     check(examples, model.config.context)
-    batch_tokens = batch_tokens or (_CPU_TOKENS if jax.default_backend() == "cpu" else _TOKENS)
+    batch_tokens = batch_tokens or transformer.tokens_at_a_time()
     lengths = [len(ids) for ids in examples]
     layers = () if where.layer is not None else (model.config.layers + 1,)
     out = np.zeros((*layers, len(examples), model.config.embed), np.float32)

@@ -39,15 +39,10 @@ class Cache:
 
         return Cache(one(self.k, k), one(self.v, v))
 
-    def fill(self, row, column, k, v) -> "Cache":
-        """The cache with k and v [L, B', T, K, H] of every layer at rows row .., columns column .. ."""
-
-        def one(kept, new):
-            new = new.swapaxes(2, 3)
-            if not isinstance(kept, tuple):
-                return _update(kept, new, (0, row, 0, column, 0))
-            return tuple(_update(x, y, (row, 0, column, 0)) for x, y in zip(kept, new))
-
+    def fill(self, rows, columns, k, v) -> "Cache":
+        """The cache with k and v [L, P, T, K, H] of every layer at rows and columns [P, T]; none where the cache has no such row."""
+        put = lambda kept, new: kept.at[rows, :, columns].set(new.astype(kept.dtype), mode="drop")
+        one = lambda kept, new: tuple(map(put, kept, new)) if isinstance(kept, tuple) else jax.vmap(put)(kept, new)
         return Cache(one(self.k, k), one(self.v, v))
 
     def read(self, layer) -> tuple[jax.Array, jax.Array]:

@@ -33,6 +33,12 @@ def default_compute(dtype: str | None = None, mesh: Mesh | None = None) -> Compu
     return Compute(chosen, attention.default_kernel(chosen), mesh)
 
 
+def tokens_at_a_time(backend: str | None = None) -> int:
+    """Tokens that a pass without gradient runs at a time on a backend (the default one): products so tall fill an accelerator, and
+    32B's activations of them are 0.5 GB; a CPU's caches hold no more than a quarter."""
+    return 2048 if (backend or jax.default_backend()) == "cpu" else 8192
+
+
 def shapes(config: configs.Config) -> dict[str, tuple[int, int]]:
     """(K, N) of each of the seven linear modules of a layer."""
     d, f, h = config.embed, config.mlp, config.head_dim
@@ -221,14 +227,11 @@ class Transformer(nnx.Module):
         x = self.norm(x)
         return x if tap is None else (x, taps)
 
-    def prefill(self, tokens, start, adapter=None, spec=None, compute: Compute = Compute()):
-        """Runs whole left-padded prompts: (hidden states [B,D] of the last column, keys, values [L,B,T,K,H]).
+    def prefill(self, tokens, segments, positions, adapter=None, spec=None, compute: Compute = Compute()):
+        """Runs packed prompts: (hidden states [B,T,D] after the final norm, keys, values [L,B,T,K,H]).
 
-        tokens int [B,T]; start int [B] is each row's first real column, so a position is its column - start.
+        tokens, segments, positions: int [B,T] as in a forward pass.
         """
-        columns = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-        segments = (columns >= start[:, None]).astype(jnp.int32)
-        positions = jnp.maximum(columns - start[:, None], 0)
         x = self._embed(tokens, compute)
 
         def body(x, inputs):
@@ -236,13 +239,13 @@ class Transformer(nnx.Module):
             return block(x, _Context(positions, factors, spec, compute.mesh, segments=segments, kernel=compute.kernel))
 
         x, (k, v) = jax.lax.scan(body, x, (self.layers, adapter))
-        return self.norm(x[:, -1]), k, v
+        return self.norm(x), k, v
 
     def extend(self, tokens, start, column, cache: caches.Cache, adapter=None, spec=None, compute: Compute = Compute(), blocks=None):
         """Runs one more column of left-padded rows: (hidden states [B,D] after the final norm, cache).
 
-        tokens int [B] go to column `column` (traced), for which the cache has room; start as in `prefill`; columns before
-        start are never seen. blocks: `unstacked`'s, run one by one in place of the scan, on a cache whose layers are apart.
+        tokens int [B] go to column `column` (traced), for which the cache has room; start int [B] is each row's first real
+        column, so a position is its column - start, and columns before it are never seen. blocks: `unstacked`'s, run one by one in place of the scan, on a cache whose layers are apart.
         """
         columns = jnp.broadcast_to(jnp.arange(cache.columns), (len(tokens), cache.columns))
         at = jnp.full((len(tokens), 1), column)

@@ -229,7 +229,7 @@ class Site:
 
 def probes_at_a_time(job: Job) -> int:
     number = len(probes.load(job.run.probes, job.run.replicates).probes)
-    return capture.batch_size(number, _PROBE, capture._TOKENS, transformer.Compute(mesh=job.abstract))
+    return capture.batch_size(number, _PROBE, transformer.tokens_at_a_time("tpu"), transformer.Compute(mesh=job.abstract))
 
 
 def held(tree) -> int:
@@ -271,7 +271,7 @@ def analysed(program: Program, job: Job) -> Found:
     if program.name == "training step":
         temporary += job.local_seeds * (job.run.micro_rows * job.length * 2 * (c.embed * c.layers + width) + 2**29) + 6 * adapter
     elif program.name == "measuring":
-        temporary += 2 * capture._TOKENS * (width + 2 * c.embed)
+        temporary += 2 * transformer.tokens_at_a_time("tpu") * (width + 2 * c.embed)
     else:
         rows = program.rows / axes.ways(job.abstract, "batch")
         temporary += plan._LOGITS * 4 * rows * c.vocab

@@ -40,7 +40,7 @@ def test_every_mesh_decodes_the_same_tokens(wide, quantize, text):
 
 def test_the_cache_is_split_by_rows_and_heads(qwen):
     model, mesh = hf.load(qwen, quantize=False), axes.make("data:4,tensor:2")
-    empty = loop._empty(config=model.config, rows=8, columns=64, dtype="float32", apart=False, mesh=mesh)
+    empty, _ = loop._empty(config=model.config, rows=8, columns=64, dtype="float32", apart=False, mesh=mesh)
     assert empty.k.shape == (3, 8, 2, 64, 32) and empty.k.addressable_shards[0].data.shape == (3, 2, 1, 64, 32)
 
 
