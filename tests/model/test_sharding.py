@@ -73,10 +73,13 @@ def alone(request, tmp_path_factory):
     return model, adapter, probes, domains, capture.capture(model, probes, adapter, SPEC), two_steps(model, adapter, anchor, transformer.Compute())
 
 
-def test_a_mesh_gives_what_one_device_gives(alone):
+@pytest.mark.parametrize("text", ["data:2,fsdp:2,tensor:2", *map(_slow, ("data:8", "fsdp:4", "tensor:2"))])
+def test_a_mesh_gives_what_one_device_gives(alone, text):
+    """Activations, two training steps (loss, gradient, penalty, adapter and optimizer), and where they lie."""
     model, adapter, probes, domains, activations, (state, metrics) = alone
-    mesh, compute = on("data:2,fsdp:2,tensor:2")
-    if not fits(model, mesh):  # one key-value head
+    mesh, compute = on(text)
+    if not fits(model, mesh):
+        assert model.config.kv_heads == 1 and "tensor:2" in text
         mesh, compute = on("data:2,fsdp:4")
     sharded, factors = sharding.shard(model, mesh), sharding.shard_adapter(adapter, mesh)
     np.testing.assert_allclose(capture.capture(sharded, probes, factors, SPEC, compute=compute), activations, atol=1e-4, rtol=1e-4)
