@@ -20,14 +20,15 @@ class Batch(typing.NamedTuple):
     positions: np.ndarray
 
 
-def pack(examples: list[np.ndarray], length: int, rows: int) -> tuple[Batch, int]:
+def pack(examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None) -> tuple[Batch, int]:
     """Step-exact packing: the examples in as few of `rows` rows of `length` as first-fit decreasing finds.
 
-    Returns the batch, always of `rows` rows, and the number of used ones, which come first.
+    Returns the batch, always of `rows` rows, and the number of used ones, which come first. read: bool [rows], of which rows the
+    examples' tokens are read (the others' stay 0 in tokens and targets): lengths alone tell the rest. None: of all.
     """
     _check(examples, length, rows)
     bins = first_fit([len(e) for e in examples], length)
-    return _fill([[examples[i] for i in members] for members in bins], length, rows), len(bins)
+    return _fill([[examples[i] for i in members] for members in bins], length, rows, read), len(bins)
 
 
 def first_fit(sizes: list[int], room: int) -> list[list[int]]:
@@ -44,10 +45,10 @@ def first_fit(sizes: list[int], room: int) -> list[list[int]]:
     return bins
 
 
-def pad(examples: list[np.ndarray], length: int, rows: int) -> tuple[Batch, int]:
-    """One example a row, padded on the right (--packing=none)."""
+def pad(examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None) -> tuple[Batch, int]:
+    """One example a row, padded on the right (--packing=none); read as in `pack`."""
     _check(examples, length, rows)
-    return _fill([[e] for e in examples], length, rows), len(examples)
+    return _fill([[e] for e in examples], length, rows, read), len(examples)
 
 
 def _check(examples, length, rows):
@@ -57,15 +58,16 @@ def _check(examples, length, rows):
         raise ValueError(f"an example of {wrong[0]} tokens: expected 2 to {length}")
 
 
-def _fill(bins, length, rows) -> Batch:
+def _fill(bins, length, rows, read) -> Batch:
     ints = lambda: np.zeros((rows, length), np.int32)
     batch = Batch(ints(), ints(), np.zeros((rows, length), np.float32), ints(), ints())
     for row, members in enumerate(bins):
         start = 0
         for segment, ids in enumerate(members, 1):
             end = start + len(ids)
-            batch.tokens[row, start:end] = ids
-            batch.targets[row, start : end - 1] = ids[1:]
+            if read is None or read[row]:
+                batch.tokens[row, start:end] = ids
+                batch.targets[row, start : end - 1] = ids[1:]
             batch.weights[row, start : end - 1] = 1
             batch.segments[row, start:end] = segment
             batch.positions[row, start:end] = np.arange(len(ids))

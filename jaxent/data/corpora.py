@@ -220,13 +220,16 @@ class Corpus:
         """What was read, by source: equal hashes mean equal token ids."""
         return {name: t.hash for by_name in self.domains.values() for name, t in by_name.items()}
 
-    def batch(self, mixture: mix.Mixture, seed: int, step: int, length: int, examples: int = 16, packing: str = "packed"):
-        """The batch of one optimizer step and its used rows: a pure function of (seed, step)."""
+    def batch(
+        self, mixture: mix.Mixture, seed: int, step: int, length: int, examples: int = 16, packing: str = "packed",
+        read: np.ndarray | None = None,
+    ) -> tuple[batches.Batch, int]:  # fmt: skip
+        """The batch of one optimizer step and its used rows: a pure function of (seed, step). read: the rows whose tokens are needed here."""
         if packing not in batches.PACKINGS:
             raise ValueError(f"packing {packing!r}: expected one of {', '.join(batches.PACKINGS)}")
         every = {name: t for by_name in self.domains.values() for name, t in by_name.items()}
         chosen = [every[name][index] for name, index in mix.draw(mixture, self.sizes, seed, step, examples)]
-        return (batches.pack if packing == "packed" else batches.pad)(chosen, length, examples)
+        return (batches.pack if packing == "packed" else batches.pad)(chosen, length, examples, read)
 
 
 def load(

@@ -20,7 +20,7 @@ from jaxent.measure import capture, concepts, energy, entangle, penalty
 from jaxent.model import transformer
 from jaxent.report import records
 from jaxent.study import prepare, spec as specs
-from jaxent.train import log, loop
+from jaxent.train import log, loop, step as steps
 
 _LAST = 20  # final_loss is the mean over this many last steps
 _PROBE_TOKENS = 2048  # of CSR's probes run at a time, or as many as a micro-batch of the step has
@@ -79,14 +79,15 @@ def together(
     run = checked.run
     hyper = dataclasses.replace(run.hyper, micro_rows=run.micro_rows * axes.ways(base.compute.mesh, "batch"))
     plan = loop.Plan(hyper, run.spec, base.compute, run.measure_every, run.save_every)
-    states = loop.fit(base.model, plan, [_lane(*one, base) for one in begun], _anchor(checked, base), progress)
+    read = steps.held_here(run.examples, hyper.micro_rows, base.compute.mesh)
+    states = loop.fit(base.model, plan, [_lane(*one, base, read) for one in begun], _anchor(checked, base), progress)
     return [s if isinstance(s, loop.NonFinite) else _finish(one, base, s.adapter, out) for s, (one, _, out) in zip(states, begun)]
 
 
-def _lane(checked: prepare.Checked, corpus: corpora.Corpus, out: pathlib.Path, base: Base) -> loop.Lane:
+def _lane(checked: prepare.Checked, corpus: corpora.Corpus, out: pathlib.Path, base: Base, read: np.ndarray | None) -> loop.Lane:
     run = checked.run
     start = axes.host(peft.load(str(checked.start), base.model.config)[0]) if checked.start else None
-    batch_at = lambda index: corpus.batch(run.mixture, run.seed, index, checked.length, run.examples, run.packing)
+    batch_at = lambda index: corpus.batch(run.mixture, run.seed, index, checked.length, run.examples, run.packing, read)
     return loop.Lane(run.seed, batch_at, lambda adapter: _measure(checked, base, adapter), out, start)
 
 

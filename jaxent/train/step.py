@@ -6,6 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jax.sharding import Mesh
@@ -107,6 +108,16 @@ def place(batch: batches.Batch, micro_rows: int, mesh: Mesh | None, *lead: str |
     """A batch of [..., rows, T] arrays as [..., M, micro_rows, T], its micro-batches' rows split over the mesh if there is one."""
     shape = lambda x: x.reshape(*x.shape[:-2], -1, micro_rows, x.shape[-1])
     return batches.Batch(*(axes.put(shape(x), mesh, *lead, None, "batch", None) for x in batch))
+
+
+def held_here(rows: int, micro_rows: int, mesh: Mesh | None) -> np.ndarray | None:
+    """Which of a batch's rows this process's devices hold once it is placed, bool [rows]; None where they hold all."""
+    if mesh is None or jax.process_count() == 1:
+        return None
+    held = np.zeros((rows // micro_rows, micro_rows), bool)
+    for index in axes.named(mesh, None, "batch").addressable_devices_indices_map(held.shape).values():
+        held[index] = True
+    return held.reshape(-1)
 
 
 def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):

@@ -38,6 +38,17 @@ def test_packing_and_padding_hold_every_example_once(lengths):
     assert packed[0].tokens.shape == (16, 50)
 
 
+@pytest.mark.parametrize("arrange", [batches.pack, batches.pad])
+def test_rows_held_elsewhere_are_laid_out_but_not_read(arrange):
+    group, read = examples([20, 30, 7, 50, 41, 3]), np.arange(16) % 2 == 1
+    (whole, used), (part, same) = arrange(group, 50, 16), arrange(group, 50, 16, read)
+    assert used == same and whole.tokens[0].any() and whole.tokens[2].any()
+    for name in ("tokens", "targets"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name) * read[:, None])
+    for name in ("weights", "segments", "positions"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="an example of 51 tokens: expected 2 to 50"):
         batches.pack(examples([51]), 50, 16)

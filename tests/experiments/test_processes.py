@@ -133,6 +133,7 @@ def test_a_mistake_is_every_process_one_line(own_probes, alone):
 
 LOAD = """
 import sys
+import numpy
 from jaxent.arrays import axes, processes
 processes.start()
 from jaxent.checkpoint import hf, safetensors_folder
@@ -144,21 +145,32 @@ def traced(self, name, part=()):
         linear[0] += found.nbytes
     return found
 safetensors_folder.Folder.read = traced
-model = hf.load(sys.argv[1], mesh=axes.make("fsdp:2,tensor:2"))
+from jaxent.data import batches
+from jaxent.train import step
+mesh = axes.make("fsdp:2,tensor:2")
+model = hf.load(sys.argv[1], mesh=mesh)
 weights = [getattr(model.layers.mlp, name).weight.get_value() for name in ("gate_proj", "up_proj", "down_proj")]
 held = sum(s.data.nbytes for w in weights for x in (w.codes, w.scales) for s in x.addressable_shards)
 print("READ", linear[0], total[0], held)
+mine = step.held_here(16, 4, mesh)
+print("ROWS", "".join("01"[row] for row in mine.astype(int)))
+whole = [numpy.arange(2 + row, 40) for row in range(16)]
+both = [step.place(batches.pad(whole, 40, 16, read)[0], 4, mesh) for read in (None, mine)]
+print("SAME", all(bool((a.data == b.data).all()) for x, y in zip(*both) for a, b in zip(x.addressable_shards, y.addressable_shards)))
 """
 
 
-def test_each_of_four_processes_reads_a_quarter_of_the_checkpoint(tmp_path):
+def test_each_of_four_processes_reads_a_quarter_of_the_checkpoint_and_its_rows_of_the_data(tmp_path):
     raw = {"model_type": "llama", "vocab_size": 160, "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2,
            "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": True}  # fmt: skip
     model = transformer.Transformer(config.from_dict(raw), nnx.Rngs(0))
     hf.save(model, tmp_path, raw)
     linear = sum(4 * raw["num_hidden_layers"] * k * n for k, n in transformer.shapes(model.config).values())
-    for text in finish(launch(4, ["-c", LOAD, str(tmp_path)])):
-        read, total, held = map(int, text.split("READ")[1].split())
+    texts = finish(launch(4, ["-c", LOAD, str(tmp_path)]))
+    assert sorted(text.split("ROWS ")[1][:16] for text in texts) == ["0011" * 4] * 2 + ["1100" * 4] * 2  # two rows of every four
+    for text in texts:
+        assert "SAME True" in text
+        read, total, held = map(int, text.split("READ")[1].split()[:3])
         norms = 4 * 512 * (2 * raw["num_hidden_layers"] + 1)  # split over fsdp alone
         assert read == linear / 4 and total == (linear + 4 * 160 * 512) / 4 + norms / 2
         assert held == 2 * 3 * 512 * 1024 * 0.5625 / 4
