@@ -245,7 +245,8 @@ class Transformer(nnx.Module):
         """Runs one more column of left-padded rows: (hidden states [B,D] after the final norm, cache).
 
         tokens int [B] go to column `column` (traced), for which the cache has room; start int [B] is each row's first real
-        column, so a position is its column - start, and columns before it are never seen. blocks: `unstacked`'s, run one by one in place of the scan, on a cache whose layers are apart.
+        column, so a position is its column - start, and columns before it are never seen. blocks: `unstacked`'s, run one by
+        one in place of the scan, on a cache whose layers are apart.
         """
         columns = jnp.broadcast_to(jnp.arange(cache.columns), (len(tokens), cache.columns))
         at = jnp.full((len(tokens), 1), column)

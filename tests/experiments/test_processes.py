@@ -137,6 +137,8 @@ import numpy
 from jaxent.arrays import axes, processes
 processes.start()
 from jaxent.checkpoint import hf, safetensors_folder
+from jaxent.data import batches
+from jaxent.train import step
 read, linear, total = safetensors_folder.Folder.read, [0], [0]
 def traced(self, name, part=()):
     found = read(self, name, part)
@@ -145,8 +147,6 @@ def traced(self, name, part=()):
         linear[0] += found.nbytes
     return found
 safetensors_folder.Folder.read = traced
-from jaxent.data import batches
-from jaxent.train import step
 mesh = axes.make("fsdp:2,tensor:2")
 model = hf.load(sys.argv[1], mesh=mesh)
 weights = [getattr(model.layers.mlp, name).weight.get_value() for name in ("gate_proj", "up_proj", "down_proj")]
