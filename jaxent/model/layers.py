@@ -31,22 +31,7 @@ def product(x, weight) -> jax.Array:
     """x [..., K] times a weight of any form: [..., N] in x's dtype."""
     if not isinstance(weight, OutputsFirst):
         return matmul(x, dense(weight, x.dtype))
-    return few_rows(x.reshape(-1, x.shape[-1]), weight.rows.astype(x.dtype)).reshape(*x.shape[:-1], -1)
-
-
-def few_rows(x, rows) -> jax.Array:
-    """x [B,K] times the transpose of rows [N,K]: [B,N], in the pieces that XLA's CPU products take fastest.
-
-    They copy all of a weight before they multiply: up to 16 rows, tall weights go in pieces that stay in the cache meanwhile
-    (a head of 32,000 x 896 and 8 rows: 12 ms instead of 17); up to 64 rows, 16 at a time (21 ms instead of 27 for 32).
-    """
-    batch, (n, k) = len(x), rows.shape
-    if batch == 1 or batch > 64:
-        return matmul(rows, x.T).T
-    if batch > 16:
-        return jnp.concatenate([matmul(rows, x[i : i + 16].T) for i in range(0, batch, 16)], axis=1).T
-    pieces = next((p for p in (128, 64, 32, 16) if n % p == 0 and n * k >= p << 18), 1)  # of a quarter million weights or more
-    return jax.lax.map(lambda piece: matmul(piece, x.T), rows.reshape(pieces, n // pieces, k)).reshape(n, batch).T
+    return matmul(weight.rows.astype(x.dtype), x.reshape(-1, x.shape[-1]).T).T.reshape(*x.shape[:-1], -1)
 
 
 def matmul(x, weight) -> jax.Array:

@@ -71,11 +71,11 @@ def test_rotation_equals_transformers_far_beyond_the_original_context(name):
     np.testing.assert_allclose(found, expected.transpose(1, 2).numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize("batch", [1, 7, 16, 17, 40, 65])
+@pytest.mark.parametrize("batch", [1, 7, 64])
 @pytest.mark.parametrize("n, k", [(30, 16), (8192, 1024)])
-def test_products_of_few_rows_are_products(batch, n, k):
+def test_products_with_outputs_first_are_products(batch, n, k):
     rng = np.random.default_rng(0)
     x, rows = rng.normal(size=(batch, k)).astype(np.float32), rng.normal(size=(n, k)).astype(np.float32)
     exact = x.astype(np.float64) @ rows.T.astype(np.float64)
     bound = 4 * np.finfo(np.float32).eps * np.sqrt(k) * np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(rows, axis=1))
-    assert (abs(jax.jit(layers.few_rows)(x, rows) - exact) <= bound).all()
+    assert (abs(jax.jit(layers.product)(x, layers.OutputsFirst(rows)) - exact) <= bound).all()
