@@ -165,9 +165,9 @@ def torch_factors(model, which: str) -> dict[str, lora.Factors]:
             layer, group, module = name.split(".layers.")[1].split(".")[:3]
             path, side = f"{group}.{module}", "a" if "lora_A" in name else "b"
             value = parameter.detach() if which == "value" else parameter.grad
-            found.setdefault(path, {"a": {}, "b": {}})[side][int(layer)] = value.float().numpy().T.copy()
+            found.setdefault(path, {"a": {}, "b": {}})[side][int(layer)] = value.float().numpy()
     stack = lambda d: np.stack([d[i] for i in sorted(d)])
-    return {path: lora.Factors(stack(sides["a"]), stack(sides["b"])) for path, sides in found.items()}
+    return {path: lora.Factors(stack(sides["a"]), stack(sides["b"]).mT) for path, sides in found.items()}
 
 
 def tree_relative(found, expected) -> float:

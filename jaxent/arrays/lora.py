@@ -1,10 +1,10 @@
 """LoRA adapters (Hu et al. 2022) as a tree of their own, with PEFT's semantics.
 
-    y = x W + (alpha / rank) * dropout(x) A B        A [K, R], B [R, N]
+    y = x W + (alpha / rank) * dropout(x) A' B        A [R, K], B [R, N]
 
 The tree maps a module path inside a layer to its factors, each with a leading layer axis:
-{"self_attn.q_proj": Factors(a [L, K, R], b [L, R, N]), ...}. It is handed to the model's layer
-scan beside the frozen base; None is the bare model.
+{"self_attn.q_proj": Factors(a [L, R, K], b [L, R, N]), ...}. It is handed to the model's layer
+scan beside the frozen base; None is the bare model. The rank is never the last axis: a TPU pads that one to 128.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ PATHS = {m: f"{'self_attn' if m in ATTENTION else 'mlp'}.{m}" for m in MODULES}
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Factors:
-    """Low-rank factors of one module in every layer: a [L, K, R], b [L, R, N], float32."""
+    """Low-rank factors of one module in every layer: a [L, R, K], b [L, R, N], float32."""
 
     a: jax.Array
     b: jax.Array
@@ -62,14 +62,14 @@ def init(key, spec: Spec, layers: int, shapes: dict[str, tuple[int, int]]) -> di
             continue
         k, n = shapes[module]
         bound = 1 / math.sqrt(k)
-        a = jax.random.uniform(jax.random.fold_in(key, index), (layers, k, spec.rank), jnp.float32, -bound, bound)
+        a = jax.random.uniform(jax.random.fold_in(key, index), (layers, k, spec.rank), jnp.float32, -bound, bound).mT
         adapter[PATHS[module]] = Factors(a, jnp.zeros((layers, spec.rank, n), jnp.float32))
     return adapter
 
 
 def delta(factors: Factors, spec: Spec) -> jax.Array:
-    """The dense change of the weight, (alpha / rank) A B: [..., K, N] float32."""
-    return spec.scaling * jnp.matmul(factors.a, factors.b, precision="highest")
+    """The dense change of the weight, (alpha / rank) A' B: [..., K, N] float32."""
+    return spec.scaling * jnp.matmul(factors.a.mT, factors.b, precision="highest")
 
 
 def count(adapter) -> int:

@@ -23,7 +23,7 @@ def save(adapter, spec: lora.Spec, folder: pathlib.Path, base: str) -> None:
     for path, factors in adapter.items():
         a, b = np.asarray(factors.a), np.asarray(factors.b)
         for layer in range(a.shape[0]):
-            tensors[_KEY.format(layer, path, "A")] = np.ascontiguousarray(a[layer].T)
+            tensors[_KEY.format(layer, path, "A")] = np.ascontiguousarray(a[layer])
             tensors[_KEY.format(layer, path, "B")] = np.ascontiguousarray(b[layer].T)
     raw = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base, "inference_mode": True,
@@ -66,7 +66,7 @@ def load(source: str, config: configs.Config) -> tuple[dict[str, lora.Factors], 
         path = lora.PATHS[module]
         a = [_take(folder, left, _KEY.format(i, path, "A"), (spec_.rank, k)) for i in range(config.layers)]
         b = [_take(folder, left, _KEY.format(i, path, "B"), (n, spec_.rank)) for i in range(config.layers)]
-        adapter[path] = lora.Factors(np.stack([x.T for x in a]), np.stack([x.T for x in b]))
+        adapter[path] = lora.Factors(np.stack(a), np.stack([x.T for x in b]))
     if left:
         raise ValueError(f"{folder.path}: surplus tensor {min(left)!r}, which no module of {spec_.modules} uses")
     return jax.device_put(adapter), spec_

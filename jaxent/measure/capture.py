@@ -46,17 +46,17 @@ class _Identity(nnx.Module):
         return x
 
 
-def activations(model, tokens, segments, positions, adapter, spec, where: Where, compute) -> jax.Array:
+def activations(model, tokens, segments, positions, adapter, spec, where: Where, compute, onto=None) -> jax.Array:
     """Pooled activations float32 [B, D] in evaluation mode, differentiable in adapter.
 
     Layers are numbered as Hugging Face's hidden_states: 0 embedding, i after layer i, -1 final norm;
-    None gives all of them, [L + 1, B, D].
+    None gives all of them, [L + 1, B, D]. onto: of the last layer only, what the gradient is added to (see `Transformer`).
     """
     if not where.norm:
         model = jax.tree.map(lambda leaf: leaf, model)  # a copy
         model.norm = _Identity()
     if where.layer in (-1, model.config.layers):
-        return pool(model(tokens, segments, positions, adapter, spec, None, compute), segments, where.pooling)
+        return pool(model(tokens, segments, positions, adapter, spec, None, compute, onto=onto), segments, where.pooling)
     tap = functools.partial(pool, segments=segments, pooling=where.pooling)
     last, earlier = model(tokens, segments, positions, adapter, spec, None, compute, tap)
     return earlier[where.layer] if where.layer is not None else jnp.concatenate([earlier, tap(last)[None]])

@@ -1,6 +1,6 @@
 """SV energy of an adapter: how far it moves the weights, relative to the weights themselves (Table 10).
 
-The paper does not define it. Here: sum of squared singular values of (alpha / rank) A B over sum of squared
+The paper does not define it. Here: sum of squared singular values of (alpha / rank) A' B over sum of squared
 singular values of the base weight, both over all layers.
 """
 
@@ -25,9 +25,9 @@ class Energy:
 
 
 def energy(model: transformer.Transformer, adapter: dict[str, lora.Factors], spec: lora.Spec) -> Energy:
-    """The SV energy of `adapter` on `model`, from its thin factors: A B itself is never formed.
+    """The SV energy of `adapter` on `model`, from its thin factors: A' B itself is never formed.
 
-    With A = Qa Ra and B' = Qb Rb, the singular values of A B are those of Ra Rb' [R,R]. The base's sum of squares
+    With A' = Qa Ra and B' = Qb Rb, the singular values of A' B are those of Ra Rb' [R,R]. The base's sum of squares
     is that of its (decoded) entries, a layer at a time.
     """
     moved, held, singular = {}, {}, {}
@@ -47,11 +47,11 @@ def energy(model: transformer.Transformer, adapter: dict[str, lora.Factors], spe
 
 
 def thin_singular(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Singular values [R] of A B, descending, from A [K,R] and B [R,N]. float64."""
-    _, ra = np.linalg.qr(a.astype(np.float64))
+    """Singular values [R] of A' B, descending, from A [R,K] and B [R,N]. float64."""
+    _, ra = np.linalg.qr(a.astype(np.float64).T)
     _, rb = np.linalg.qr(b.astype(np.float64).T)
     values = np.linalg.svd(ra @ rb.T, compute_uv=False)
-    return np.pad(values, (0, a.shape[1] - len(values)))
+    return np.pad(values, (0, len(a) - len(values)))
 
 
 def _squares(weight) -> jax.Array:

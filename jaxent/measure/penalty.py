@@ -153,15 +153,15 @@ def gradient(model, adapter, anchor: Anchor, spec: lora.Spec, compute):
     """(L, gradient of L in adapter, same tree), a micro-batch of probes at a time, without dropout."""
     number = anchor.counts.sum()
 
-    def loss(adapter, micro: Anchor):
+    def loss(adapter, onto, micro: Anchor):
         arrays = (axes.constrain(x, compute.mesh, "batch", None) for x in (micro.tokens, micro.segments, micro.positions))
-        h = capture.activations(model, *arrays, adapter, spec, capture.Where(), compute)
+        h = capture.activations(model, *arrays, adapter, spec, capture.Where(), compute, onto)
         return anchor.weight * jnp.sum(micro.counts * drift(h, micro.base, anchor.subspace)) / number
 
     def body(carry, arrays):
         micro = dataclasses.replace(anchor, **dict(zip(_MICRO, arrays)))
-        value, part = jax.value_and_grad(loss)(adapter, micro)
-        return (carry[0] + value, jax.tree.map(jnp.add, carry[1], part)), None
+        value, gradients = jax.value_and_grad(loss)(adapter, carry[1], micro)
+        return (carry[0] + value, gradients), None
 
     start = (jnp.float32(0), jax.tree.map(jnp.zeros_like, adapter))
     return jax.lax.scan(body, start, tuple(getattr(anchor, name) for name in _MICRO))[0]

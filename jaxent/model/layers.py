@@ -40,9 +40,9 @@ def matmul(x, weight) -> jax.Array:
 
 
 def linear(x, weight, bias, factors: lora.Factors | None, spec: lora.Spec | None, keys) -> jax.Array:
-    """x W + bias + (alpha / rank) dropout(x) A B: [B,T,K] -> [B,T,N] in x's dtype.
+    """x W + bias + (alpha / rank) dropout(x) A' B: [B,T,K] -> [B,T,N] in x's dtype.
 
-    weight is dense [K, N], `OutputsFirst` or NF4; factors hold one layer's A [K, R] and B [R, N], or None;
+    weight is dense [K, N], `OutputsFirst` or NF4; factors hold one layer's A [R, K] and B [R, N], or None;
     keys [B]: each row's dropout key, None for evaluation. Semantics of PEFT's lora.Linear.
     """
     y = product(x, weight)
@@ -50,7 +50,7 @@ def linear(x, weight, bias, factors: lora.Factors | None, spec: lora.Spec | None
         y = y + bias.astype(x.dtype)
     if factors is not None:
         h = x if keys is None else dropout(x, spec.dropout, keys)
-        y = y + matmul(matmul(h, factors.a.astype(x.dtype)), factors.b.astype(x.dtype)) * spec.scaling
+        y = y + matmul(matmul(h, factors.a.astype(x.dtype).T), factors.b.astype(x.dtype)) * spec.scaling
     return y
 
 

@@ -84,7 +84,7 @@ def of_adapter(adapter, mesh: Mesh, *lead: str | None):
     """The shardings of an adapter: A split like its weight's inputs, B like its outputs, the rank whole. lead: axes before the layer's."""
     logical = {path: transformer.LOGICAL[module] for module, path in lora.PATHS.items()}
     split = lambda *last: axes.named(mesh, *lead, "layer", *last)
-    return {path: lora.Factors(split(logical[path][0], None), split(None, logical[path][1])) for path in adapter}
+    return {path: lora.Factors(split(None, logical[path][0]), split(None, logical[path][1])) for path in adapter}
 
 
 def shard_adapter(adapter, mesh: Mesh):

@@ -87,7 +87,7 @@ class Linear(nnx.Module):
         factors = None if ctx.adapter is None else ctx.adapter.get(lora.PATHS[self.module])
         if factors is not None:
             k, n = self.logical
-            factors = lora.Factors(axes.gather(factors.a, ctx.mesh, k, None), axes.gather(factors.b, ctx.mesh, None, n))
+            factors = lora.Factors(axes.gather(factors.a, ctx.mesh, None, k), axes.gather(factors.b, ctx.mesh, None, n))
         bias = None if self.bias is None else self.bias.get_value()
         weight = axes.gather(self.weight.get_value(), ctx.mesh, *self.logical)
         y = layers.linear(x, weight, bias, factors, ctx.spec, keys)
@@ -181,6 +181,50 @@ class _Context:
     seen: jax.Array | None = None
 
 
+def _layer(x, factors, block, index, rows, spec, compute: Compute):
+    """The residual stream after one layer. rows: positions and segments [B,T], and each row's dropout key or None."""
+    positions, segments, keys = rows
+    layer_keys = None if keys is None else layers.fold(keys, index)
+    return block(x, _Context(positions, factors, spec, compute.mesh, layer_keys, segments, compute.kernel))[0]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _accumulating(spec, compute, onto, adapter, x, blocks, rows):
+    """All layers. The gradient with respect to the adapter is added to `onto`, a layer at a time, in `onto`'s own memory; autodiff
+    would hold it beside the sum of earlier ones. x has a gradient too, the frozen base has none."""
+    return _accumulating_forward(spec, compute, onto, adapter, x, blocks, rows)[0]
+
+
+def _accumulating_forward(spec, compute, onto, adapter, x, blocks, rows):
+    def body(x, inputs):
+        return _layer(x, *inputs, rows, spec, compute), x
+
+    out, before = jax.lax.scan(body, x, (adapter, blocks, _indices(adapter)))
+    return out, (before, onto, adapter, blocks, rows)
+
+
+def _accumulating_backward(spec, compute, saved, cotangent):
+    before, onto, adapter, blocks, rows = saved
+
+    def body(carry, inputs):
+        cotangent, total = carry
+        x, factors, block, index = inputs
+        _, pull = jax.vjp(lambda x, factors: _layer(x, factors, block, index, rows, spec, compute), x, factors)
+        cotangent, part = pull(cotangent)
+        return (cotangent, jax.tree.map(lambda t, p: t.at[index].add(p), total, part)), None
+
+    inputs = (before, adapter, blocks, _indices(adapter))
+    (cotangent, total), _ = jax.lax.scan(body, (cotangent, onto), inputs, reverse=True)
+    return None, total, cotangent, None, None
+
+
+_accumulating.defvjp(_accumulating_forward, _accumulating_backward)
+
+
+def _indices(adapter) -> jax.Array:
+    return jnp.arange(len(jax.tree.leaves(adapter)[0]))
+
+
 class Transformer(nnx.Module):
     """A decoder-only language model of `config`.
 
@@ -204,25 +248,29 @@ class Transformer(nnx.Module):
         keys=None,
         compute: Compute = Compute(),
         tap: Callable | None = None,
+        onto=None,
     ):
         """Hidden states after the final norm, [B,T,D] (Hugging Face's hidden_states[-1]).
 
         tokens, segments, positions: int [B,T]; segment 0 is padding. adapter: {path: Factors} or None.
         keys [B]: each row's dropout key, None for evaluation. With `tap`, also returns tap(residual stream) of the
         embedding and of every layer but the last, stacked as [L, ...] (Hugging Face's hidden_states[:-1]).
+        With `onto`, a tree like adapter, and no tap, the gradient with respect to adapter comes added to it, and nothing else
+        of the model has one.
         """
         x = self._embed(tokens, compute)
 
+        if onto is not None:
+            return self.norm(_accumulating(spec, compute, onto, adapter, x, self.layers, (positions, segments, keys)))
+
         def body(x, inputs):
-            block, factors, index = inputs
-            layer_keys = None if keys is None else layers.fold(keys, index)
+            factors, block, index = inputs
             # Tied to the layer, masks and rotations are recomputed in it; otherwise JAX hoists their
             # [B,N,T,S] broadcasts out of the scan and keeps them for the gradient.
             local, _ = jax.lax.optimization_barrier(((positions, segments), index))
-            ctx = _Context(local[0], factors, spec, compute.mesh, layer_keys, local[1], compute.kernel)
-            return block(x, ctx)[0], None if tap is None else tap(x)
+            return _layer(x, factors, block, index, (*local, keys), spec, compute), None if tap is None else tap(x)
 
-        inputs = (self.layers, adapter, jnp.arange(self.config.layers))
+        inputs = (adapter, self.layers, jnp.arange(self.config.layers))
         x, taps = jax.lax.scan(jax.checkpoint(body, prevent_cse=False), x, inputs)
         x = self.norm(x)
         return x if tap is None else (x, taps)
@@ -318,7 +366,7 @@ def _unstacked_block(stack: Block, index, dtype) -> Block:
 def dense(model: Transformer, dtype, adapter=None, spec: lora.Spec | None = None) -> Transformer:
     """The model with every linear weight dense in dtype, a layer decoded at a time: the very values NF4 stands for.
 
-    With an adapter, W + (alpha / rank) A B instead, added in float32 and cast once (PEFT's merge_and_unload).
+    With an adapter, W + (alpha / rank) A' B instead, added in float32 and cast once (PEFT's merge_and_unload).
     """
     result = jax.tree.map(lambda x: x, model)
     for module, path in lora.PATHS.items():

@@ -131,16 +131,16 @@ def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
     split = jax.tree.map(lambda x: x.reshape(-1, micro_rows, x.shape[-1]), batch)
     lie = (lambda tree: tree) if compute.mesh is None else functools.partial(_lie, mesh=compute.mesh)
 
-    def loss(adapter, index):
+    def loss(adapter, onto, index):
         micro = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), split)
         micro = jax.tree.map(lambda x: axes.constrain(x, compute.mesh, "batch", None), micro)
         keys = None if key is None else jax.vmap(jax.random.fold_in, (None, 0))(key, index * micro_rows + jnp.arange(micro_rows))
-        return objective.batch_nll(model, micro, adapter, spec, keys, compute) / tokens
+        return objective.batch_nll(model, micro, adapter, spec, keys, compute, onto) / tokens
 
     def body(index, carry):
         total, gradients = carry
-        value, part = jax.value_and_grad(loss)(adapter, index)
-        return total + value, lie(jax.tree.map(jnp.add, gradients, part))
+        value, gradients = jax.value_and_grad(loss)(adapter, gradients, index)
+        return total + value, lie(gradients)
 
     start = (jnp.float32(0), lie(jax.tree.map(jnp.zeros_like, adapter)))
     total, gradients = jax.lax.fori_loop(0, -(-rows // micro_rows), body, start)

@@ -13,7 +13,7 @@ def test_initial_adapter_is_pefts_distribution():
     assert list(adapter) == [lora.PATHS[m] for m in lora.MODULES]
     a, b = adapter["mlp.up_proj"].a, adapter["mlp.up_proj"].b
     bound = 1 / np.sqrt(128)
-    assert a.shape == (8, 128, 64) and b.shape == (8, 64, 96) and not b.any()
+    assert a.shape == (8, 64, 128) and b.shape == (8, 64, 96) and not b.any()
     assert abs(a).max() <= bound and np.std(a) == pytest.approx(bound / np.sqrt(3), rel=0.02)
     assert not np.array_equal(a, adapter["mlp.gate_proj"].a)
 

@@ -76,9 +76,9 @@ def test_gradient_equals_finite_differences(model, anchor):
         keys = iter(jax.random.split(jax.random.key(seed), 99))
         along = jax.tree.map(lambda x: jax.random.normal(next(keys), x.shape), adapter)
         shifted = lambda h: float(run(jax.tree.map(lambda x, d: x + h * d, adapter, along)))
-        numeric = (shifted(2e-3) - shifted(-2e-3)) / 4e-3
+        numeric = (shifted(5e-4) - shifted(-5e-4)) / 1e-3
         exact = sum(float((g * d).sum()) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(along)))
-        assert numeric == pytest.approx(exact, rel=2e-2), (numeric, exact)
+        assert numeric == pytest.approx(exact, rel=2e-2, abs=5e-3), (numeric, exact)  # directions across the slope are near 0
 
 
 def test_micro_batches_do_not_matter(model, anchor):

@@ -108,6 +108,37 @@ def test_remat_keeps_no_dequantised_weights():
     assert many < 3 * one_layer
 
 
+def accumulating(layers: int, rank: int):
+    """A loss, and an adapter whose gradient is to be added to what there is, of a small model."""
+    raw = {"model_type": "qwen2", "vocab_size": 256, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": layers,
+           "num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
+    model = transformer.Transformer(config.from_dict(raw), nnx.Rngs(0))
+    spec = lora.Spec(rank, 24.0, 0.1)
+    adapter = lora.init(jax.random.key(0), spec, layers, transformer.shapes(model.config))
+    args, key = rows(np.random.default_rng(0).integers(0, 256, (1, 32))), jax.random.key(1)[None]
+    loss = lambda adapter, onto: jnp.sum(model(*args, adapter, spec, key, onto=onto) ** 3)
+    return loss, jax.tree.map(lambda x: x + 0.02, adapter)
+
+
+def test_gradients_are_added_to_what_there_is():
+    loss, adapter = accumulating(3, 4)
+    gradient = jax.jit(jax.value_and_grad(loss))
+    there = jax.tree.map(lambda x: jnp.arange(x.size, dtype=x.dtype).reshape(x.shape) / x.size, adapter)
+    value, plain = gradient(adapter, None)
+    same, added = gradient(adapter, there)
+    assert same == value
+    for path in plain:
+        for one, before, found in zip(*(jax.tree.leaves(tree[path]) for tree in (plain, there, added))):
+            np.testing.assert_allclose(found, one + before, atol=2e-5 * float(abs(one).max()))
+
+
+def test_added_gradients_take_no_memory_of_their_own():
+    loss, adapter = accumulating(8, 256)
+    both = sum(x.nbytes for x in jax.tree.leaves(adapter))
+    memory = jax.jit(jax.grad(loss), donate_argnums=1).lower(adapter, adapter).compile().memory_analysis()
+    assert memory.alias_size_in_bytes == both and memory.temp_size_in_bytes < both / 2
+
+
 @pytest.mark.parametrize(
     "name, parameters, linear, adapter",
     [
