@@ -255,9 +255,9 @@ def analysed(program: Program, job: Job) -> Found:
     """Temporaries and collectives by formula.
 
     Temporaries of training: inputs of all layers, one layer's activations, logits (2^29 bytes), the largest weight decoded and, with
-    fsdp, two layers' codes and the head, gathered; and six times the adapter, which is fitted: what libtpu 0.0.42.1 plans for a layer more
-    is its input and 5.8 times its adapter. It plans 4.7 GiB for 7B on v5e:1x1 (by this formula 5.0) and 5.5 for 32B on v5e:4x4 as
-    fsdp:4,tensor:4 (5.5). Other programs and GPUs were not compared.
+    fsdp, two layers' codes and the head, gathered; and three times the adapter, which is fitted: what libtpu 0.0.42.1 plans for a layer more
+    is its input and 2.9 times its adapter. It plans 3.0 GiB for 7B on v5e:1x1 (by this formula 3.1) and 4.0 for 32B on v5e:4x4 as
+    fsdp:4,tensor:4 (3.9). Other programs and GPUs were not compared.
     """
     c, sizes, shapes = job.config, job.sizes, transformer.shapes(job.config)
     parts = {name: held(tree) for name, tree in program.parts.items()}
@@ -269,7 +269,7 @@ def analysed(program: Program, job: Job) -> Found:
     temporary += (2 * size * linear / c.layers / tensor + head) * (fsdp > 1)
     width = (sum(n for _, n in shapes.values()) + max(k for k, _ in shapes.values())) / tensor
     if program.name == "training step":
-        temporary += job.local_seeds * (job.run.micro_rows * job.length * 2 * (c.embed * c.layers + width) + 2**29) + 6 * adapter
+        temporary += job.local_seeds * (job.run.micro_rows * job.length * 2 * (c.embed * c.layers + width) + 2**29) + 3 * adapter
     elif program.name == "measuring":
         temporary += 2 * transformer.tokens_at_a_time("tpu") * (width + 2 * c.embed)
     else:
