@@ -3,10 +3,15 @@
     pip install -e '.[test]'
     python scripts/benchmark_decode.py                    # 4 layers of Qwen2.5-Coder-0.5B's shapes, batches 1, 8, 32, 164
     python scripts/benchmark_decode.py --layers=24 --vocab=151936 --batches=1,8
+    python scripts/benchmark_decode.py --new=768 --ends   # rows end one by one, as HumanEval's do at their stop strings
 
 Greedy, ragged prompts, no eos: both generate the same number of tokens. transformers is warmed up with two tokens, ours
 runs twice: it compiles in the first, which is printed, and the second counts. `of the limit` compares a step of ours with the time that reading every
-weight and the cache once takes at this machine's measured memory bandwidth.
+weight and the cache once takes at this machine's measured memory bandwidth (without --ends).
+
+With --ends each row has a length of its own, drawn from an exponential distribution of mean a quarter of --new and cut at --new. Both are told of a
+row's end by a function of the row: transformers by a stopping criterion after every token, ours by `stopped` after every chunk. Tokens per second
+count the tokens up to the rows' ends; transformers pads ended rows until all have ended, ours decodes on to the end of the chunk.
 """
 
 import pathlib
@@ -30,6 +35,7 @@ flags.DEFINE_integer("layers", 4, "decoder layers")
 flags.DEFINE_integer("vocab", 32_000, "tokens of the vocabulary")
 flags.DEFINE_list("batches", ["1", "8", "32", "164"], "rows decoded together")
 flags.DEFINE_integer("new", 256, "new tokens a row (HumanEval is allowed 768)")
+flags.DEFINE_bool("ends", False, "rows end at lengths of their own instead of at --new")
 flags.DEFINE_integer("longest", 256, "tokens of the longest prompt; the shortest has an eighth")
 flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "arithmetic of both")
 
@@ -58,14 +64,33 @@ def bandwidth() -> float:
     return x.nbytes / min(times)
 
 
-def torch_run(model, prompts: list[list[int]], new: int) -> list[list[int]]:
-    """transformers' greedy generate of the left-padded batch."""
-    width = max(map(len, prompts))
+class Ends(transformers.StoppingCriteria):
+    """Tells transformers' generate which rows have as many new tokens as they want."""
+
+    def __init__(self, width: int, lengths: np.ndarray):
+        self.width, self.lengths = width, torch.tensor(lengths)
+
+    def __call__(self, input_ids, scores, **kwargs):
+        return input_ids.shape[1] - self.width >= self.lengths
+
+
+def torch_run(model, prompts: list[list[int]], lengths: np.ndarray) -> list[list[int]]:
+    """transformers' greedy generate of the left-padded batch: every row's new tokens up to its length."""
+    width, ragged = max(map(len, prompts)), len(set(lengths)) > 1
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    criteria = [Ends(width, lengths)] if ragged else None
     with torch.no_grad():
-        out = model.generate(ids, attention_mask=mask, do_sample=False, max_new_tokens=new)
-    return out[:, width:].tolist()
+        out = model.generate(ids, attention_mask=mask, do_sample=False, max_new_tokens=int(lengths.max()), stopping_criteria=criteria)
+    return [row[width : width + n].tolist() for row, n in zip(out, lengths)]
+
+
+def our_run(runner: loop.Runner, prompts: list[list[int]], lengths: np.ndarray) -> list[list[int]]:
+    """Our greedy decode: every row's new tokens up to its length."""
+    found: list[list[int]] = [[] for _ in prompts]
+    for piece in loop.decode(runner, prompts, loop.Request(int(lengths.max())), lambda row, ids: len(ids) >= lengths[row]):
+        found[piece.row] += piece.ids
+    return [ids[:n] for ids, n in zip(found, lengths)]
 
 
 def timed(run):
@@ -87,18 +112,21 @@ def main(_):
         for batch in map(int, FLAGS.batches):
             rng = np.random.default_rng(batch)
             prompts = [rng.integers(1, FLAGS.vocab, n).tolist() for n in rng.integers(FLAGS.longest // 8, FLAGS.longest + 1, batch)]
-            torch_run(theirs, prompts[:1], 2)
-            torch_seconds, expected = timed(lambda: torch_run(theirs, prompts, FLAGS.new))
-            run = lambda new: timed(lambda: loop.complete(ours, prompts, loop.Request(new)))
-            first, (seconds, found) = run(FLAGS.new)[0], run(FLAGS.new)
-            run(1)
-            prefill = run(1)[0]
+            lengths = np.full(batch, FLAGS.new)
+            if FLAGS.ends:
+                lengths = np.clip(np.ceil(rng.exponential(FLAGS.new / 4, batch)), 1, FLAGS.new).astype(int)
+            torch_run(theirs, prompts[:1], np.array([2]))
+            torch_seconds, expected = timed(lambda: torch_run(theirs, prompts, lengths))
+            run = lambda lengths: timed(lambda: our_run(ours, prompts, lengths))
+            first, (seconds, found) = run(lengths)[0], run(lengths)
+            run(np.ones(batch, int))
+            prefill = run(np.ones(batch, int))[0]
             step = (seconds - prefill) / (FLAGS.new - 1)
             cache = batch * caches.row_bytes(ours.model.config, FLAGS.longest + FLAGS.new // 2, ours.compute.dtype)
             same = np.mean([a == b for mine, their in zip(found, expected) for a, b in zip(mine, their)])
             rows.append([
-                str(batch), batch * FLAGS.new / seconds, batch * FLAGS.new / torch_seconds, torch_seconds / seconds,
-                f"{(weights + cache) / rate / step:.0%}", prefill, first - seconds, f"{same:.1%}",
+                str(batch), lengths.sum() / seconds, lengths.sum() / torch_seconds, torch_seconds / seconds,
+                "-" if FLAGS.ends else f"{(weights + cache) / rate / step:.0%}", prefill, first - seconds, f"{same:.1%}",
             ])  # fmt: skip
             print(tables.text(["batch", "tokens/s", "transformers", "ratio", "of the limit", "prefill s", "compiling s", "same"], rows[-1:]), flush=True)
     header = ["batch", "tokens/s", "transformers", "ratio", "of the limit", "prefill s", "compiling s", "same tokens"]
