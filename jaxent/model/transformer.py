@@ -330,7 +330,7 @@ class Transformer(nnx.Module):
         """hidden [..., D] -> float32 logits [..., V]."""
         head = self.head().astype(hidden.dtype)
         if hidden.ndim == 2 and hidden.dtype == jnp.float32 and jax.default_backend() == "cpu":
-            return layers.matmul(head, hidden.T).T
+            return layers.rows_first(head, hidden)
         precision = "highest" if hidden.dtype == jnp.float32 else None
         return jnp.einsum("...d,vd->...v", hidden, head, precision=precision, preferred_element_type=jnp.float32)
 
