@@ -140,24 +140,29 @@ def searched(found: list[roofline.Plan]) -> str:
 
 
 def everything() -> None:
-    """The table of the paper's models on --topologies, as Markdown in --out."""
+    """The table of the paper's models on --topologies, as Markdown in --out, which always holds the cells that are done."""
     cells = [job(model, topology) for topology in FLAGS.topologies for model in paper.HUB.values()]
     rows = {topology: [] for topology in FLAGS.topologies}
     for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
         best = fastest(roofline.search(one))
         rows[str(one.topology)].append(row(best, roofline.plan_of(best.job)))
-    parts = [_DOCUMENT.format(command=shlex.join(["python", "scripts/plan.py", *sys.argv[1:]]), versions=f"{compiler.versions()}; compiler effort {FLAGS.effort:g}.", share=roofline.SHARE)]
+        if FLAGS.out:
+            records.write(pathlib.Path(FLAGS.out), document(rows))
+    print(f"Written: {FLAGS.out}" if FLAGS.out else document(rows))
+
+
+def document(rows: dict[str, list[list[str]]]) -> str:
+    """The Markdown of each topology's rows, without topologies that have none yet."""
+    command = shlex.join(["python", "scripts/plan.py", *sys.argv[1:]])
+    versions = f"{compiler.versions()}; compiler effort {FLAGS.effort:g}."
+    parts = [_DOCUMENT.format(command=command, versions=versions, share=roofline.SHARE)]
     for topology, lines in rows.items():
-        chip = chips.topology(topology).chip
-        title = f"## {topology}\n\n{chips.topology(topology).size} x {chip.name}: {gib(chip.memory)} GiB, {chip.peak / 1e12:g} TFLOP/s, "
-        title += f"memory {chip.bandwidth / 1e9:g} GB/s, links {chip.link / 1e9:g} GB/s"
-        parts.append(f"{title}\n\n{tables.markdown(_HEADER, lines)}")
-    text = "\n\n".join(parts) + "\n"
-    if FLAGS.out:
-        records.write(pathlib.Path(FLAGS.out), text)
-        print(f"Written: {FLAGS.out}")
-    else:
-        print(text)
+        if lines:
+            chip = chips.topology(topology).chip
+            title = f"## {topology}\n\n{chips.topology(topology).size} x {chip.name}: {gib(chip.memory)} GiB, {chip.peak / 1e12:g} TFLOP/s, "
+            title += f"memory {chip.bandwidth / 1e9:g} GB/s, links {chip.link / 1e9:g} GB/s"
+            parts.append(f"{title}\n\n{tables.markdown(_HEADER, lines)}")
+    return "\n\n".join(parts) + "\n"
 
 
 _HEADER = ["model", "mesh", "weights", "adapter, optimizer", "temporaries", "training, GiB", "by formula", "decoding, GiB", "GB received a step",
