@@ -136,6 +136,8 @@ def main(_):
             "counts": {suite: scores.counts(suite) for suite in ("base", "plus")},
         }
         print(scoring.summary(scores))
+    elif problems.subset:
+        print(problems.subset.upper())
     record |= prepare.provenance(found, started, FLAGS.adapter, seed=FLAGS.seed if FLAGS.temperature else None)
     records.write(out / "evaluation.json", json.dumps(record, indent=1) + "\n")
     if took["samples"]:

@@ -87,9 +87,7 @@ def torch_run(model, prompts: list[list[int]], lengths: np.ndarray) -> list[list
 
 def our_run(runner: loop.Runner, prompts: list[list[int]], lengths: np.ndarray) -> list[list[int]]:
     """Our greedy decode: every row's new tokens up to its length."""
-    found: list[list[int]] = [[] for _ in prompts]
-    for piece in loop.decode(runner, prompts, loop.Request(int(lengths.max())), lambda row, ids: len(ids) >= lengths[row]):
-        found[piece.row] += piece.ids
+    found = loop.complete(runner, prompts, loop.Request(int(lengths.max())), lambda row, ids: len(ids) >= lengths[row])
     return [ids[:n] for ids, n in zip(found, lengths)]
 
 

@@ -98,10 +98,12 @@ def decode(
         yield from _batch(runner, prompts, rows, shape, request, stopped)
 
 
-def complete(runner: Runner, prompts: list[list[int]], request: Request) -> list[list[int]]:
+def complete(
+    runner: Runner, prompts: list[list[int]], request: Request, stopped: Callable[[int, list[int]], bool] = lambda row, ids: False
+) -> list[list[int]]:
     """`decode` to its end: every row's new ids."""
     found: list[list[int]] = [[] for _ in prompts]
-    for piece in decode(runner, prompts, request):
+    for piece in decode(runner, prompts, request, stopped):
         found[piece.row] += piece.ids
     return found
 
