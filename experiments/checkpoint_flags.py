@@ -5,17 +5,32 @@ import time
 import device_flags
 from absl import flags, logging
 
-from jaxent.arrays import processes
 from jaxent.checkpoint import hf, peft
+from jaxent.distributed import processes
 from jaxent.model import sharding, transformer
-from jaxent.study import prepare, spec as specs
+from jaxent.runs import spec as specs
+from jaxent.runs import validate
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
 flags.DEFINE_string("adapter", None, "PEFT adapter folder")
-flags.DEFINE_enum("preset", "paper", ["paper", "tiny"], "paper: the published settings; tiny: the embedded checkpoint, small settings")
-flags.DEFINE_bool("quantize", True, "NF4 with double quantisation; otherwise the checkpoint's own weights")
-flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
+flags.DEFINE_enum(
+    "preset",
+    "paper",
+    ["paper", "tiny"],
+    "paper: the published settings; tiny: the embedded checkpoint, small settings",
+)
+flags.DEFINE_bool(
+    "quantize",
+    True,
+    "NF4 with double quantisation; otherwise the checkpoint's own weights",
+)
+flags.DEFINE_enum(
+    "dtype",
+    None,
+    ["float32", "bfloat16"],
+    "arithmetic (default: float32 on CPU, else bfloat16)",
+)
 flags.adopt_module_key_flags(device_flags)
 
 
@@ -26,7 +41,9 @@ def begin(tiny: dict, paper: dict = {}) -> float:
     """
     started = time.perf_counter()
     logging.set_verbosity(logging.WARNING)
-    for flag, value in ({"model": specs.TINY_MODEL} | tiny if FLAGS.preset == "tiny" else paper).items():
+    for flag, value in (
+        {"model": specs.TINY_MODEL} | tiny if FLAGS.preset == "tiny" else paper
+    ).items():
         if not FLAGS[flag].present:
             setattr(FLAGS, flag, value)
     for name in ("model", "out"):
@@ -36,18 +53,30 @@ def begin(tiny: dict, paper: dict = {}) -> float:
 
 
 def opened():
-    """(the `prepare.Checkpoint`, the adapter, its `lora.Spec`); None and None without --adapter."""
-    found = prepare.checkpoint(FLAGS.model)
-    return found, *(peft.load(FLAGS.adapter, found.config) if FLAGS.adapter else (None, None))
+    """(the `validate.Checkpoint`, the adapter, its `lora.LoraConfig`); None and None without --adapter."""
+    found = validate.open_checkpoint(FLAGS.model)
+    return found, *(
+        peft.load_adapter(FLAGS.adapter, found.config)
+        if FLAGS.adapter
+        else (None, None)
+    )
 
 
-def loaded(found: prepare.Checkpoint, adapter, mesh):
+def loaded(found: validate.Checkpoint, adapter, mesh):
     """(the model, the adapter, the arithmetic), on the mesh if there is one."""
-    model = hf.load(str(found.folder), FLAGS.quantize, progress=processes.first(), mesh=mesh)
-    adapter = sharding.shard_adapter(adapter, mesh) if mesh is not None and adapter is not None else adapter
+    model = hf.load(
+        str(found.folder), FLAGS.quantize, progress=processes.is_primary(), mesh=mesh
+    )
+    adapter = (
+        sharding.shard_adapter(adapter, mesh)
+        if mesh is not None and adapter is not None
+        else adapter
+    )
     return model, adapter, transformer.default_compute(FLAGS.dtype, mesh)
 
 
-def mesh(found: prepare.Checkpoint):
+def mesh(found: validate.Checkpoint):
     """The mesh, None without one; ValueError where --mesh does not split the model."""
-    return sharding.choose(hf.abstract(found.config, FLAGS.quantize), FLAGS.mesh)
+    return sharding.choose_mesh(
+        hf.abstract_model(found.config, FLAGS.quantize), FLAGS.mesh
+    )

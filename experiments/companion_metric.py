@@ -20,9 +20,11 @@ import device_flags
 import study_flags
 from absl import app, flags, logging
 
+from jaxent.companion import metric as companion_metric
 from jaxent.data import mix
-from jaxent.report import figures, paper, plots_own
-from jaxent.study import companion, study
+from jaxent.paper import tables as paper_tables
+from jaxent.report import figures, plots_own
+from jaxent.runs import queue
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("target", "code", mix.DOMAINS, "domain that is to be kept or gained")
@@ -36,31 +38,59 @@ flags.adopt_module_key_flags(study_flags)
 
 def main(_):
     logging.set_verbosity(logging.WARNING)
-    out, settings, models = pathlib.Path(FLAGS.out), study_flags.settings(), study_flags.models([paper.HUB[paper.QWEN_7B]])
-    companions, seeds = FLAGS.companions or [d for d in mix.DOMAINS if d != FLAGS.target], study_flags.seeds([0, 1, 2])
+    out, settings, models = (
+        pathlib.Path(FLAGS.out),
+        study_flags.settings(),
+        study_flags.models([paper_tables.HUB[paper_tables.QWEN_7B]]),
+    )
+    companions, seeds = (
+        FLAGS.companions or [d for d in mix.DOMAINS if d != FLAGS.target],
+        study_flags.seeds([0, 1, 2]),
+    )
     found, outcomes, failed = {}, [], []
     try:
         device_flags.only_one("companion_metric")
         numbers = FLAGS.batches, FLAGS.few_steps, FLAGS.held_out
-        question = companion.Question(FLAGS.target, tuple(companions), tuple(seeds), *numbers, FLAGS.check)
+        question = companion_metric.Question(
+            FLAGS.target, tuple(companions), tuple(seeds), *numbers, FLAGS.check
+        )
         if FLAGS.dry_run:
-            print(study.plan([run for model in models for run in question.planned(model, settings)], out, FLAGS.teraflops))
+            print(
+                queue.format_plan(
+                    [
+                        run
+                        for model in models
+                        for run in question.planned(model, settings)
+                    ],
+                    out,
+                    FLAGS.teraflops,
+                )
+            )
             return
     except ValueError as error:
         sys.exit(f"companion_metric: {error}")
-    known = companion.recorded(out)
+    known = companion_metric.recorded(out)
     for model in models:
         try:
-            found[model], of_model = companion.examine(question, model, settings, out, known.get(model))
+            found[model], of_model = companion_metric.examine(
+                question, model, settings, out, known.get(model)
+            )
             outcomes += of_model
         except (ValueError, FileNotFoundError, FloatingPointError) as error:
             failed.append(f"{model} failed: {error}")
-    whole = "\n\n\n".join(companion.text(model, record) for model, record in found.items())
-    folder = study.record(companion.NAME, outcomes, whole, out, {"metric": known | found})
+    whole = "\n\n\n".join(
+        companion_metric.text(model, record) for model, record in found.items()
+    )
+    folder = queue.write_study(
+        companion_metric.NAME, outcomes, whole, out, {"metric": known | found}
+    )
     for model, record in found.items():
-        figures.save(plots_own.companions(record), folder / f"map-{pathlib.Path(model).name.lower()}")
+        figures.save(
+            plots_own.companions(record),
+            folder / f"map-{pathlib.Path(model).name.lower()}",
+        )
     print(f"\n{whole}\n\nResults: {folder}")
-    if failed := list(filter(None, [*failed, study.failures(outcomes)])):
+    if failed := list(filter(None, [*failed, queue.format_failures(outcomes)])):
         sys.exit("\n" + "\n".join(failed))
 
 

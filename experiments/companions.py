@@ -18,56 +18,114 @@ import study_flags
 from absl import flags
 
 from jaxent.data import mix
-from jaxent.decode import humaneval
-from jaxent.report import paper, stats
-from jaxent.study import coding, questions, table
+from jaxent.evaluate import humaneval
+from jaxent.paper import tables as paper_tables
+from jaxent.runs import evaluate as evaluate_runs
+from jaxent.runs import questions, summary_table
+from jaxent.stats import proportions
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("conditions", list(mix.CONDITIONS), "conditions of Table 1")
 flags.DEFINE_list("interventions", ["strong", "light"], "strong, light or both")
-flags.DEFINE_bool("evaluate", True, "HumanEval(+) of every run; --noevaluate only trains and shows what was evaluated before")
-flags.DEFINE_string("humaneval", None, "HumanEvalPlus.jsonl (default: what evalplus downloads; with --preset=tiny eight embedded problems)")
-flags.DEFINE_list("evaluate_flags", [], "further flags of evaluate.py, such as --limit=8,--max_new=64")
+flags.DEFINE_bool(
+    "evaluate",
+    True,
+    "HumanEval(+) of every run; --noevaluate only trains and shows what was evaluated before",
+)
+flags.DEFINE_string(
+    "humaneval",
+    None,
+    "HumanEvalPlus.jsonl (default: what evalplus downloads; with --preset=tiny eight embedded problems)",
+)
+flags.DEFINE_list(
+    "evaluate_flags", [], "further flags of evaluate.py, such as --limit=8,--max_new=64"
+)
 flags.adopt_module_key_flags(study_flags)
 BY = ("model", "intervention", "condition")
-CODING = ("HumanEval (%)", "HumanEval+ (%)", "HumanEval+ passes", "of", "SV energy", "final loss")
+CODING = (
+    "HumanEval (%)",
+    "HumanEval+ (%)",
+    "HumanEval+ passes",
+    "of",
+    "SV energy",
+    "final loss",
+)
 FOUND = ("EI before", "EI", "EI change", "SEI", "V-purity", "domain accuracy", "drift")
 
 
 def runs():
-    chosen = study_flags.models([paper.HUB[paper.QWEN_32B]]), study_flags.seeds([0]), FLAGS.conditions, FLAGS.interventions
+    chosen = (
+        study_flags.models([paper_tables.HUB[paper_tables.QWEN_32B]]),
+        study_flags.seeds([0]),
+        FLAGS.conditions,
+        FLAGS.interventions,
+    )
     return questions.companions(*chosen, study_flags.settings())
 
 
 def evaluated(outcomes, first):
     if not FLAGS.evaluate:
         return []
-    problems = FLAGS.humaneval or (humaneval.EMBEDDED if FLAGS.preset == "tiny" else None)
+    problems = FLAGS.humaneval or (
+        humaneval.EMBEDDED if FLAGS.preset == "tiny" else None
+    )
     given = [f"--humaneval={problems}"] if problems else []
     given += [f"--mesh={FLAGS.mesh}"] if FLAGS.mesh else []
-    return coding.evaluate(outcomes, pathlib.Path(__file__).with_name("evaluate.py"), [*given, *FLAGS.evaluate_flags], first)
+    return evaluate_runs.evaluate_all(
+        outcomes,
+        pathlib.Path(__file__).with_name("evaluate.py"),
+        [*given, *FLAGS.evaluate_flags],
+        first,
+    )
 
 
 def remark(found) -> str:
-    return f" HumanEval(+) of {len(found)} models comes on top, one evaluate.py each." if FLAGS.evaluate else ""
+    return (
+        f" HumanEval(+) of {len(found)} models comes on top, one evaluate.py each."
+        if FLAGS.evaluate
+        else ""
+    )
 
 
 def text(found) -> str:
     """Mean ± SD over seeds; "strong" for B0 is a label only. Then Table 10's rank correlation over conditions."""
-    found = [(run, summary | {"coding": coding.scores(pathlib.Path(FLAGS.out) / run.name)}) for run, summary in found]
-    rows = table.cells(found, BY, CODING + FOUND)
-    return "\n\n".join([table.text(rows, BY, (CODING, FOUND)), *correlations(rows)])
+    found = [
+        (
+            run,
+            summary
+            | {
+                "coding": evaluate_runs.coding_scores(
+                    pathlib.Path(FLAGS.out) / run.name
+                )
+            },
+        )
+        for run, summary in found
+    ]
+    rows = summary_table.summarise_runs(found, BY, CODING + FOUND)
+    return "\n\n".join(
+        [summary_table.format_summary(rows, BY, (CODING, FOUND)), *correlations(rows)]
+    )
 
 
 def correlations(rows) -> list[str]:
     lines = []
-    for model, intervention in dict.fromkeys((row["model"], row["intervention"]) for row in rows):
-        here = [r for r in rows if (r["model"], r["intervention"]) == (model, intervention) and r["SV energy"] and r["HumanEval+ (%)"]]
+    for model, intervention in dict.fromkeys(
+        (row["model"], row["intervention"]) for row in rows
+    ):
+        here = [
+            r
+            for r in rows
+            if (r["model"], r["intervention"]) == (model, intervention)
+            and r["SV energy"]
+            and r["HumanEval+ (%)"]
+        ]
         pairs = [(r["SV energy"].mean, r["HumanEval+ (%)"].mean) for r in here]
         if len(pairs) > 2:
-            found = stats.spearman(*zip(*pairs))
+            found = proportions.spearman(*zip(*pairs))
             about = f"{pathlib.Path(model).name}, {intervention}: SV energy against HumanEval+"
-            lines.append(f"{about}, Spearman's rho {found.rho:.2f}, p {found.p:.3g}, {found.n} conditions")
+            lines.append(
+                f"{about}, Spearman's rho {found.rho:.2f}, p {found.p:.3g}, {found.n} conditions"
+            )
     return lines
 
 

@@ -14,29 +14,63 @@ Writes runs/<model>/B3-strong-seed.../, runs/cross_architecture/study.json and t
 import study_flags
 from absl import flags
 
-from jaxent.report import paper
-from jaxent.study import questions, spec as specs, table
+from jaxent.paper import tables as paper_tables
+from jaxent.runs import questions, summary_table
+from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(study_flags)
-MODELS = [paper.HUB[m] for m in (paper.QWEN_7B, paper.DEEPSEEK, paper.MISTRAL, paper.CODELLAMA)]
-FOUND = ("EI before", "EI", "EI change", "V-purity", "domain accuracy", "SEI", "CVO", "final loss")
-MARGINS = ("EI before", "domain margin", "register margin", "shape margin", "V-purity before")
+MODELS = [
+    paper_tables.HUB[m]
+    for m in (
+        paper_tables.QWEN_7B,
+        paper_tables.DEEPSEEK,
+        paper_tables.MISTRAL,
+        paper_tables.CODELLAMA,
+    )
+]
+FOUND = (
+    "EI before",
+    "EI",
+    "EI change",
+    "V-purity",
+    "domain accuracy",
+    "SEI",
+    "CVO",
+    "final loss",
+)
+MARGINS = (
+    "EI before",
+    "domain margin",
+    "register margin",
+    "shape margin",
+    "V-purity before",
+)
 
 
 def runs():
-    return questions.cross_architecture(study_flags.models(MODELS, specs.TINY_LADDER), study_flags.seeds(()) or None, study_flags.settings())
+    return questions.cross_architecture(
+        study_flags.models(MODELS, specs.TINY_LADDER),
+        study_flags.seeds(()) or None,
+        study_flags.settings(),
+    )
 
 
 def text(found) -> str:
     """The base models, then by model, mean ± SD over seeds, and by seed."""
-    of = lambda condition: [(run, summary) for run, summary in found if run.condition == condition]
-    drawn = lambda title, chosen, by, quantities: f"{title}\n{table.text(table.cells(chosen, by, quantities), by, (quantities,))}"
-    return "\n\n".join([
-        drawn("Base models", of("B0"), ("model", "condition"), MARGINS),
-        drawn("By model", of("B3"), ("model", "condition"), FOUND),
-        drawn("By seed", of("B3"), ("model", "condition", "seed"), FOUND),
-    ])  # fmt: skip
+    of = lambda condition: [
+        (run, summary) for run, summary in found if run.condition == condition
+    ]
+    drawn = lambda title, chosen, by, quantities: (
+        f"{title}\n{summary_table.format_summary(summary_table.summarise_runs(chosen, by, quantities), by, (quantities,))}"
+    )
+    return "\n\n".join(
+        [
+            drawn("Base models", of("B0"), ("model", "condition"), MARGINS),
+            drawn("By model", of("B3"), ("model", "condition"), FOUND),
+            drawn("By seed", of("B3"), ("model", "condition", "seed"), FOUND),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -18,47 +18,91 @@ import device_flags
 import numpy as np
 from absl import app, flags
 
-from jaxent.arrays import processes
 from jaxent.data import probes
+from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, crosstalk
 from jaxent.model import transformer
-from jaxent.report import figures, paper, records, tables
-from jaxent.study import prepare, spec as specs, study
+from jaxent.paper import tables as paper_tables
+from jaxent.report import figures
+from jaxent.runs import console, queue, validate
+from jaxent.runs import folder as run_folder
+from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("out", None, "folder for the results")
 flags.DEFINE_string("probes", "hexad", "probe set: hexad, triad or a JSONL file")
-flags.DEFINE_enum("pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last")
+flags.DEFINE_enum(
+    "pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last"
+)
 flags.DEFINE_float("alpha", 1.0, "ridge penalty")
-flags.DEFINE_bool("dry_run", False, "print what would be measured, with its cost, and stop")
-flags.DEFINE_float("teraflops", None, "with --dry_run: sustained TFLOP/s to reckon with (default: measured here)")
+flags.DEFINE_bool(
+    "dry_run", False, "print what would be measured, with its cost, and stop"
+)
+flags.DEFINE_float(
+    "teraflops",
+    None,
+    "with --dry_run: sustained TFLOP/s to reckon with (default: measured here)",
+)
 flags.adopt_module_key_flags(checkpoint_flags)
 NAME = "crosstalk.json"
 
 
 def table(found: dict) -> str:
     """Every pair, those with code first, by raw crosstalk: Table 8's columns for each kind of damage."""
-    blocks = [f"{found['probes']} probes in {found['sets']} replicate sets; [ ]: 95% interval over the sets, of the sets' mean damage,\n"
-              "which differs from that on all probes: those are more."]  # fmt: skip
+    blocks = [
+        f"{found['probes']} probes in {found['sets']} replicate sets; [ ]: 95% interval over the sets, of the sets' mean damage,\n"
+        "which differs from that on all probes: those are more."
+    ]
     domains = found["domains"]
     for kind, damage in found["damage"].items():
-        pairs = sorted(damage["pairs"], key=lambda p: ("code" not in (p["a"], p["b"]), p["ct"] if p["ct"] is not None else 9))
-        rows = [[f"{p['a']} - {p['b']}", *(_cell(found, kind, p, name) for name in ("ct", "bdr", "asymmetry"))] for p in pairs]
+        pairs = sorted(
+            damage["pairs"],
+            key=lambda p: (
+                "code" not in (p["a"], p["b"]),
+                p["ct"] if p["ct"] is not None else 9,
+            ),
+        )
+        rows = [
+            [
+                f"{p['a']} - {p['b']}",
+                *(_cell(found, kind, p, name) for name in ("ct", "bdr", "asymmetry")),
+            ]
+            for p in pairs
+        ]
         cells = found["cells"].get(kind, {})
-        matrix = [[a, *(_spread(cells.get(f"{a}>{b}"), v) for b, v in zip(domains, row))] for a, row in zip(domains, damage["matrix"])]
-        blocks.append(tables.text([f"{kind} damage, removed", *(f"{d} lost" for d in domains)], matrix))
-        blocks.append(tables.text([f"{kind} damage", "sym. crosstalk", "block-diag. ratio", "asymmetry"], rows))
+        matrix = [
+            [a, *(_spread(cells.get(f"{a}>{b}"), v) for b, v in zip(domains, row))]
+            for a, row in zip(domains, damage["matrix"])
+        ]
+        blocks.append(
+            console.format_table(
+                [f"{kind} damage, removed", *(f"{d} lost" for d in domains)], matrix
+            )
+        )
+        blocks.append(
+            console.format_table(
+                [f"{kind} damage", "sym. crosstalk", "block-diag. ratio", "asymmetry"],
+                rows,
+            )
+        )
     recall = ", ".join(f"{d} {r:.3f}" for d, r in zip(domains, found["recall"]))
     return "\n\n".join([*blocks, f"Recall before removal: {recall}."])
 
 
 def _cell(found, kind, pair, name) -> str:
-    return _spread(found["intervals"].get(kind, {}).get(f"{pair['a']}|{pair['b']}", {}).get(name), pair[name])
+    return _spread(
+        found["intervals"].get(kind, {}).get(f"{pair['a']}|{pair['b']}", {}).get(name),
+        pair[name],
+    )
 
 
 def _spread(interval: dict | None, value) -> str:
-    drawn = f" [{interval['low']:.2f}, {interval['high']:.2f}]" if interval and interval["low"] is not None else ""
-    return tables.cell(value) + drawn
+    drawn = (
+        f" [{interval['low']:.2f}, {interval['high']:.2f}]"
+        if interval and interval["low"] is not None
+        else ""
+    )
+    return console.format_cell(value) + drawn
 
 
 def finished(out: pathlib.Path, about: dict) -> dict | None:
@@ -68,42 +112,78 @@ def finished(out: pathlib.Path, about: dict) -> dict | None:
     there = json.loads((out / NAME).read_text())
     for name, value in about.items():
         if there.get(name) != value:
-            raise ValueError(f"--out {out} holds a measurement with {name} {there.get(name)!r}, not {value!r}: give another folder")
+            raise ValueError(
+                f"--out {out} holds a measurement with {name} {there.get(name)!r}, not {value!r}: give another folder"
+            )
     return there
 
 
-@processes.guarded()
+@processes.exit_together()
 def main(_):
     try:
         defaults = {"out": "runs/crosstalk"}
-        started = checkpoint_flags.begin(defaults, defaults | {"model": paper.HUB[paper.QWEN_7B]})
+        started = checkpoint_flags.begin(
+            defaults, defaults | {"model": paper_tables.HUB[paper_tables.QWEN_7B]}
+        )
         if FLAGS.dry_run:
-            print(study.plan([specs.Run(FLAGS.model, "B0", probes=FLAGS.probes, quantize=FLAGS.quantize)], pathlib.Path(FLAGS.out), FLAGS.teraflops))
+            print(
+                queue.format_plan(
+                    [
+                        specs.RunSpec(
+                            FLAGS.model,
+                            "B0",
+                            probes=FLAGS.probes,
+                            quantize=FLAGS.quantize,
+                        )
+                    ],
+                    pathlib.Path(FLAGS.out),
+                    FLAGS.teraflops,
+                )
+            )
             return
-        probe_set = probes.load(FLAGS.probes)
+        probe_set = probes.load_probes(FLAGS.probes)
         device_flags.start()
         found, adapter, spec = checkpoint_flags.opened()
         mesh = checkpoint_flags.mesh(found)
-        examples, labels = prepare.encoded(found, probe_set), concepts.label(probe_set.labels)
-        about = {"model": FLAGS.model, "adapter": FLAGS.adapter, "probe_set": probe_set.name, "pooling": FLAGS.pooling, "alpha": FLAGS.alpha,
-                 "dtype": str(np.dtype(transformer.default_compute(FLAGS.dtype).dtype)), "quantize": FLAGS.quantize}  # fmt: skip
-        about |= prepare.hashes(found, FLAGS.adapter, probe_set)
+        examples, labels = (
+            validate.encoded(found, probe_set),
+            concepts.label_probes(probe_set.labels),
+        )
+        about = {
+            "model": FLAGS.model,
+            "adapter": FLAGS.adapter,
+            "probe_set": probe_set.name,
+            "pooling": FLAGS.pooling,
+            "alpha": FLAGS.alpha,
+            "dtype": str(np.dtype(transformer.default_compute(FLAGS.dtype).dtype)),
+            "quantize": FLAGS.quantize,
+        }
+        about |= validate.hashes(found, FLAGS.adapter, probe_set)
         out = pathlib.Path(FLAGS.out)
-        before = json.loads(processes.by_first(lambda: json.dumps(finished(out, about))))
+        before = json.loads(
+            processes.broadcast_from_primary(lambda: json.dumps(finished(out, about)))
+        )
         if before is not None:
-            if processes.first():
+            if processes.is_primary():
                 print(f"{table(before)}\n\nMeasured before: {out}")
             return
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"crosstalk: {error}")
     model, adapter, compute = checkpoint_flags.loaded(found, adapter, mesh)
-    x = capture.capture(model, examples, adapter, spec, capture.Where(-1, FLAGS.pooling), compute)
-    if not processes.leave():
+    x = capture.capture(
+        model,
+        examples,
+        adapter,
+        spec,
+        capture.CaptureConfig(-1, FLAGS.pooling),
+        compute,
+    )
+    if not processes.shutdown():
         return
     measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.alpha).to_json()
-    about |= prepare.provenance(found, started, FLAGS.adapter, probe_set)
-    records.write(out / NAME, json.dumps(about | measured, indent=1) + "\n")
-    records.write(out / "table.txt", table(measured) + "\n")
+    about |= validate.provenance(found, started, FLAGS.adapter, probe_set)
+    run_folder.write_text(out / NAME, json.dumps(about | measured, indent=1) + "\n")
+    run_folder.write_text(out / "table.txt", table(measured) + "\n")
     figures.crosstalk(measured, out / "crosstalk")
     print(f"{table(measured)}\n\nResults: {out}")
 

@@ -12,26 +12,47 @@ Writes runs/<model>/B4-.../ and runs/csr_lambda/study.json and table.txt. A kill
 import study_flags
 from absl import flags
 
-from jaxent.report import paper
-from jaxent.study import questions, table
+from jaxent.paper import tables as paper_tables
+from jaxent.runs import questions, summary_table
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("lambdas", ["0.03", "0.1", "0.3"], "weights of the penalty; 0 is B2's training")
+flags.DEFINE_list(
+    "lambdas", ["0.03", "0.1", "0.3"], "weights of the penalty; 0 is B2's training"
+)
 flags.DEFINE_list("interventions", ["strong"], "strong, light or both")
 flags.adopt_module_key_flags(study_flags)
 BY = ("model", "intervention", "csr_lambda")
-MOVED = ("CSR probes' drift", "outside", "drift", "drift outside", "CSR / LM gradient", "CSR loss", "SV energy", "final loss")
+MOVED = (
+    "CSR probes' drift",
+    "outside",
+    "drift",
+    "drift outside",
+    "CSR / LM gradient",
+    "CSR loss",
+    "SV energy",
+    "final loss",
+)
 FOUND = ("EI before", "EI", "SEI", "CVO", "V-purity", "domain accuracy")
 
 
 def runs():
-    chosen = study_flags.models([paper.HUB[paper.QWEN_32B]]), study_flags.seeds([0])
-    return questions.csr_lambda(*chosen, [float(x) for x in FLAGS.lambdas], FLAGS.interventions, study_flags.settings())
+    chosen = (
+        study_flags.models([paper_tables.HUB[paper_tables.QWEN_32B]]),
+        study_flags.seeds([0]),
+    )
+    return questions.csr_lambda(
+        *chosen,
+        [float(x) for x in FLAGS.lambdas],
+        FLAGS.interventions,
+        study_flags.settings(),
+    )
 
 
 def text(found) -> str:
     """Mean ± SD over seeds; drift is mean |h - h0|^2 / mean |h0|^2, in total and outside the target's subspace."""
-    return table.text(table.cells(found, BY, MOVED + FOUND), BY, (MOVED, FOUND))
+    return summary_table.format_summary(
+        summary_table.summarise_runs(found, BY, MOVED + FOUND), BY, (MOVED, FOUND)
+    )
 
 
 if __name__ == "__main__":

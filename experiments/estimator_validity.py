@@ -21,15 +21,27 @@ from absl import app, flags, logging
 
 from jaxent.checkpoint import hf
 from jaxent.data import probes
-from jaxent.measure import capture, concepts, crosstalk, entangle, intervals, synthetic
-from jaxent.report import figures, plots_own, records, tables
-from jaxent.study import prepare, spec as specs
+from jaxent.measure import capture, concepts, crosstalk, entangle, synthetic
+from jaxent.report import figures, plots_own
+from jaxent.runs import console, validate
+from jaxent.runs import folder as run_folder
+from jaxent.runs import spec as specs
+from jaxent.stats import intervals
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", specs.TINY_MODEL, "checkpoint whose activations carry the last panel")
-flags.DEFINE_enum("preset", "paper", ["paper", "tiny"], "paper: the published settings; tiny: few draws")
+flags.DEFINE_string(
+    "model", specs.TINY_MODEL, "checkpoint whose activations carry the last panel"
+)
+flags.DEFINE_enum(
+    "preset",
+    "paper",
+    ["paper", "tiny"],
+    "paper: the published settings; tiny: few draws",
+)
 flags.DEFINE_integer("draws", 12, "independent draws a point")
-flags.DEFINE_integer("coverage_draws", 200, "independent draws for the coverage of the intervals")
+flags.DEFINE_integer(
+    "coverage_draws", 200, "independent draws for the coverage of the intervals"
+)
 flags.DEFINE_integer("dimensions", 128, "dimensions of the synthetic activations")
 flags.DEFINE_integer("seed", 0, "seed of all draws")
 flags.DEFINE_string("out", "runs/validity", "folder for the results")
@@ -53,24 +65,65 @@ class Panel:
 
 
 PANELS = (
-    Panel("overlap", "Does it follow the truth?", "true overlap (mean squared cosine)", DIAL),
-    Panel("snr", "Does it drift with noise?", "signal to noise (SD of class means over noise, an axis)",
-          (0.5, 0.7, 1.0, 1.5, 2.5, 4.0), log=True),
-    Panel("scale", "Does it drift with scale?", "factor on all activations", (0.01, 0.1, 1.0, 10.0, 100.0), log=True),
-    Panel("sets", "Does it drift with sample size?", "replicate sets of 48 probes", (4, 6, 8, 12, 16)),
-    Panel("decay", "Does it stand correlated noise?", "b: variance of the noise's k-th axis falls as k^-b", (0.0, 0.5, 1.0, 1.5)),
-    Panel("rotated", "And on real activations?", "true overlap, their class structure rotated to it", DIAL),
-)  # fmt: skip
+    Panel(
+        "overlap",
+        "Does it follow the truth?",
+        "true overlap (mean squared cosine)",
+        DIAL,
+    ),
+    Panel(
+        "snr",
+        "Does it drift with noise?",
+        "signal to noise (SD of class means over noise, an axis)",
+        (0.5, 0.7, 1.0, 1.5, 2.5, 4.0),
+        log=True,
+    ),
+    Panel(
+        "scale",
+        "Does it drift with scale?",
+        "factor on all activations",
+        (0.01, 0.1, 1.0, 10.0, 100.0),
+        log=True,
+    ),
+    Panel(
+        "sets",
+        "Does it drift with sample size?",
+        "replicate sets of 48 probes",
+        (4, 6, 8, 12, 16),
+    ),
+    Panel(
+        "decay",
+        "Does it stand correlated noise?",
+        "b: variance of the noise's k-th axis falls as k^-b",
+        (0.0, 0.5, 1.0, 1.5),
+    ),
+    Panel(
+        "rotated",
+        "And on real activations?",
+        "true overlap, their class structure rotated to it",
+        DIAL,
+    ),
+)
 
 
-def draw(panel: Panel, value: float, rng, real) -> tuple[np.ndarray, concepts.Labels, float]:
+def draw(
+    panel: Panel, value: float, rng, real
+) -> tuple[np.ndarray, concepts.Labels, float]:
     """Activations, their labels and the true overlap of one point of a panel."""
     if panel.axis == "rotated":
         x, labels = real
         return synthetic.rotated(x, labels, value, rng), labels, value
     labels = synthetic.design(SIZES, int(value) if panel.axis == "sets" else SETS)
-    truth = BASE if panel.axis == "sets" else dataclasses.replace(BASE, **{panel.axis: value})
-    return synthetic.activations(labels, FLAGS.dimensions, truth, rng), labels, truth.overlap
+    truth = (
+        BASE
+        if panel.axis == "sets"
+        else dataclasses.replace(BASE, **{panel.axis: value})
+    )
+    return (
+        synthetic.activations(labels, FLAGS.dimensions, truth, rng),
+        labels,
+        truth.overlap,
+    )
 
 
 def study(panel: Panel, real, bar) -> dict:
@@ -79,17 +132,27 @@ def study(panel: Panel, real, bar) -> dict:
     for index, value in enumerate(panel.values):
         found = {name: [] for name in NAMES}
         for number in range(FLAGS.draws):
-            x, labels, truth = draw(panel, value, np.random.default_rng([FLAGS.seed, number, index]), real)
+            x, labels, truth = draw(
+                panel, value, np.random.default_rng([FLAGS.seed, number, index]), real
+            )
             measured = entangle.measure(x, labels)
             for name in NAMES:
                 found[name].append(getattr(measured, name))
             bar.update()
-        kept = {name: np.array([v for v in values if np.isfinite(v)]) for name, values in found.items()}
+        kept = {
+            name: np.array([v for v in values if np.isfinite(v)])
+            for name, values in found.items()
+        }
         spread = {
-            name: {"mean": float(v.mean()), "sd": float(v.std(ddof=1)) if len(v) > 1 else 0.0, "defined": len(v)}
-            if len(v) else {"mean": None, "sd": None, "defined": 0}
+            name: {
+                "mean": float(v.mean()),
+                "sd": float(v.std(ddof=1)) if len(v) > 1 else 0.0,
+                "defined": len(v),
+            }
+            if len(v)
+            else {"mean": None, "sd": None, "defined": 0}
             for name, v in kept.items()
-        }  # fmt: skip
+        }
         points.append({"value": value, "truth": truth, **spread})
     about = {name: getattr(panel, name) for name in ("axis", "title", "label", "log")}
     return about | {"draws": FLAGS.draws, "points": points}
@@ -108,12 +171,23 @@ def coverage(bar) -> list[dict]:
             for number in range(FLAGS.coverage_draws):
                 rng = np.random.default_rng([FLAGS.seed, 1, number])
                 x = synthetic.activations(labels, FLAGS.dimensions, truth, rng)
-                found.append({n: {"": i} for n, i in entangle.measure(x, labels).intervals.items() if n in figures.ESTIMATORS})
+                found.append(
+                    {
+                        n: {"": i}
+                        for n, i in entangle.measure(x, labels).intervals.items()
+                        if n in figures.ESTIMATORS
+                    }
+                )
                 if design == "hexad":
                     found[-1] |= _crosstalk_intervals(x, labels)
                 bar.update()
             about = {"design": design, "snr": snr}
-            rows += [{"estimator": n} | about | _covered([f[n] for f in found], truth.overlap if n == "cvo" else None) for n in found[0]]
+            rows += [
+                {"estimator": n}
+                | about
+                | _covered([f[n] for f in found], truth.overlap if n == "cvo" else None)
+                for n in found[0]
+            ]
     return rows
 
 
@@ -138,26 +212,57 @@ def _covered(draws: list[dict[str, intervals.Interval]], truth: float | None) ->
         widths += [i.high - i.low for i in every]
         number += len(every)
     mean = lambda values: float(np.mean(values)) if values else None
-    shares = {"of_expectation": mean(expected), "of_truth": mean(truly), "width": mean(widths)}
+    shares = {
+        "of_expectation": mean(expected),
+        "of_truth": mean(truly),
+        "width": mean(widths),
+    }
     return {"defined": number, "draws": len(draws) * len(draws[0])} | shares
 
 
-def real_activations(model: prepare.Checkpoint, probe_set: probes.ProbeSet) -> tuple[np.ndarray, concepts.Labels]:
+def real_activations(
+    model: validate.Checkpoint, probe_set: probes.ProbeSet
+) -> tuple[np.ndarray, concepts.Labels]:
     """The probes' activations, and their labels."""
-    x = capture.capture(hf.load(str(model.folder)), model.tokenizer.encode(probe_set.texts))
-    return x, concepts.label(probe_set.labels)
+    x = capture.capture(
+        hf.load(str(model.folder)), model.tokenizer.encode(probe_set.texts)
+    )
+    return x, concepts.label_probes(probe_set.labels)
 
 
 def table(panels: list[dict], covered: list[dict]) -> str:
     blocks = []
     for panel in panels:
-        cells = lambda p, n: "-" if p[n]["mean"] is None else f"{p[n]['mean']:.3f} +- {p[n]['sd']:.3f}"
-        rows = [[f"{p['value']:g}", p["truth"], *(cells(p, n) for n in NAMES)] for p in panel["points"]]
-        blocks.append(tables.text([panel["label"], "truth", *(figures.ESTIMATORS[n] for n in NAMES)], rows))
-    header = ["95% interval of", "design", "SNR", "holds the expectation", "holds the truth", "mean width", "defined in"]
-    rows = [[figures.ESTIMATORS.get(r["estimator"], r["estimator"]), *(r[k] for k in ("design", "snr", "of_expectation", "of_truth", "width")),
-             f"{r['defined']} of {r['draws']}"] for r in covered]  # fmt: skip
-    return "\n\n".join([*blocks, tables.text(header, rows)])
+        cells = lambda p, n: (
+            "-" if p[n]["mean"] is None else f"{p[n]['mean']:.3f} +- {p[n]['sd']:.3f}"
+        )
+        rows = [
+            [f"{p['value']:g}", p["truth"], *(cells(p, n) for n in NAMES)]
+            for p in panel["points"]
+        ]
+        blocks.append(
+            console.format_table(
+                [panel["label"], "truth", *(figures.ESTIMATORS[n] for n in NAMES)], rows
+            )
+        )
+    header = [
+        "95% interval of",
+        "design",
+        "SNR",
+        "holds the expectation",
+        "holds the truth",
+        "mean width",
+        "defined in",
+    ]
+    rows = [
+        [
+            figures.ESTIMATORS.get(r["estimator"], r["estimator"]),
+            *(r[k] for k in ("design", "snr", "of_expectation", "of_truth", "width")),
+            f"{r['defined']} of {r['draws']}",
+        ]
+        for r in covered
+    ]
+    return "\n\n".join([*blocks, console.format_table(header, rows)])
 
 
 def main(_):
@@ -167,16 +272,26 @@ def main(_):
         for flag, value in {"draws": 3, "coverage_draws": 10}.items():
             if not FLAGS[flag].present:
                 setattr(FLAGS, flag, value)
-    model, probe_set = prepare.checkpoint(FLAGS.model), probes.load("triad")
+    model, probe_set = (
+        validate.open_checkpoint(FLAGS.model),
+        probes.load_probes("triad"),
+    )
     real = real_activations(model, probe_set)
-    total = FLAGS.draws * sum(len(p.values) for p in PANELS) + 2 * len(DESIGNS) * FLAGS.coverage_draws
+    total = (
+        FLAGS.draws * sum(len(p.values) for p in PANELS)
+        + 2 * len(DESIGNS) * FLAGS.coverage_draws
+    )
     with tqdm.tqdm(total=total, desc="draws", unit="draw") as bar:
         panels = [study(panel, real, bar) for panel in PANELS]
         covered = coverage(bar)
     out = pathlib.Path(FLAGS.out)
-    found = {"panels": panels, "coverage": covered, **prepare.provenance(model, started, None, probe_set, FLAGS.seed)}
-    records.write(out / "validity.json", json.dumps(found, indent=1) + "\n")
-    records.write(out / "table.txt", table(panels, covered) + "\n")
+    found = {
+        "panels": panels,
+        "coverage": covered,
+        **validate.provenance(model, started, None, probe_set, FLAGS.seed),
+    }
+    run_folder.write_text(out / "validity.json", json.dumps(found, indent=1) + "\n")
+    run_folder.write_text(out / "table.txt", table(panels, covered) + "\n")
     figures.save(plots_own.validity(panels), out / "validity")
     print(f"{table(panels, covered)}\n\nResults: {out}")
 

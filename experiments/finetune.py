@@ -18,49 +18,101 @@ import device_flags
 import run_flags
 from absl import app, flags, logging
 
-from jaxent.arrays import processes
 from jaxent.data import mix
+from jaxent.distributed import processes
 from jaxent.measure import penalty
-from jaxent.report import records, sets, tables
-from jaxent.study import execute, prepare, spec as specs, study
+from jaxent.runs import console, execute, queue, records, validate
+from jaxent.runs import spec as specs
+from jaxent.stats import differences
 from jaxent.train import loop
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
 flags.DEFINE_enum("condition", "B3", mix.CONDITIONS, "what to train on (Table 1)")
-flags.DEFINE_enum("intervention", "strong", list(specs.INTERVENTIONS), "light: rank 16, attention modules, 2000 steps")
-flags.DEFINE_enum("preset", "paper", ["paper", "tiny"], "paper: the published settings; tiny: the embedded checkpoint "
-                  "and data, a minute on two cores")  # fmt: skip
+flags.DEFINE_enum(
+    "intervention",
+    "strong",
+    list(specs.INTERVENTIONS),
+    "light: rank 16, attention modules, 2000 steps",
+)
+flags.DEFINE_enum(
+    "preset",
+    "paper",
+    ["paper", "tiny"],
+    "paper: the published settings; tiny: the embedded checkpoint "
+    "and data, a minute on two cores",
+)
 flags.DEFINE_integer("seed", 0, "seed of adapter, data order and dropout")
 flags.DEFINE_list("seeds", None, "several seeds instead of one: see --seed_mode")
-flags.DEFINE_string("start", None, "adapter folder to begin from, with a fresh optimizer and schedule")
-flags.DEFINE_float("csr_lambda", None, "weight of CSR's penalty (section 6.1; default 0.1 for B4, 0 otherwise)")
+flags.DEFINE_string(
+    "start", None, "adapter folder to begin from, with a fresh optimizer and schedule"
+)
+flags.DEFINE_float(
+    "csr_lambda",
+    None,
+    "weight of CSR's penalty (section 6.1; default 0.1 for B4, 0 otherwise)",
+)
 flags.DEFINE_string("out", None, "run folder")
 flags.DEFINE_bool("resume", False, "continue the run in --out")
 flags.adopt_module_key_flags(run_flags)
 flags.adopt_module_key_flags(device_flags)
 
 
-def described() -> tuple[specs.Run, pathlib.Path]:
+def described() -> tuple[specs.RunSpec, pathlib.Path]:
     """The run and its folder. Presets change defaults only: a flag given on the command line stays as given."""
     tiny = FLAGS.preset == "tiny"
-    preset = specs.PRESETS["tiny"] | {"model": specs.TINY_MODEL} if tiny else {"model": FLAGS.model}
+    preset = (
+        specs.PRESETS["tiny"] | {"model": specs.TINY_MODEL}
+        if tiny
+        else {"model": FLAGS.model}
+    )
     out = FLAGS.out or ("runs/tiny" if tiny else None)
     named = run_flags.given("model", "condition", "seed", "start", "csr_lambda")
-    settings = specs.INTERVENTIONS[FLAGS.intervention] | preset | named | {"intervention": FLAGS.intervention}
+    settings = (
+        specs.INTERVENTIONS[FLAGS.intervention]
+        | preset
+        | named
+        | {"intervention": FLAGS.intervention}
+    )
     for name, value in (("model", settings["model"]), ("out", out)):
         if not value:
             raise ValueError(f"--{name} is missing (or use --preset=tiny)")
-    return specs.Run(**settings), pathlib.Path(out)
+    return specs.RunSpec(**settings), pathlib.Path(out)
 
 
 def text(summary: dict) -> str:
     """Entanglement, V-purity and accuracies before and after, and the paired change over replicate sets, as a table."""
-    before, after = (records.Measured(summary[when]["step"], summary[when]) for when in ("before", "after"))
-    names = {"EI (literal)": "ei", "nested EI": "nested_ei", "SEI": "sei", "CVO": "cvo", "V-purity": "v_purity"}
+    before, after = (
+        records.Measured(summary[when]["step"], summary[when])
+        for when in ("before", "after")
+    )
+    names = {
+        "EI (literal)": "ei",
+        "nested EI": "nested_ei",
+        "SEI": "sei",
+        "CVO": "cvo",
+        "V-purity": "v_purity",
+    }
     names |= {f"accuracy, {c}": f"accuracy.{c}" for c in before.found["accuracy"]}
-    rows = [[title, before.value(name), after.value(name), *_change(before.sets(name), after.sets(name))] for title, name in names.items()]
-    return tables.text(["", "before", f"after step {after.step}", "change over sets [95%]", "sign-flip p"], rows)
+    rows = [
+        [
+            title,
+            before.value(name),
+            after.value(name),
+            *_change(before.sets(name), after.sets(name)),
+        ]
+        for title, name in names.items()
+    ]
+    return console.format_table(
+        [
+            "",
+            "before",
+            f"after step {after.step}",
+            "change over sets [95%]",
+            "sign-flip p",
+        ],
+        rows,
+    )
 
 
 def _change(before, after) -> tuple[str, float | None]:
@@ -68,43 +120,51 @@ def _change(before, after) -> tuple[str, float | None]:
     if before is None or after is None:
         return "-", None
     change = after - before
-    low, high = sets.t_interval(change)
-    return f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]", sets.sign_flip(change)
+    low, high = differences.t_interval(change)
+    return f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]", differences.sign_flip(
+        change
+    )
 
 
-def several(run: specs.Run, out: pathlib.Path) -> None:
+def several(run: specs.RunSpec, out: pathlib.Path) -> None:
     """One run a seed, each in a folder of its own in `out`."""
     runs = [dataclasses.replace(run, seed=int(seed)) for seed in FLAGS.seeds]
-    outcomes = study.conduct(runs, out, mesh=FLAGS.mesh, seeds_together=device_flags.seeds_together())
-    if processes.first():
-        for one, summary in study.summaries(outcomes):
+    outcomes = queue.run_all(
+        runs, out, mesh=FLAGS.mesh, seeds_together=device_flags.seeds_together()
+    )
+    if processes.is_primary():
+        for one, summary in queue.finished_summaries(outcomes):
             print(f"\n{one.name}\n{text(summary)}")
         print(f"\nRun folders: {out}")
-    if failed := study.failures(outcomes):
+    if failed := queue.format_failures(outcomes):
         sys.exit(f"finetune: {failed}")
 
 
-@processes.guarded()
+@processes.exit_together()
 def main(_):
     logging.set_verbosity(logging.WARNING)
     try:
         device_flags.start()
         run, out = described()
-        checked = prepare.check(run)
-        mesh = prepare.mesh(checked, FLAGS.mesh)
-        if checked.length < run.max_length and processes.first():
-            print(f"The model's context is {checked.length} tokens: used instead of --max_length {run.max_length}")
+        checked = validate.validate_run(run)
+        mesh = validate.choose_run_mesh(checked, FLAGS.mesh)
+        if checked.length < run.max_length and processes.is_primary():
+            print(
+                f"The model's context is {checked.length} tokens: used instead of --max_length {run.max_length}"
+            )
         if FLAGS.seeds:
             several(run, out)
             return
-        corpus = prepare.begin(checked, out, FLAGS.resume)
+        corpus = validate.begin_run(checked, out, FLAGS.resume)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"finetune: {error}")
     try:
-        summary = execute.execute(checked, execute.Base(checked, mesh), corpus, out)
-    except (penalty.NoGradient, loop.NonFinite) as error:
+        summary = execute.execute_run(
+            checked, execute.BaseModel(checked, mesh), corpus, out
+        )
+    except (penalty.NoGradientError, loop.NonFiniteError) as error:
         sys.exit(f"finetune: {error}")
-    if processes.first():
+    if processes.is_primary():
         print(f"\n{text(summary)}\n\nRun folder: {out}")
 
 

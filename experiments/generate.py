@@ -12,8 +12,8 @@ import checkpoint_flags
 import device_flags
 from absl import app, flags
 
-from jaxent.arrays import processes
 from jaxent.decode import choose, stream
+from jaxent.distributed import processes
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("prompt", None, "text to continue (default: standard input)")
@@ -26,10 +26,16 @@ flags.adopt_module_key_flags(checkpoint_flags)
 
 def prompt() -> str:
     """--prompt, or what stands on the first process's standard input."""
-    return FLAGS.prompt if FLAGS.prompt is not None else processes.by_first(lambda: sys.stdin.read().removesuffix("\n"))
+    return (
+        FLAGS.prompt
+        if FLAGS.prompt is not None
+        else processes.broadcast_from_primary(
+            lambda: sys.stdin.read().removesuffix("\n")
+        )
+    )
 
 
-@processes.guarded()
+@processes.exit_together()
 def main(_):
     try:
         checkpoint_flags.begin({})
@@ -39,14 +45,29 @@ def main(_):
         mesh = checkpoint_flags.mesh(found)
         begun = prompt()
         if not found.tokenizer.encode([begun])[0]:
-            raise ValueError("the prompt is empty: expected some text in --prompt or standard input")
+            raise ValueError(
+                "the prompt is empty: expected some text in --prompt or standard input"
+            )
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"generate: {error}")
     model, adapter, compute = checkpoint_flags.loaded(found, adapter, mesh)
-    say = lambda text: processes.first() and print(text, end="", flush=True)
+    say = lambda text: processes.is_primary() and print(text, end="", flush=True)
     say(begun)
-    options = {"temperature": FLAGS.temperature, "top_p": FLAGS.top_p, "seed": FLAGS.seed}
-    for text in stream(model, found.tokenizer, begun, FLAGS.max_new, adapter=adapter, spec=spec, compute=compute, **options):
+    options = {
+        "temperature": FLAGS.temperature,
+        "top_p": FLAGS.top_p,
+        "seed": FLAGS.seed,
+    }
+    for text in stream(
+        model,
+        found.tokenizer,
+        begun,
+        FLAGS.max_new,
+        adapter=adapter,
+        spec=spec,
+        compute=compute,
+        **options,
+    ):
         say(text)
     say("\n")
 

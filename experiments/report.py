@@ -12,24 +12,35 @@ import sys
 
 from absl import app, flags
 
-from jaxent.report import page, records
+from jaxent.report import page
+from jaxent.runs import records
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", "runs", "folder of runs, read with all folders below it")
 flags.DEFINE_string("out", "report", "folder for the page, tables and figures")
-flags.DEFINE_string("title", "Entanglement under fine-tuning: published and measured", "the page's heading")
+flags.DEFINE_string(
+    "title",
+    "Entanglement under fine-tuning: published and measured",
+    "the page's heading",
+)
 
 
 def main(_):
     try:
-        found = records.read(pathlib.Path(FLAGS.runs))
+        found = records.read_records(pathlib.Path(FLAGS.runs))
     except FileNotFoundError as error:
         sys.exit(f"report: {error}")
     written = page.write(found, pathlib.Path(FLAGS.out), FLAGS.title, sys.argv)
     for note in found.unread:
         print(f"{note.path}: {note.text}")
-    numbers = {"runs": found.runs, "evaluations": found.evaluations, "crosstalks": found.crosstalks, "measurements": found.singles,
-               "companion metrics": found.metrics, "validity studies": found.validities}  # fmt: skip
+    numbers = {
+        "runs": found.runs,
+        "evaluations": found.evaluations,
+        "crosstalks": found.crosstalks,
+        "measurements": found.singles,
+        "companion metrics": found.metrics,
+        "validity studies": found.validities,
+    }
     print(", ".join(f"{len(those)} {kind}" for kind, those in numbers.items()))
     print(f"Report: {written}")
 

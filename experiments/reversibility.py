@@ -19,30 +19,65 @@ import pathlib
 import study_flags
 from absl import flags
 
-from jaxent.report import paper
-from jaxent.study import questions, study, table
+from jaxent.paper import tables as paper_tables
+from jaxent.runs import questions, queue, summary_table
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("then", ["B2"], "conditions to train on under, each from the B3 adapter")
-flags.DEFINE_integer("further_steps", None, "steps of that (default: three tenths of --steps, 1500 of 5000)")
+flags.DEFINE_list(
+    "then", ["B2"], "conditions to train on under, each from the B3 adapter"
+)
+flags.DEFINE_integer(
+    "further_steps",
+    None,
+    "steps of that (default: three tenths of --steps, 1500 of 5000)",
+)
 flags.adopt_module_key_flags(study_flags)
 BY = ("model", "condition")
-FOUND = ("EI before", "EI", "EI change", "SEI", "CVO", "V-purity", "domain accuracy", "final loss")
+FOUND = (
+    "EI before",
+    "EI",
+    "EI change",
+    "SEI",
+    "CVO",
+    "V-purity",
+    "domain accuracy",
+    "final loss",
+)
 COURSE = ("EI", "SEI", "V-purity", "domain accuracy")
 
 
 def runs():
-    chosen = study_flags.models([paper.HUB[paper.QWEN_14B]]), study_flags.seeds([0])
-    return questions.reversibility(*chosen, FLAGS.then, FLAGS.further_steps, study_flags.settings())
+    chosen = (
+        study_flags.models([paper_tables.HUB[paper_tables.QWEN_14B]]),
+        study_flags.seeds([0]),
+    )
+    return questions.reversibility(
+        *chosen, FLAGS.then, FLAGS.further_steps, study_flags.settings()
+    )
 
 
 def text(found) -> str:
     """B3 from the base model, what came after it, by model; then every seed of the latter by step (0: the end of B3)."""
-    first, then = ([(run, s) for run, s in found if bool(run.start) == continued] for continued in (False, True))
-    drawn = lambda title, chosen: f"{title}\n{table.text(table.cells(chosen, BY, FOUND), BY, (FOUND,))}"
-    course = table.moments(study.measured([run for run, _ in then], pathlib.Path(FLAGS.out)), (*BY, "seed"), COURSE)
-    steps = f"Continued, by step\n{table.text(course, (*BY, 'seed', 'step'), (COURSE,))}"
-    return "\n\n".join([drawn("B3 from the base model", first), drawn("Continued from its adapter", then), steps])
+    first, then = (
+        [(run, s) for run, s in found if bool(run.start) == continued]
+        for continued in (False, True)
+    )
+    drawn = lambda title, chosen: (
+        f"{title}\n{summary_table.format_summary(summary_table.summarise_runs(chosen, BY, FOUND), BY, (FOUND,))}"
+    )
+    course = summary_table.summarise_steps(
+        queue.read_measurements([run for run, _ in then], pathlib.Path(FLAGS.out)),
+        (*BY, "seed"),
+        COURSE,
+    )
+    steps = f"Continued, by step\n{summary_table.format_summary(course, (*BY, 'seed', 'step'), (COURSE,))}"
+    return "\n\n".join(
+        [
+            drawn("B3 from the base model", first),
+            drawn("Continued from its adapter", then),
+            steps,
+        ]
+    )
 
 
 if __name__ == "__main__":

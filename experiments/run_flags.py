@@ -5,12 +5,16 @@ import dataclasses
 from absl import flags
 
 from jaxent.data import batches
-from jaxent.study import spec as specs
+from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
-_OF = {f.name: f.default for f in dataclasses.fields(specs.Run)}
-flags.DEFINE_string("data_root", None, "folder of local files, or 'embedded'; the Hub otherwise")
-flags.DEFINE_integer("max_examples", _OF["max_examples"], "examples read from each source")
+_OF = {f.name: f.default for f in dataclasses.fields(specs.RunSpec)}
+flags.DEFINE_string(
+    "data_root", None, "folder of local files, or 'embedded'; the Hub otherwise"
+)
+flags.DEFINE_integer(
+    "max_examples", _OF["max_examples"], "examples read from each source"
+)
 flags.DEFINE_integer("rank", _OF["rank"], "LoRA rank")
 flags.DEFINE_float("alpha", _OF["alpha"], "LoRA alpha")
 flags.DEFINE_float("dropout", _OF["dropout"], "LoRA dropout")
@@ -18,21 +22,60 @@ flags.DEFINE_list("modules", list(_OF["modules"]), "adapted linear modules")
 flags.DEFINE_integer("steps", _OF["steps"], "optimizer steps")
 flags.DEFINE_float("learning_rate", _OF["learning_rate"], "peak learning rate")
 flags.DEFINE_float("warmup_ratio", _OF["warmup_ratio"], "share of steps that warm up")
-flags.DEFINE_integer("examples", _OF["examples"], "examples an optimizer step (batch 1 x accumulation 16)")
-flags.DEFINE_integer("micro_rows", _OF["micro_rows"], "packed rows run at a time; must divide --examples")
+flags.DEFINE_integer(
+    "examples",
+    _OF["examples"],
+    "examples an optimizer step (batch 1 x accumulation 16)",
+)
+flags.DEFINE_integer(
+    "micro_rows", _OF["micro_rows"], "packed rows run at a time; must divide --examples"
+)
 flags.DEFINE_integer("max_length", _OF["max_length"], "tokens an example and a row")
-flags.DEFINE_enum("packing", _OF["packing"], batches.PACKINGS, "packed, or none: an example a row")
-flags.DEFINE_integer("curriculum_steps", _OF["curriculum_steps"], "B5's steps of math before code")
-flags.DEFINE_bool("quantize", _OF["quantize"], "NF4 with double quantisation; otherwise the checkpoint's own weights")
-flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
+flags.DEFINE_enum(
+    "packing", _OF["packing"], batches.PACKINGS, "packed, or none: an example a row"
+)
+flags.DEFINE_integer(
+    "curriculum_steps", _OF["curriculum_steps"], "B5's steps of math before code"
+)
+flags.DEFINE_bool(
+    "quantize",
+    _OF["quantize"],
+    "NF4 with double quantisation; otherwise the checkpoint's own weights",
+)
+flags.DEFINE_enum(
+    "dtype",
+    None,
+    ["float32", "bfloat16"],
+    "arithmetic (default: float32 on CPU, else bfloat16)",
+)
 flags.DEFINE_string("probes", _OF["probes"], "probe set: triad, hexad or a JSONL file")
 flags.DEFINE_integer("replicates", None, "first replicate sets of the probes only")
-flags.DEFINE_integer("csr_every", _OF["csr_every"], "steps between CSR steps: lambda acts on one step in so many")
-flags.DEFINE_float("csr_variance", _OF["csr_variance"], "share of the target domain's variance that is free to change")
-flags.DEFINE_string("csr_target", _OF["csr_target"], "domain of the probes that is free to change")
-flags.DEFINE_bool("csr_centred", _OF["csr_centred"], "take the mean out before the target's subspace is fitted (the paper does not)")
-flags.DEFINE_string("csr_probes", _OF["csr_probes"], "probe set of the penalty: triad, hexad or a JSONL file")
-flags.DEFINE_integer("measure_every", _OF["measure_every"], "steps between measurements")
+flags.DEFINE_integer(
+    "csr_every",
+    _OF["csr_every"],
+    "steps between CSR steps: lambda acts on one step in so many",
+)
+flags.DEFINE_float(
+    "csr_variance",
+    _OF["csr_variance"],
+    "share of the target domain's variance that is free to change",
+)
+flags.DEFINE_string(
+    "csr_target", _OF["csr_target"], "domain of the probes that is free to change"
+)
+flags.DEFINE_bool(
+    "csr_centred",
+    _OF["csr_centred"],
+    "take the mean out before the target's subspace is fitted (the paper does not)",
+)
+flags.DEFINE_string(
+    "csr_probes",
+    _OF["csr_probes"],
+    "probe set of the penalty: triad, hexad or a JSONL file",
+)
+flags.DEFINE_integer(
+    "measure_every", _OF["measure_every"], "steps between measurements"
+)
 flags.DEFINE_integer("save_every", _OF["save_every"], "steps between checkpoints")
 
 

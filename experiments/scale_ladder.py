@@ -17,35 +17,71 @@ import pathlib
 import study_flags
 from absl import flags
 
-from jaxent.report import paper
-from jaxent.study import questions, spec as specs, study, table
+from jaxent.paper import tables as paper_tables
+from jaxent.runs import questions, queue, summary_table
+from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("compared", None, "models that are also trained under B2 (default: the last one); empty for none")
+flags.DEFINE_list(
+    "compared",
+    None,
+    "models that are also trained under B2 (default: the last one); empty for none",
+)
 flags.adopt_module_key_flags(study_flags)
-MODELS = [paper.HUB[m] for m in (paper.QWEN_7B, paper.QWEN_14B, paper.QWEN_32B)]
-FOUND = ("EI before", "EI", "EI change", "V-purity", "domain accuracy", "SEI", "CVO", "final loss")
-MARGINS = ("EI before", "domain margin", "register margin", "shape margin", "V-purity before")
+MODELS = [
+    paper_tables.HUB[m]
+    for m in (paper_tables.QWEN_7B, paper_tables.QWEN_14B, paper_tables.QWEN_32B)
+]
+FOUND = (
+    "EI before",
+    "EI",
+    "EI change",
+    "V-purity",
+    "domain accuracy",
+    "SEI",
+    "CVO",
+    "final loss",
+)
+MARGINS = (
+    "EI before",
+    "domain margin",
+    "register margin",
+    "shape margin",
+    "V-purity before",
+)
 COURSE = ("EI", "SEI", "V-purity", "domain accuracy")
 
 
 def runs():
     seeds = study_flags.seeds(()) or None
-    return questions.scale_ladder(study_flags.models(MODELS, specs.TINY_LADDER), seeds, FLAGS.compared, study_flags.settings())
+    return questions.scale_ladder(
+        study_flags.models(MODELS, specs.TINY_LADDER),
+        seeds,
+        FLAGS.compared,
+        study_flags.settings(),
+    )
 
 
 def text(found) -> str:
     """Table 7, then by model, by seed, and by step, mean ± SD over seeds."""
-    of = lambda *conditions: [(run, summary) for run, summary in found if run.condition in conditions]
-    drawn = lambda title, chosen, by, quantities: f"{title}\n{table.text(table.cells(chosen, by, quantities), by, (quantities,))}"
+    of = lambda *conditions: [
+        (run, summary) for run, summary in found if run.condition in conditions
+    ]
+    drawn = lambda title, chosen, by, quantities: (
+        f"{title}\n{summary_table.format_summary(summary_table.summarise_runs(chosen, by, quantities), by, (quantities,))}"
+    )
     both, by = [run for run, _ in of("B3", "B2")], ("model", "condition")
-    course = table.moments(study.measured(both, pathlib.Path(FLAGS.out)), by, COURSE)
-    return "\n\n".join([
-        drawn("Base models", of("B0"), ("model", "condition"), MARGINS),
-        drawn("By model", of("B3", "B2"), by, FOUND),
-        drawn("By seed", of("B3", "B2"), (*by, "seed"), FOUND),
-        f"By step\n{table.text(course, (*by, 'step'), (COURSE,))}",
-    ])  # fmt: skip
+    course = summary_table.summarise_steps(
+        queue.read_measurements(both, pathlib.Path(FLAGS.out)), by, COURSE
+    )
+    return "\n\n".join(
+        [
+            drawn("Base models", of("B0"), ("model", "condition"), MARGINS),
+            drawn("By model", of("B3", "B2"), by, FOUND),
+            drawn("By seed", of("B3", "B2"), (*by, "seed"), FOUND),
+            f"By step\n{summary_table.format_summary(course, (*by, 'step'), (COURSE,))}",
+        ]
+    )
 
 
 if __name__ == "__main__":

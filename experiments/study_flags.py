@@ -8,22 +8,40 @@ import device_flags
 import run_flags
 from absl import app, flags, logging
 
-from jaxent.arrays import processes
-from jaxent.study import spec as specs, study
+from jaxent.distributed import processes
+from jaxent.runs import queue
+from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("preset", "paper", list(specs.PRESETS), "paper: the published models and settings; tiny: the embedded ones")
-flags.DEFINE_list("models", None, "checkpoint folders or Hub ids instead of the preset's")
+flags.DEFINE_enum(
+    "preset",
+    "paper",
+    list(specs.PRESETS),
+    "paper: the published models and settings; tiny: the embedded ones",
+)
+flags.DEFINE_list(
+    "models", None, "checkpoint folders or Hub ids instead of the preset's"
+)
 flags.DEFINE_alias("model", "models")
 flags.DEFINE_list("seeds", None, "seeds instead of the study's")
-flags.DEFINE_string("out", "runs", "folder of all runs; a study's own results go to a folder of its name in it")
+flags.DEFINE_string(
+    "out",
+    "runs",
+    "folder of all runs; a study's own results go to a folder of its name in it",
+)
 flags.DEFINE_bool("dry_run", False, "print the runs with their cost and stop")
-flags.DEFINE_float("teraflops", None, "with --dry_run: sustained TFLOP/s to reckon with (default: measured here)")
+flags.DEFINE_float(
+    "teraflops",
+    None,
+    "with --dry_run: sustained TFLOP/s to reckon with (default: measured here)",
+)
 flags.adopt_module_key_flags(run_flags)
 flags.adopt_module_key_flags(device_flags)
 
 
-def models(published: Sequence[str], tiny: Sequence[str] = (specs.TINY_MODEL,)) -> list[str]:
+def models(
+    published: Sequence[str], tiny: Sequence[str] = (specs.TINY_MODEL,)
+) -> list[str]:
     return FLAGS.models or list(tiny if FLAGS.preset == "tiny" else published)
 
 
@@ -38,10 +56,10 @@ def settings() -> dict:
 
 def main(
     name: str,
-    runs: Callable[[], list[specs.Run]],
+    runs: Callable[[], list[specs.RunSpec]],
     table: Callable[[list], str],
-    after: Callable[[list[study.Outcome], bool], list[study.Outcome]] | None = None,
-    remark: Callable[[list[specs.Run]], str] = lambda runs: "",
+    after: Callable[[list[queue.Outcome], bool], list[queue.Outcome]] | None = None,
+    remark: Callable[[list[specs.RunSpec]], str] = lambda runs: "",
 ) -> None:
     """Runs the script's study: the runs of `runs()`, then `table` of those finished.
 
@@ -49,7 +67,7 @@ def main(
     progress); gives what failed of it. remark: what a dry run says of it.
     """
 
-    @processes.guarded()
+    @processes.exit_together()
     def start(_):
         logging.set_verbosity(logging.WARNING)
         out = pathlib.Path(FLAGS.out)
@@ -57,24 +75,28 @@ def main(
             device_flags.check()
             found = runs()
             if FLAGS.dry_run:
-                print(study.plan(found, out, FLAGS.teraflops) + remark(found))
+                print(queue.format_plan(found, out, FLAGS.teraflops) + remark(found))
                 return
             together = device_flags.seeds_together()
             if after:
-                outcomes, first = study.conduct_apart(found, out, FLAGS.mesh, together)
+                outcomes, first = queue.run_in_subprocess(
+                    found, out, FLAGS.mesh, together
+                )
             else:
                 device_flags.start()
-                outcomes = study.conduct(found, out, mesh=FLAGS.mesh, seeds_together=together)
-                first = processes.leave()
+                outcomes = queue.run_all(
+                    found, out, mesh=FLAGS.mesh, seeds_together=together
+                )
+                first = processes.shutdown()
         except ValueError as error:
             sys.exit(f"{name}: {error}")
         also = after(outcomes, first) if after else []
         if not first:
             return
-        text = table(study.summaries(outcomes))
-        folder = study.record(name, [*outcomes, *also], text, out)
+        text = table(queue.finished_summaries(outcomes))
+        folder = queue.write_study(name, [*outcomes, *also], text, out)
         print(f"\n{text}\n\nResults: {folder}")
-        if failed := study.failures([*outcomes, *also]):
+        if failed := queue.format_failures([*outcomes, *also]):
             sys.exit(f"\n{failed}")
 
     app.run(start)

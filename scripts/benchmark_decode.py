@@ -27,8 +27,9 @@ from absl import app, flags, logging
 
 from jaxent.checkpoint import hf
 from jaxent.decode import loop
-from jaxent.model import cache as caches, transformer
-from jaxent.report import tables
+from jaxent.model import cache as caches
+from jaxent.model import transformer
+from jaxent.runs import console
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("layers", 4, "decoder layers")
@@ -36,7 +37,9 @@ flags.DEFINE_integer("vocab", 32_000, "tokens of the vocabulary")
 flags.DEFINE_list("batches", ["1", "8", "32", "164"], "rows decoded together")
 flags.DEFINE_integer("new", 256, "new tokens a row (HumanEval is allowed 768)")
 flags.DEFINE_bool("ends", False, "rows end at lengths of their own instead of at --new")
-flags.DEFINE_integer("longest", 256, "tokens of the longest prompt; the shortest has an eighth")
+flags.DEFINE_integer(
+    "longest", 256, "tokens of the longest prompt; the shortest has an eighth"
+)
 flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "arithmetic of both")
 
 
@@ -44,10 +47,21 @@ def random_model(folder: pathlib.Path) -> str:
     """A random checkpoint of Qwen2.5-Coder-0.5B's shapes, with --layers layers."""
     torch.manual_seed(0)
     config = transformers.Qwen2Config(
-        vocab_size=FLAGS.vocab, hidden_size=896, intermediate_size=4864, num_hidden_layers=FLAGS.layers, num_attention_heads=14,
-        num_key_value_heads=2, tie_word_embeddings=True, rope_theta=1e6, pad_token_id=0, eos_token_id=None, bos_token_id=None,
-    )  # fmt: skip
-    transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, FLAGS.dtype)).save_pretrained(folder)
+        vocab_size=FLAGS.vocab,
+        hidden_size=896,
+        intermediate_size=4864,
+        num_hidden_layers=FLAGS.layers,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        rope_theta=1e6,
+        pad_token_id=0,
+        eos_token_id=None,
+        bos_token_id=None,
+    )
+    transformers.AutoModelForCausalLM.from_config(
+        config, dtype=getattr(torch, FLAGS.dtype)
+    ).save_pretrained(folder)
     return str(folder)
 
 
@@ -81,13 +95,26 @@ def torch_run(model, prompts: list[list[int]], lengths: np.ndarray) -> list[list
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
     criteria = [Ends(width, lengths)] if ragged else None
     with torch.no_grad():
-        out = model.generate(ids, attention_mask=mask, do_sample=False, max_new_tokens=int(lengths.max()), stopping_criteria=criteria)
+        out = model.generate(
+            ids,
+            attention_mask=mask,
+            do_sample=False,
+            max_new_tokens=int(lengths.max()),
+            stopping_criteria=criteria,
+        )
     return [row[width : width + n].tolist() for row, n in zip(out, lengths)]
 
 
-def our_run(runner: loop.Runner, prompts: list[list[int]], lengths: np.ndarray) -> list[list[int]]:
+def our_run(
+    runner: loop.Runner, prompts: list[list[int]], lengths: np.ndarray
+) -> list[list[int]]:
     """Our greedy decode: every row's new tokens up to its length."""
-    found = loop.complete(runner, prompts, loop.Request(int(lengths.max())), lambda row, ids: len(ids) >= lengths[row])
+    found = loop.complete(
+        runner,
+        prompts,
+        loop.Request(int(lengths.max())),
+        lambda row, ids: len(ids) >= lengths[row],
+    )
     return [ids[:n] for ids, n in zip(found, lengths)]
 
 
@@ -104,15 +131,25 @@ def main(_):
     rate, rows = bandwidth(), []
     with tempfile.TemporaryDirectory() as scratch:
         path = random_model(pathlib.Path(scratch))
-        theirs = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, FLAGS.dtype)).eval()
-        ours = loop.Runner(hf.load(path, quantize=False), compute=transformer.Compute(jnp.dtype(FLAGS.dtype)))
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(
+            path, dtype=getattr(torch, FLAGS.dtype)
+        ).eval()
+        ours = loop.Runner(
+            hf.load(path, quantize=False),
+            compute=transformer.ComputeConfig(jnp.dtype(FLAGS.dtype)),
+        )
         weights = sum(leaf.nbytes for leaf in jax.tree.leaves(ours.model))
         for batch in map(int, FLAGS.batches):
             rng = np.random.default_rng(batch)
-            prompts = [rng.integers(1, FLAGS.vocab, n).tolist() for n in rng.integers(FLAGS.longest // 8, FLAGS.longest + 1, batch)]
+            prompts = [
+                rng.integers(1, FLAGS.vocab, n).tolist()
+                for n in rng.integers(FLAGS.longest // 8, FLAGS.longest + 1, batch)
+            ]
             lengths = np.full(batch, FLAGS.new)
             if FLAGS.ends:
-                lengths = np.clip(np.ceil(rng.exponential(FLAGS.new / 4, batch)), 1, FLAGS.new).astype(int)
+                lengths = np.clip(
+                    np.ceil(rng.exponential(FLAGS.new / 4, batch)), 1, FLAGS.new
+                ).astype(int)
             torch_run(theirs, prompts[:1], np.array([2]))
             torch_seconds, expected = timed(lambda: torch_run(theirs, prompts, lengths))
             run = lambda lengths: timed(lambda: our_run(ours, prompts, lengths))
@@ -120,16 +157,58 @@ def main(_):
             run(np.ones(batch, int))
             prefill = run(np.ones(batch, int))[0]
             step = (seconds - prefill) / (FLAGS.new - 1)
-            cache = batch * caches.row_bytes(ours.model.config, FLAGS.longest + FLAGS.new // 2, ours.compute.dtype)
-            same = np.mean([a == b for mine, their in zip(found, expected) for a, b in zip(mine, their)])
-            rows.append([
-                str(batch), lengths.sum() / seconds, lengths.sum() / torch_seconds, torch_seconds / seconds,
-                "-" if FLAGS.ends else f"{(weights + cache) / rate / step:.0%}", prefill, first - seconds, f"{same:.1%}",
-            ])  # fmt: skip
-            print(tables.text(["batch", "tokens/s", "transformers", "ratio", "of the limit", "prefill s", "compiling s", "same"], rows[-1:]), flush=True)
-    header = ["batch", "tokens/s", "transformers", "ratio", "of the limit", "prefill s", "compiling s", "same tokens"]
-    print(f"\n{FLAGS.layers} layers, vocabulary {FLAGS.vocab}, {FLAGS.dtype}, {weights / 2**20:.0f} MiB of weights, {rate / 1e9:.1f} GB/s")
-    print(tables.text(header, rows))
+            cache = batch * caches.row_bytes(
+                ours.model.config, FLAGS.longest + FLAGS.new // 2, ours.compute.dtype
+            )
+            same = np.mean(
+                [
+                    a == b
+                    for mine, their in zip(found, expected)
+                    for a, b in zip(mine, their)
+                ]
+            )
+            rows.append(
+                [
+                    str(batch),
+                    lengths.sum() / seconds,
+                    lengths.sum() / torch_seconds,
+                    torch_seconds / seconds,
+                    "-" if FLAGS.ends else f"{(weights + cache) / rate / step:.0%}",
+                    prefill,
+                    first - seconds,
+                    f"{same:.1%}",
+                ]
+            )
+            print(
+                console.format_table(
+                    [
+                        "batch",
+                        "tokens/s",
+                        "transformers",
+                        "ratio",
+                        "of the limit",
+                        "prefill s",
+                        "compiling s",
+                        "same",
+                    ],
+                    rows[-1:],
+                ),
+                flush=True,
+            )
+    header = [
+        "batch",
+        "tokens/s",
+        "transformers",
+        "ratio",
+        "of the limit",
+        "prefill s",
+        "compiling s",
+        "same tokens",
+    ]
+    print(
+        f"\n{FLAGS.layers} layers, vocabulary {FLAGS.vocab}, {FLAGS.dtype}, {weights / 2**20:.0f} MiB of weights, {rate / 1e9:.1f} GB/s"
+    )
+    print(console.format_table(header, rows))
 
 
 if __name__ == "__main__":

@@ -28,20 +28,31 @@ from absl import app, flags
 
 from jaxent.checkpoint import hf, safetensors_folder
 from jaxent.model import config as configs
-from jaxent.report import tables
+from jaxent.runs import console
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "checkpoint folder; a random one is written if not given")
+flags.DEFINE_string(
+    "model", None, "checkpoint folder; a random one is written if not given"
+)
 flags.DEFINE_integer("layers", 28, "layers of the random checkpoint")
 flags.DEFINE_integer("shards", 3, "files of the random checkpoint")
 flags.DEFINE_integer("repeats", 3, "loads of each kind")
 
 _QWEN_1_5B = {
-    "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "vocab_size": 151936, "hidden_size": 1536,
-    "intermediate_size": 8960, "num_attention_heads": 12, "num_key_value_heads": 2, "hidden_act": "silu",
-    "max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "rope_theta": 1e6, "tie_word_embeddings": True,
+    "architectures": ["Qwen2ForCausalLM"],
+    "model_type": "qwen2",
+    "vocab_size": 151936,
+    "hidden_size": 1536,
+    "intermediate_size": 8960,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 2,
+    "hidden_act": "silu",
+    "max_position_embeddings": 32768,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+    "tie_word_embeddings": True,
     "torch_dtype": "bfloat16",
-}  # fmt: skip
+}
 
 _LOADERS = {
     "jaxent": """
@@ -76,35 +87,53 @@ print(time.perf_counter() - started, size, flush=True)
 def write_random(folder: pathlib.Path, layers: int, shards: int) -> None:
     """A sharded bfloat16 checkpoint of normal weights (SD 0.02) in `folder`."""
     raw = _QWEN_1_5B | {"num_hidden_layers": layers}
-    rows = hf.table(configs.from_dict(raw))
-    names = [(name, row.shape) for row in rows for name in hf.names(row, configs.from_dict(raw))]
+    rows = hf.tensor_table(configs.from_dict(raw))
+    names = [
+        (name, row.shape)
+        for row in rows
+        for name in hf.tensor_names(row, configs.from_dict(raw))
+    ]
     rng = np.random.default_rng(0)
     weight_map = {}
     for shard in tqdm.trange(shards, desc="write", unit="shard", leave=False):
         file = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
         some = names[shard::shards]
-        tensors = {n: (rng.standard_normal(s, np.float32) * 0.02).astype(ml_dtypes.bfloat16) for n, s in some}
+        tensors = {
+            n: (rng.standard_normal(s, np.float32) * 0.02).astype(ml_dtypes.bfloat16)
+            for n, s in some
+        }
         safetensors.numpy.save_file(tensors, folder / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(tensors, file)
     (folder / "config.json").write_text(json.dumps(raw))
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": weight_map})
+    )
 
 
 def memory(pid: int) -> tuple[int, int]:
     """Anonymous and resident bytes of a process now."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    return tuple(int(fields.get(k, "0 kB").split()[0]) * 1024 for k in ("RssAnon", "VmRSS"))
+    return tuple(
+        int(fields.get(k, "0 kB").split()[0]) * 1024 for k in ("RssAnon", "VmRSS")
+    )
 
 
 def run(loader: str, folder: pathlib.Path) -> dict:
     """One load in a fresh process: seconds, bytes of the finished model, peaks above the start."""
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_HUB_OFFLINE": "1",
+    }
     command = [sys.executable, "-c", _LOADERS[loader] + _CHILD, str(folder)]
     pipe = subprocess.PIPE
-    with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True
-    ) as child:
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True
+        ) as child,
+    ):
         if child.stdout.readline().strip() != "ready":
             raise RuntimeError(f"{loader}: {_last_line(errors)}")
         before = memory(child.pid)
@@ -120,7 +149,12 @@ def run(loader: str, folder: pathlib.Path) -> dict:
         if not answer:
             raise RuntimeError(f"{loader}: {_last_line(errors)}")
     seconds, size = answer.split()
-    return {"seconds": float(seconds), "size": int(size), "anonymous": peak[0] - before[0], "resident": peak[1] - before[1]}
+    return {
+        "seconds": float(seconds),
+        "size": int(size),
+        "anonymous": peak[0] - before[0],
+        "resident": peak[1] - before[1],
+    }
 
 
 def _last_line(file) -> str:
@@ -140,7 +174,9 @@ def main(_):
             with open(file, "rb") as f:
                 while f.read(1 << 26):
                     pass
-        print(f"{folder}: {sum(sizes) / 2**30:.2f} GiB in {len(sizes)} tensors, the largest {max(sizes) / 2**20:.0f} MiB")
+        print(
+            f"{folder}: {sum(sizes) / 2**30:.2f} GiB in {len(sizes)} tensors, the largest {max(sizes) / 2**20:.0f} MiB"
+        )
         runs = {name: [] for name in _LOADERS}
         for _ in tqdm.trange(FLAGS.repeats, desc="load", unit="round", leave=False):
             for name in runs:
@@ -148,10 +184,33 @@ def main(_):
     rows = []
     for name, found in runs.items():
         best = min(found, key=lambda r: r["seconds"])
-        anonymous, resident = (max(r[k] for r in found) for k in ("anonymous", "resident"))
+        anonymous, resident = (
+            max(r[k] for r in found) for k in ("anonymous", "resident")
+        )
         over = (anonymous - best["size"]) / max(sizes)
-        rows.append([name, f"{best['seconds']:.1f}", f"{max(r['seconds'] for r in found):.1f}", *(f"{x / 2**20:.0f}" for x in (best["size"], anonymous, resident)), f"{over:.2f}"])
-    print(tables.text(["loader", "s, best", "s, worst", "model MiB", "peak anonymous MiB", "peak resident MiB", "(anonymous - model) / largest tensor"], rows))
+        rows.append(
+            [
+                name,
+                f"{best['seconds']:.1f}",
+                f"{max(r['seconds'] for r in found):.1f}",
+                *(f"{x / 2**20:.0f}" for x in (best["size"], anonymous, resident)),
+                f"{over:.2f}",
+            ]
+        )
+    print(
+        console.format_table(
+            [
+                "loader",
+                "s, best",
+                "s, worst",
+                "model MiB",
+                "peak anonymous MiB",
+                "peak resident MiB",
+                "(anonymous - model) / largest tensor",
+            ],
+            rows,
+        )
+    )
 
 
 if __name__ == "__main__":

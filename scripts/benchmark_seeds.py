@@ -17,9 +17,11 @@ from absl import app, flags, logging
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import batches
-from jaxent.model import config as configs, transformer
-from jaxent.report import tables
-from jaxent.train import loop, step as steps
+from jaxent.model import config as configs
+from jaxent.model import transformer
+from jaxent.runs import console
+from jaxent.train import loop
+from jaxent.train import step as steps
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("layers", 4, "decoder layers")
@@ -28,42 +30,84 @@ flags.DEFINE_list("seeds", ["1", "2", "4", "8"], "numbers of seeds")
 flags.DEFINE_integer("rows", 1, "packed rows a seed and step")
 flags.DEFINE_integer("length", 256, "tokens a row")
 flags.DEFINE_integer("steps", 3, "steps timed")
-flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "arithmetic (default: float32 on CPU, else bfloat16)")
+flags.DEFINE_enum(
+    "dtype",
+    None,
+    ["float32", "bfloat16"],
+    "arithmetic (default: float32 on CPU, else bfloat16)",
+)
 
 
 def random_model() -> transformer.Transformer:
     """Random NF4 codes and scales, everything else as initialised by shape: values do not matter to the clock."""
-    config = configs.from_dict({
-        "model_type": "qwen2", "vocab_size": FLAGS.vocab, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": FLAGS.layers,
-        "num_attention_heads": 14, "num_key_value_heads": 2, "tie_word_embeddings": True, "rope_theta": 1e6,
-    })  # fmt: skip
+    config = configs.from_dict(
+        {
+            "model_type": "qwen2",
+            "vocab_size": FLAGS.vocab,
+            "hidden_size": 896,
+            "intermediate_size": 4864,
+            "num_hidden_layers": FLAGS.layers,
+            "num_attention_heads": 14,
+            "num_key_value_heads": 2,
+            "tie_word_embeddings": True,
+            "rope_theta": 1e6,
+        }
+    )
     rng = np.random.default_rng(0)
 
     def fill(x):
         if x.dtype == jnp.uint8:
             return jnp.asarray(rng.integers(0, 256, x.shape, np.uint8))
-        return jnp.asarray(0.02 * rng.standard_normal(x.shape, np.float32)).astype(x.dtype)
+        return jnp.asarray(0.02 * rng.standard_normal(x.shape, np.float32)).astype(
+            x.dtype
+        )
 
-    return jax.tree.map(fill, hf.abstract(config))
+    return jax.tree.map(fill, hf.abstract_model(config))
 
 
-def seconds(model, plan: loop.Plan, number: int, together: bool) -> tuple[float, int]:
+def seconds(
+    model, plan: loop.LoopConfig, number: int, together: bool
+) -> tuple[float, int]:
     """(seconds a step of `number` seeds, bytes of temporaries of one compiled step)."""
-    examples = [np.random.default_rng(seed).integers(1, FLAGS.vocab, FLAGS.length).astype(np.int32) for seed in range(number)]
-    drawn = [batches.pad([e] * FLAGS.rows, FLAGS.length, FLAGS.rows)[0] for e in examples]
-    states, keys = [loop.fresh(model, plan, seed) for seed in range(number)], jax.random.split(jax.random.key(0), number)
+    examples = [
+        np.random.default_rng(seed)
+        .integers(1, FLAGS.vocab, FLAGS.length)
+        .astype(np.int32)
+        for seed in range(number)
+    ]
+    drawn = [
+        batches.pad([e] * FLAGS.rows, FLAGS.length, FLAGS.rows)[0] for e in examples
+    ]
+    states, keys = (
+        [loop.initial_state(model, plan, seed) for seed in range(number)],
+        jax.random.split(jax.random.key(0), number),
+    )
     if together and number > 1:
-        run, state = steps.compiled_together(plan.spec, plan.hyper, plan.compute), loop.stack(states, plan)
+        run, state = (
+            steps.jit_train_step_seeds(plan.spec, plan.hyper, plan.compute),
+            loop.stack_seeds(states, plan),
+        )
         given = [(batches.Batch(*map(np.stack, zip(*drawn))), keys)]
         states = [state]
     else:
-        run, given = steps.compiled(plan.spec, plan.hyper, plan.compute), list(zip(drawn, keys))
+        run, given = (
+            steps.jit_train_step(plan.spec, plan.hyper, plan.compute),
+            list(zip(drawn, keys)),
+        )
     rows = np.int32(FLAGS.rows)
-    memory = run.lower(states[0], model, given[0][0], rows, given[0][1]).compile().memory_analysis().temp_size_in_bytes
+    memory = (
+        run.lower(states[0], model, given[0][0], rows, given[0][1])
+        .compile()
+        .memory_analysis()
+        .temp_size_in_bytes
+    )
     times = []
     for _ in range(FLAGS.steps + 1):
         started = time.perf_counter()
-        states = [run(state, model, batch, rows, key)[0] for state, (batch, key) in zip(states, given)]
+        states = [
+            run(state, model, batch, rows, key)[0]
+            for state, (batch, key) in zip(states, given)
+        ]
         jax.block_until_ready(states)
         times.append(time.perf_counter() - started)
     return min(times[1:]), memory
@@ -72,16 +116,47 @@ def seconds(model, plan: loop.Plan, number: int, together: bool) -> tuple[float,
 def main(_):
     logging.set_verbosity(logging.WARNING)
     model = random_model()
-    plan = loop.Plan(steps.Hyper(), lora.Spec(), transformer.default_compute(FLAGS.dtype))
+    plan = loop.LoopConfig(
+        steps.TrainConfig(), lora.LoraConfig(), transformer.default_compute(FLAGS.dtype)
+    )
     rows = []
     for number in map(int, FLAGS.seeds):
-        (apart, _), (together, memory) = (seconds(model, plan, number, t) for t in (False, True))
+        (apart, _), (together, memory) = (
+            seconds(model, plan, number, t) for t in (False, True)
+        )
         tokens = number * FLAGS.rows * FLAGS.length
-        rows.append([str(number), tokens / apart, tokens / together, apart / together, f"{memory / 2**20:.0f} MiB"])
-        print(tables.text(["seeds", "one by one, tokens/s", "in one step", "ratio", "temporaries"], rows[-1:]), flush=True)
+        rows.append(
+            [
+                str(number),
+                tokens / apart,
+                tokens / together,
+                apart / together,
+                f"{memory / 2**20:.0f} MiB",
+            ]
+        )
+        print(
+            console.format_table(
+                [
+                    "seeds",
+                    "one by one, tokens/s",
+                    "in one step",
+                    "ratio",
+                    "temporaries",
+                ],
+                rows[-1:],
+            ),
+            flush=True,
+        )
     device = jax.devices()[0].device_kind
-    print(f"\n{FLAGS.layers} layers, {FLAGS.rows} rows of {FLAGS.length} tokens a seed, {np.dtype(plan.compute.dtype)}, {device}")
-    print(tables.text(["seeds", "one by one, tokens/s", "in one step", "ratio", "temporaries"], rows))
+    print(
+        f"\n{FLAGS.layers} layers, {FLAGS.rows} rows of {FLAGS.length} tokens a seed, {np.dtype(plan.compute.dtype)}, {device}"
+    )
+    print(
+        console.format_table(
+            ["seeds", "one by one, tokens/s", "in one step", "ratio", "temporaries"],
+            rows,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -28,10 +28,12 @@ import transformers
 from absl import app, flags
 
 from jaxent.arrays import dynamic8, lora, nf4
-from jaxent.checkpoint import hf, peft as adapters, safetensors_folder
+from jaxent.checkpoint import hf, safetensors_folder
+from jaxent.checkpoint import peft as adapters
 from jaxent.data import batches, embedded, tokens
 from jaxent.decode import loop
-from jaxent.model import config as configs, transformer
+from jaxent.model import config as configs
+from jaxent.model import transformer
 from jaxent.train import step as steps
 
 FLAGS = flags.FLAGS
@@ -40,7 +42,9 @@ flags.DEFINE_integer("rank", 8, "rank of the adapter (alpha is three times as mu
 flags.DEFINE_integer("examples", 4, "examples an optimizer step")
 flags.DEFINE_integer("length", 128, "tokens an example, at most")
 flags.DEFINE_integer("steps", 20, "optimizer steps")
-flags.DEFINE_integer("new_tokens", 64, "tokens decoded greedily from each of two prompts")
+flags.DEFINE_integer(
+    "new_tokens", 64, "tokens decoded greedily from each of two prompts"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +74,11 @@ def relative(found, expected) -> float:
 def rows(ids: list[list[int]]):
     """Unpadded prompts of one length as jaxent's (tokens, segments, positions)."""
     array = np.array(ids, np.int32)
-    return array, np.ones_like(array), np.broadcast_to(np.arange(array.shape[1], dtype=np.int32), array.shape)
+    return (
+        array,
+        np.ones_like(array),
+        np.broadcast_to(np.arange(array.shape[1], dtype=np.int32), array.shape),
+    )
 
 
 def logits(model, ids, adapter=None, spec=None) -> np.ndarray:
@@ -85,7 +93,9 @@ def torch_logits(model, ids) -> np.ndarray:
 
 def check_dense(path: str, ids, new_tokens: int) -> list[Check]:
     """Unquantised logits and greedy tokens."""
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.float32
+    ).eval()
     expected = torch_logits(theirs, ids)
     prompts = [ids[0][: len(ids[0]) // 2], ids[1]]
     continuations = [_torch_greedy(theirs, p, new_tokens) for p in prompts]
@@ -93,9 +103,18 @@ def check_dense(path: str, ids, new_tokens: int) -> list[Check]:
     gc.collect()
     ours = hf.load(path, quantize=False, dtype=jnp.float32)
     found = loop.complete(loop.Runner(ours), prompts, loop.Request(new_tokens))
-    wrong = sum(a != b for mine, their in zip(found, continuations, strict=True) for a, b in zip(mine, their, strict=True))
+    wrong = sum(
+        a != b
+        for mine, their in zip(found, continuations, strict=True)
+        for a, b in zip(mine, their, strict=True)
+    )
     return [
-        Check("logits, float32", "transformers", relative(logits(ours, ids), expected), 1e-4),
+        Check(
+            "logits, float32",
+            "transformers",
+            relative(logits(ours, ids), expected),
+            1e-4,
+        ),
         Check(f"greedy tokens, {2 * new_tokens}", "transformers", wrong, 0),
     ]
 
@@ -105,24 +124,32 @@ def _torch_greedy(model, prompt, new_tokens) -> list[int]:
     model.generation_config.eos_token_id = None
     ids = torch.tensor([prompt])
     mask = torch.ones_like(ids)
-    out = model.generate(ids, attention_mask=mask, do_sample=False, max_new_tokens=new_tokens, pad_token_id=0)
+    out = model.generate(
+        ids,
+        attention_mask=mask,
+        do_sample=False,
+        max_new_tokens=new_tokens,
+        pad_token_id=0,
+    )
     return out[0, len(prompt) :].tolist()
 
 
 def check_nf4(path: str) -> list[Check]:
     """Every linear weight: codes, second-level codes and scales, decoded values, counted where they differ."""
     folder = safetensors_folder.open_folder(safetensors_folder.locate(path))
-    config = configs.read(folder.path)
+    config = configs.read_config(folder.path)
     decode = jax.jit(nf4.decode, static_argnums=1)
     differ = np.zeros(4, np.int64)
-    for row in hf.table(config):
-        for name in hf.names(row, config) if row.linear else ():
+    for row in hf.tensor_table(config):
+        for name in hf.tensor_names(row, config) if row.linear else ():
             weight = folder.read(name).astype(np.float32)
-            codes, state = bnb.quantize_4bit(torch.tensor(weight), quant_type="nf4", compress_statistics=True)
+            codes, state = bnb.quantize_4bit(
+                torch.tensor(weight), quant_type="nf4", compress_statistics=True
+            )
             ours = nf4.encode(weight, double=False)
             second = dynamic8.encode(ours.scales, "cpu_grid", state.offset.numpy())
             packed = nf4.Packed(ours.codes, second, ours.shape)
-            decoded = np.asarray(decode(nf4.place(packed), jnp.float32)).T
+            decoded = np.asarray(decode(nf4.repack(packed), jnp.float32)).T
             pairs = (
                 (ours.codes, codes.reshape(-1)),
                 (second.codes, state.absmax),
@@ -130,7 +157,12 @@ def check_nf4(path: str) -> list[Check]:
                 (decoded, bnb.dequantize_4bit(codes, state)),
             )
             differ += [np.count_nonzero(a != b.numpy()) for a, b in pairs]
-    names = ("NF4 codes, bytes that differ", "NF4 second-level codes", "NF4 second-level scales", "NF4 decoded values")
+    names = (
+        "NF4 codes, bytes that differ",
+        "NF4 second-level codes",
+        "NF4 second-level scales",
+        "NF4 decoded values",
+    )
     return [Check(n, "bitsandbytes", int(d), 0) for n, d in zip(names, differ)]
 
 
@@ -142,22 +174,27 @@ def quantised_by_bitsandbytes(path: str, out: str):
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.float32,
     )
-    model = transformers.AutoModelForCausalLM.from_pretrained(path, quantization_config=settings, dtype=torch.float32)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        path, quantization_config=settings, dtype=torch.float32
+    )
     model.save_pretrained(out)
     return model
 
 
 def random_adapter(config, spec, seed: int):
     """An adapter whose B is not zero, so that every factor has a gradient."""
-    adapter = lora.init(jax.random.key(seed), spec, config.layers, transformer.shapes(config))
+    adapter = lora.init_params(
+        jax.random.key(seed), spec, config.layers, transformer.linear_shapes(config)
+    )
     keys = jax.random.split(jax.random.key(seed + 1), len(adapter))
     filled = {
-        path: lora.Factors(f.a, 0.02 * jax.random.normal(k, f.b.shape)) for k, (path, f) in zip(keys, adapter.items())
+        path: lora.LoraParams(f.a, 0.02 * jax.random.normal(k, f.b.shape))
+        for k, (path, f) in zip(keys, adapter.items())
     }
     return filled
 
 
-def torch_factors(model, which: str) -> dict[str, lora.Factors]:
+def torch_factors(model, which: str) -> dict[str, lora.LoraParams]:
     """PEFT's lora_A and lora_B ("value" or "grad") as jaxent's tree."""
     found: dict[str, dict[str, dict[int, np.ndarray]]] = {}
     for name, parameter in model.named_parameters():
@@ -165,16 +202,25 @@ def torch_factors(model, which: str) -> dict[str, lora.Factors]:
             layer, group, module = name.split(".layers.")[1].split(".")[:3]
             path, side = f"{group}.{module}", "a" if "lora_A" in name else "b"
             value = parameter.detach() if which == "value" else parameter.grad
-            found.setdefault(path, {"a": {}, "b": {}})[side][int(layer)] = value.float().numpy()
+            found.setdefault(path, {"a": {}, "b": {}})[side][int(layer)] = (
+                value.float().numpy()
+            )
     stack = lambda d: np.stack([d[i] for i in sorted(d)])
-    return {path: lora.Factors(stack(sides["a"]), stack(sides["b"]).mT) for path, sides in found.items()}
+    return {
+        path: lora.LoraParams(stack(sides["a"]), stack(sides["b"]).mT)
+        for path, sides in found.items()
+    }
 
 
 def tree_relative(found, expected) -> float:
     """Largest relative L2 difference over the factors of two adapters (or gradients)."""
     norm = lambda x: float(np.linalg.norm(np.asarray(x, np.float64)))
     pairs = [(found[p], expected[p]) for p in expected]
-    return max(norm(np.asarray(x) - y) / max(norm(y), 1e-30) for f, e in pairs for x, y in ((f.a, e.a), (f.b, e.b)))
+    return max(
+        norm(np.asarray(x) - y) / max(norm(y), 1e-30)
+        for f, e in pairs
+        for x, y in ((f.a, e.a), (f.b, e.b))
+    )
 
 
 def torch_loss(model, examples) -> torch.Tensor:
@@ -190,11 +236,19 @@ def torch_loss(model, examples) -> torch.Tensor:
     return total
 
 
-def torch_train(model, groups, hyper: steps.Hyper) -> list[float]:
+def torch_train(model, groups, hyper: steps.TrainConfig) -> list[float]:
     """The Trainer's arithmetic, spelled out: AdamW, clipping, cosine schedule with warmup."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    adam = torch.optim.AdamW(trained, hyper.learning_rate, (hyper.beta1, hyper.beta2), hyper.epsilon, hyper.weight_decay)
-    rate = transformers.get_cosine_schedule_with_warmup(adam, hyper.warmup_steps, hyper.steps)
+    adam = torch.optim.AdamW(
+        trained,
+        hyper.learning_rate,
+        (hyper.beta1, hyper.beta2),
+        hyper.epsilon,
+        hyper.weight_decay,
+    )
+    rate = transformers.get_cosine_schedule_with_warmup(
+        adam, hyper.warmup_steps, hyper.steps
+    )
     losses = []
     for examples in groups:
         losses.append(torch_loss(model, examples))
@@ -205,21 +259,30 @@ def torch_train(model, groups, hyper: steps.Hyper) -> list[float]:
     return losses
 
 
-def check_qlora(path: str, examples: list[np.ndarray], spec: lora.Spec, hyper: steps.Hyper) -> list[Check]:
+def check_qlora(
+    path: str,
+    examples: list[np.ndarray],
+    spec: lora.LoraConfig,
+    hyper: steps.TrainConfig,
+) -> list[Check]:
     """LoRA on the same NF4 bytes: forward, gradient, optimizer steps."""
-    config = configs.read(safetensors_folder.locate(path))
+    config = configs.read_config(safetensors_folder.locate(path))
     per_step = len(examples) // hyper.steps
     groups = [examples[i * per_step : (i + 1) * per_step] for i in range(hyper.steps)]
     ids = [examples[0].tolist()]
-    start = lora.init(jax.random.key(0), spec, config.layers, transformer.shapes(config))
+    start = lora.init_params(
+        jax.random.key(0), spec, config.layers, transformer.linear_shapes(config)
+    )
     filled = random_adapter(config, spec, 1)
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         base = quantised_by_bitsandbytes(path, str(scratch / "base"))
-        adapters.save(filled, spec, scratch / "filled", path)
-        adapters.save(start, spec, scratch / "start", path)
+        adapters.save_adapter(filled, spec, scratch / "filled", path)
+        adapters.save_adapter(start, spec, scratch / "start", path)
         ours = hf.load(str(scratch / "base"))
-        theirs = peft.PeftModel.from_pretrained(base, scratch / "filled", is_trainable=True)
+        theirs = peft.PeftModel.from_pretrained(
+            base, scratch / "filled", is_trainable=True
+        )
         theirs.train()  # spec has no dropout; bitsandbytes' evaluation kernel rewrites weights
         expected = torch_logits(theirs, ids)
         torch_loss(theirs, groups[0])
@@ -230,36 +293,63 @@ def check_qlora(path: str, examples: list[np.ndarray], spec: lora.Spec, hyper: s
         expected_adapter = torch_factors(theirs, "value")
         del base, theirs
         gc.collect()
-    compute = transformer.Compute()
+    compute = transformer.ComputeConfig()
     length = max(map(len, examples))
     packed = [batches.pack(group, length * 2, rows=per_step) for group in groups]
-    gradient = jax.jit(lambda m, a, b, r: steps.gradient(m, a, b, r, None, spec=spec, micro_rows=1, compute=compute)[1])
+    gradient = jax.jit(
+        lambda m, a, b, r: steps.step_gradient(
+            m, a, b, r, None, spec=spec, micro_rows=1, compute=compute
+        )[1]
+    )
     found_gradient = gradient(ours, filled, *packed[0])
-    state, losses, step = steps.init(start, hyper), [], steps.compiled(spec, hyper, compute)
+    state, losses, step = (
+        steps.init_state(start, hyper),
+        [],
+        steps.jit_train_step(spec, hyper, compute),
+    )
     for batch, used in packed:
         state, metrics = step(state, ours, batch, used, jax.random.key(0))
         losses.append(metrics.loss.item())
     loss_gap = float(np.max(np.abs(np.array(losses) / np.array(expected_losses) - 1)))
     return [
-        Check("LoRA on NF4, logits", "PEFT", relative(logits(ours, ids, filled, spec), expected), 1e-4),
-        Check("LoRA on NF4, gradient", "PEFT", tree_relative(found_gradient, expected_gradient), 1e-4),
+        Check(
+            "LoRA on NF4, logits",
+            "PEFT",
+            relative(logits(ours, ids, filled, spec), expected),
+            1e-4,
+        ),
+        Check(
+            "LoRA on NF4, gradient",
+            "PEFT",
+            tree_relative(found_gradient, expected_gradient),
+            1e-4,
+        ),
         Check(f"{hyper.steps} optimizer steps, losses", "torch", loss_gap, 1e-5),
-        Check(f"{hyper.steps} optimizer steps, adapter", "torch", tree_relative(state.adapter, expected_adapter), 1e-3),
+        Check(
+            f"{hyper.steps} optimizer steps, adapter",
+            "torch",
+            tree_relative(state.adapter, expected_adapter),
+            1e-3,
+        ),
     ]
 
 
 def sample(path: str, count: int, length: int) -> list[np.ndarray]:
     """Examples of real text in the checkpoint's own tokens, code and prose in turn."""
-    tokenizer = tokens.load(path)
-    texts = [t for pair in zip(embedded.examples("code"), embedded.examples("natural")) for t in pair][:count]
+    tokenizer = tokens.load_tokenizer(path)
+    texts = [
+        t
+        for pair in zip(embedded.examples("code"), embedded.examples("natural"))
+        for t in pair
+    ][:count]
     return [np.array(ids[:length], np.int32) for ids in tokenizer.encode(texts)]
 
 
 def main(_):
     path = str(safetensors_folder.locate(FLAGS.model))
     examples = sample(path, FLAGS.examples * FLAGS.steps, FLAGS.length)
-    spec = lora.Spec(FLAGS.rank, 3.0 * FLAGS.rank, dropout=0.0)
-    hyper = steps.Hyper(steps=FLAGS.steps, learning_rate=1e-3, warmup_ratio=0.1)
+    spec = lora.LoraConfig(FLAGS.rank, 3.0 * FLAGS.rank, dropout=0.0)
+    hyper = steps.TrainConfig(steps=FLAGS.steps, learning_rate=1e-3, warmup_ratio=0.1)
     shortest = min(map(len, examples))
     ids = [e[:shortest].tolist() for e in examples[:2]]
     print(f"{'check':<34} {'against':<14} {'difference':>10} {'bound':>10}")

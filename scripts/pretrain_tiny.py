@@ -26,7 +26,8 @@ import pretrain_tiny_tokenizer
 
 from jaxent.checkpoint import hf
 from jaxent.data import embedded, tokens
-from jaxent.model import config as configs, transformer
+from jaxent.model import config as configs
+from jaxent.model import transformer
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("out", "runs/tiny_checkpoint", "folder to write the checkpoint to")
@@ -45,23 +46,42 @@ DOMAINS = ("code", "natural", "math", "creative")
 def raw_config(width: int, layers: int, vocab: int) -> dict:
     """config.json of a Qwen2 model of the given width: heads of 32, two queries a key, mlp of three widths."""
     return {
-        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": width,
-        "intermediate_size": 3 * width, "num_hidden_layers": layers, "num_attention_heads": width // 32,
-        "num_key_value_heads": width // 64, "vocab_size": vocab, "max_position_embeddings": 512,
-        "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": True,
-        "use_sliding_window": False, "bos_token_id": None, "eos_token_id": 0, "torch_dtype": "bfloat16",
-    }  # fmt: skip
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "hidden_size": width,
+        "intermediate_size": 3 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": width // 32,
+        "num_key_value_heads": width // 64,
+        "vocab_size": vocab,
+        "max_position_embeddings": 512,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10000.0,
+        "hidden_act": "silu",
+        "tie_word_embeddings": True,
+        "use_sliding_window": False,
+        "bos_token_id": None,
+        "eos_token_id": 0,
+        "torch_dtype": "bfloat16",
+    }
 
 
 def stream(tokenizer, texts: list[str]) -> np.ndarray:
     """Documents joined by the end-of-text token, int32 [tokens]."""
-    return np.concatenate([np.array([*ids, tokenizer.eos_id], np.int32) for ids in tokenizer.encode(texts)])
+    return np.concatenate(
+        [
+            np.array([*ids, tokenizer.eos_id], np.int32)
+            for ids in tokenizer.encode(texts)
+        ]
+    )
 
 
 def rows(streams, rng, batch: int, length: int) -> np.ndarray:
     """Windows of length + 1 tokens, an equal share from each domain."""
     picked = [streams[i % len(streams)] for i in range(batch)]
-    return np.stack([s[(at := rng.integers(len(s) - length - 1)) : at + length + 1] for s in picked])
+    return np.stack(
+        [s[(at := rng.integers(len(s) - length - 1)) : at + length + 1] for s in picked]
+    )
 
 
 def loss_of(model, window) -> jax.Array:
@@ -84,13 +104,28 @@ def held_out_loss(model, ids: np.ndarray, length: int, batch: int = 16) -> float
     windows = np.stack([ids[i * length : (i + 1) * length + 1] for i in range(count)])
     windows = windows[: max(batch, count - count % batch)]
     score = jax.jit(loss_of)
-    return float(np.mean([score(model, windows[i : i + batch]) for i in range(0, len(windows), batch)]))
+    return float(
+        np.mean(
+            [
+                score(model, windows[i : i + batch])
+                for i in range(0, len(windows), batch)
+            ]
+        )
+    )
 
 
 def train(model, streams, rng):
     """AdamW on all parameters; returns the trained model."""
-    rate = optax.warmup_cosine_decay_schedule(0.0, FLAGS.learning_rate, FLAGS.steps // 20, FLAGS.steps, FLAGS.learning_rate / 50)
-    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, b2=0.98, weight_decay=0.05))
+    rate = optax.warmup_cosine_decay_schedule(
+        0.0,
+        FLAGS.learning_rate,
+        FLAGS.steps // 20,
+        FLAGS.steps,
+        FLAGS.learning_rate / 50,
+    )
+    tx = optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(rate, b2=0.98, weight_decay=0.05)
+    )
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
     def step(model, moments, window):
@@ -101,7 +136,9 @@ def train(model, streams, rng):
     moments = tx.init(model)
     bar = tqdm.trange(FLAGS.steps, desc="pretrain", mininterval=5)
     for _ in bar:
-        model, moments, loss = step(model, moments, rows(streams, rng, FLAGS.batch, FLAGS.length))
+        model, moments, loss = step(
+            model, moments, rows(streams, rng, FLAGS.batch, FLAGS.length)
+        )
         bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
     return model
 
@@ -109,13 +146,22 @@ def train(model, streams, rng):
 def main(_):
     started = time.time()
     out = pathlib.Path(FLAGS.out)
-    pretrain_tiny_tokenizer.save(pretrain_tiny_tokenizer.train_tokenizer(FLAGS.vocab), out)
-    tokenizer = tokens.load(str(out))
-    splits = {d: [stream(tokenizer, texts) for texts in embedded.split(d)] for d in DOMAINS}
-    print({d: [len(s) for s in pair] for d, pair in splits.items()}, "tokens (train, held out)")
+    pretrain_tiny_tokenizer.save(
+        pretrain_tiny_tokenizer.train_tokenizer(FLAGS.vocab), out
+    )
+    tokenizer = tokens.load_tokenizer(str(out))
+    splits = {
+        d: [stream(tokenizer, texts) for texts in embedded.split(d)] for d in DOMAINS
+    }
+    print(
+        {d: [len(s) for s in pair] for d, pair in splits.items()},
+        "tokens (train, held out)",
+    )
     raw = raw_config(FLAGS.hidden_size, FLAGS.layers, FLAGS.vocab)
     model = transformer.Transformer(configs.from_dict(raw), nnx.Rngs(FLAGS.seed))
-    model = train(model, [splits[d][0] for d in DOMAINS], np.random.default_rng(FLAGS.seed))
+    model = train(
+        model, [splits[d][0] for d in DOMAINS], np.random.default_rng(FLAGS.seed)
+    )
     hf.save(model, out, raw, jnp.bfloat16)
     saved = hf.load(str(out), quantize=False, dtype=jnp.float32)
     everything = np.concatenate([s[0] for s in splits.values()])
@@ -123,13 +169,31 @@ def main(_):
         d: {
             "held_out_loss": round(held_out_loss(saved, held_out, FLAGS.length), 4),
             "unigram_loss": round(unigram_loss(everything, held_out, FLAGS.vocab), 4),
-            "domain_unigram_loss": round(unigram_loss(trained, held_out, FLAGS.vocab), 4),
+            "domain_unigram_loss": round(
+                unigram_loss(trained, held_out, FLAGS.vocab), 4
+            ),
             "train_tokens": len(trained),
         }
         for d, (trained, held_out) in splits.items()
     }
-    settings = {f: FLAGS[f].value for f in ("hidden_size", "layers", "vocab", "steps", "batch", "length", "learning_rate", "seed")}
-    record = {"domains": report, "settings": settings, "minutes": round((time.time() - started) / 60, 1)}
+    settings = {
+        f: FLAGS[f].value
+        for f in (
+            "hidden_size",
+            "layers",
+            "vocab",
+            "steps",
+            "batch",
+            "length",
+            "learning_rate",
+            "seed",
+        )
+    }
+    record = {
+        "domains": report,
+        "settings": settings,
+        "minutes": round((time.time() - started) / 60, 1),
+    }
     (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps(record, indent=1))
 

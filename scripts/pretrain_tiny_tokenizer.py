@@ -48,7 +48,11 @@ def balanced_texts(seed: int = 0) -> list[str]:
     """Training texts of the four domains in random order, each domain cut to the smallest one's bytes."""
     domains = [embedded.split(domain)[0] for domain in embedded.DOMAINS]
     budget = min(sum(len(text.encode()) for text in texts) for texts in domains)
-    return [text for texts in domains for text in _within(texts, budget, random.Random(seed))]
+    return [
+        text
+        for texts in domains
+        for text in _within(texts, budget, random.Random(seed))
+    ]
 
 
 def _within(texts: list[str], budget: int, rng: random.Random) -> list[str]:
@@ -67,7 +71,9 @@ def train_tokenizer(vocab_size: int = 2048) -> tokenizers.Tokenizer:
     Raises ValueError below 257 entries.
     """
     if vocab_size < 257:
-        raise ValueError(f"vocab_size: found {vocab_size}, expected 257 or more (256 bytes and {END_OF_TEXT})")
+        raise ValueError(
+            f"vocab_size: found {vocab_size}, expected 257 or more (256 bytes and {END_OF_TEXT})"
+        )
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         special_tokens=[END_OF_TEXT],
@@ -97,7 +103,9 @@ def main(folder: str, vocab_size: int) -> None:
     tokenizer = train_tokenizer(vocab_size)
     save(tokenizer, folder)
     for domain in embedded.DOMAINS:
-        print(f"{domain:9} {bytes_per_token(tokenizer, embedded.split(domain)[1]):.3f} bytes a token")
+        print(
+            f"{domain:9} {bytes_per_token(tokenizer, embedded.split(domain)[1]):.3f} bytes a token"
+        )
 
 
 if __name__ == "__main__":

@@ -11,10 +11,14 @@ import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
-if "PYTEST_XDIST_WORKER" not in os.environ:  # workers, and scripts that tests start, share what one of them compiled
+if (
+    "PYTEST_XDIST_WORKER" not in os.environ
+):  # workers, and scripts that tests start, share what one of them compiled
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxent-tests-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+    atexit.register(
+        shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True
+    )
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -33,7 +37,9 @@ from jaxent.data import probes
 def shared() -> pathlib.Path:
     """The folder of real data beside the checkout."""
     if not SHARED.is_dir():
-        pytest.skip("the folder ../shared/data with real data and a pretrained model is not there")
+        pytest.skip(
+            "the folder ../shared/data with real data and a pretrained model is not there"
+        )
     return SHARED
 
 
@@ -59,11 +65,20 @@ def qwen(tmp_path_factory) -> str:
 def own_probes(tmp_path_factory) -> str:
     """A balanced probe file of 96 short texts whose words depend on their labels."""
     file = tmp_path_factory.mktemp("probes") / "own.jsonl"
-    cells = itertools.product(range(2), ("code", "math", "medical"), probes.REGISTERS, probes.SHAPES)
+    cells = itertools.product(
+        range(2), ("code", "math", "medical"), probes.REGISTERS, probes.SHAPES
+    )
     rows = [
-        {"id": f"{d}-{r}-{s}-{n}", "domain": d, "register": r, "shape": s, "replicate": n, "topic": f"{d} {r} {s} {n}",
-         "text": f"{d} {'xyz'[n]} {r} {n} {s} {d} word"}
+        {
+            "id": f"{d}-{r}-{s}-{n}",
+            "domain": d,
+            "register": r,
+            "shape": s,
+            "replicate": n,
+            "topic": f"{d} {r} {s} {n}",
+            "text": f"{d} {'xyz'[n]} {r} {n} {s} {d} word",
+        }
         for n, d, r, s in cells
-    ]  # fmt: skip
+    ]
     file.write_text("\n".join(map(json.dumps, rows)) + "\n")
     return str(file)

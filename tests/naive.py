@@ -47,8 +47,15 @@ def literal(x, codes, sizes, alpha=1.0):
     """(right before [k], right after each direction's removal [r, k], own concepts)."""
     y, rank = one_hot(codes, sizes), sum(sizes) - len(sizes)
     u, _, v = svd(x, y, alpha, rank)
-    after = [right(loo(drop(x, u[:, [i]]), y, alpha), codes, sizes).sum(0) for i in range(rank)]
-    return right(loo(x, y, alpha), codes, sizes).sum(0), np.array(after), [owner(row, sizes) for row in v]
+    after = [
+        right(loo(drop(x, u[:, [i]]), y, alpha), codes, sizes).sum(0)
+        for i in range(rank)
+    ]
+    return (
+        right(loo(x, y, alpha), codes, sizes).sum(0),
+        np.array(after),
+        [owner(row, sizes) for row in v],
+    )
 
 
 def nested(x, codes, sizes, alpha=1.0):
@@ -61,14 +68,18 @@ def nested(x, codes, sizes, alpha=1.0):
         u, s, v = svd(x[rest], y[rest], alpha, rank)
         for i in np.flatnonzero(s > 1e-6 * s[0]):
             z = drop(x, u[:, [i]])
-            hit = right(ridge(z[rest], y[rest], alpha).predict(z[[n]]), codes[[n]], sizes)[0]
+            hit = right(
+                ridge(z[rest], y[rest], alpha).predict(z[[n]]), codes[[n]], sizes
+            )[0]
             flips[owner(v[i], sizes)] += before[n].astype(int) - hit
     return flips
 
 
 def losses(predicted, y, sizes):
     total = ((y - y.mean(0)) ** 2).sum(0)
-    return np.array([((y - predicted)[:, p] ** 2).sum() / total[p].sum() for p in parts(sizes)])
+    return np.array(
+        [((y - predicted)[:, p] ** 2).sum() / total[p].sum() for p in parts(sizes)]
+    )
 
 
 def spans(x, codes, sizes, alpha=1.0):
@@ -98,7 +109,12 @@ def rise(x, codes, sizes, alpha=1.0):
 
 def overlaps(x, codes, sizes, alpha=1.0):
     bases = spans(x, codes, sizes, alpha)
-    return np.array([[(np.linalg.svd(a.T @ b, compute_uv=False) ** 2).mean() for b in bases] for a in bases])
+    return np.array(
+        [
+            [(np.linalg.svd(a.T @ b, compute_uv=False) ** 2).mean() for b in bases]
+            for a in bases
+        ]
+    )
 
 
 def margins(x, codes, sizes):
@@ -106,8 +122,12 @@ def margins(x, codes, sizes):
     found = []
     for j, m in enumerate(sizes):
         share = [(codes[:, j] == k).mean() for k in range(m)]
-        means = np.stack([np.sqrt(share[k]) * x[codes[:, j] == k].mean(0) for k in range(m)])
-        found.append(np.linalg.svd(means, compute_uv=False)[m - 2] ** 2 / ((x**2).sum() / len(x)))
+        means = np.stack(
+            [np.sqrt(share[k]) * x[codes[:, j] == k].mean(0) for k in range(m)]
+        )
+        found.append(
+            np.linalg.svd(means, compute_uv=False)[m - 2] ** 2 / ((x**2).sum() / len(x))
+        )
     return np.array(found)
 
 
@@ -116,11 +136,22 @@ def cvo(x, labels):
     k, sizes = len(labels.sizes), labels.sizes
     basis = [np.linalg.qr(np.eye(m) - 1 / m)[0][:, : m - 1].T for m in sizes]
     phi = [
-        [basis[j] @ np.stack([x[members][labels.codes[members][:, j] == c].mean(0) for c in range(sizes[j])]) for j in range(k)]
+        [
+            basis[j]
+            @ np.stack(
+                [
+                    x[members][labels.codes[members][:, j] == c].mean(0)
+                    for c in range(sizes[j])
+                ]
+            )
+            for j in range(k)
+        ]
         for members in labels.sets
     ]
     sets = range(len(phi))
-    gamma = lambda j: np.mean([phi[r][j] @ phi[s][j].T for r in sets for s in sets if r != s], 0)
+    gamma = lambda j: np.mean(
+        [phi[r][j] @ phi[s][j].T for r in sets for s in sets if r != s], 0
+    )
     found = np.full((k, k), np.nan)
     for j in range(k):
         for l in range(k):
@@ -128,7 +159,11 @@ def cvo(x, labels):
                 a, b = np.linalg.inv(gamma(j)), np.linalg.inv(gamma(l))
                 terms = [
                     np.trace(a @ phi[r][j] @ phi[s][l].T @ b @ phi[t][l] @ phi[u][j].T)
-                    for r in sets for s in sets for t in sets for u in sets if len({r, s, t, u}) == 4
-                ]  # fmt: skip
+                    for r in sets
+                    for s in sets
+                    for t in sets
+                    for u in sets
+                    if len({r, s, t, u}) == 4
+                ]
                 found[j, l] = np.mean(terms) / min(sizes[j] - 1, sizes[l] - 1)
     return found

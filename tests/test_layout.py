@@ -6,16 +6,48 @@ import pathlib
 import pytest
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "jaxent"
+FLOORS = (
+    ("arrays", "data", "paper", "stats"),
+    ("distributed",),
+    ("model",),
+    ("checkpoint", "decode", "measure"),
+    ("train", "evaluate"),
+    ("runs",),
+    ("capacity", "companion", "report"),
+)
 ALLOWED = {
     "arrays": {"arrays"},
-    "model": {"arrays", "model"},
-    "checkpoint": {"arrays", "model", "checkpoint"},
     "data": {"data"},
-    "measure": {"arrays", "model", "data", "measure"},
-    "train": {"arrays", "model", "measure", "data", "checkpoint", "train"},
-    "decode": {"arrays", "model", "data", "decode"},
-    "report": {"report"},
-    "study": {"arrays", "model", "checkpoint", "data", "measure", "train", "decode", "report", "study"},
+    "paper": {"paper"},
+    "stats": {"stats"},
+    "distributed": {"arrays", "distributed"},
+    "model": {"arrays", "distributed", "model"},
+    "checkpoint": {"arrays", "distributed", "model", "checkpoint"},
+    "decode": {"arrays", "distributed", "model", "data", "decode"},
+    "measure": {"arrays", "distributed", "model", "data", "stats", "measure"},
+    "train": {
+        "arrays",
+        "distributed",
+        "model",
+        "data",
+        "stats",
+        "checkpoint",
+        "measure",
+        "train",
+    },
+    "evaluate": {
+        "arrays",
+        "distributed",
+        "model",
+        "data",
+        "stats",
+        "decode",
+        "evaluate",
+    },
+    "runs": {room for floor in FLOORS[:5] for room in floor} | {"runs"},
+    "capacity": {room for floor in FLOORS[:6] for room in floor} | {"capacity"},
+    "companion": {room for floor in FLOORS[:6] for room in floor} | {"companion"},
+    "report": {"runs", "paper", "stats", "report"},
 }
 FORBIDDEN = {"torch", "peft", "bitsandbytes"}
 
@@ -39,6 +71,9 @@ def test_imports_follow_the_table(folder):
         for name in imported(file):
             parts = name.split(".")
             assert parts[0] not in FORBIDDEN, f"{file.name} imports {name}"
-            assert parts[0] != "jaxent" or parts[1] in ALLOWED[folder], f"{file.name} imports {name}"
-            assert folder != "report" or parts[0] != "jax"
-            assert folder != "data" or parts[0] != "jax"
+            assert parts[0] != "jaxent" or parts[1] in ALLOWED[folder], (
+                f"{file.name} imports {name}"
+            )
+            assert (
+                folder not in ("report", "data", "paper", "stats") or parts[0] != "jax"
+            )

@@ -20,7 +20,7 @@ PATHS = {m: f"{'self_attn' if m in ATTENTION else 'mlp'}.{m}" for m in MODULES}
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Factors:
+class LoraParams:
     """Low-rank factors of one module in every layer: a [L, R, K], b [L, R, N], float32."""
 
     a: jax.Array
@@ -28,7 +28,7 @@ class Factors:
 
 
 @dataclasses.dataclass(frozen=True)
-class Spec:
+class LoraConfig:
     """What an adapter is, apart from its numbers (section 2.2: rank 64, alpha 128, all linear, dropout .05)."""
 
     rank: int = 64
@@ -39,7 +39,9 @@ class Spec:
     def __post_init__(self):
         unknown = [m for m in self.modules if m not in MODULES]
         if unknown or not self.modules or len(set(self.modules)) != len(self.modules):
-            raise ValueError(f"LoRA modules {','.join(self.modules) or '(none)'}: expected distinct names out of {','.join(MODULES)}")
+            raise ValueError(
+                f"LoRA modules {','.join(self.modules) or '(none)'}: expected distinct names out of {','.join(MODULES)}"
+            )
         if self.rank < 1 or not 0 <= self.dropout < 1 or not self.alpha > 0:
             raise ValueError(
                 f"LoRA rank {self.rank}, alpha {self.alpha}, dropout {self.dropout}: "
@@ -51,10 +53,12 @@ class Spec:
         return self.alpha / self.rank
 
 
-def init(key, spec: Spec, layers: int, shapes: dict[str, tuple[int, int]]) -> dict[str, Factors]:
+def init_params(
+    key, spec: LoraConfig, layers: int, shapes: dict[str, tuple[int, int]]
+) -> dict[str, LoraParams]:
     """PEFT's default initial adapter: A ~ U(-1/sqrt(K), 1/sqrt(K)) (Kaiming with a = sqrt 5), B = 0.
 
-    shapes: (K, N) of each module, as `transformer.shapes` gives them.
+    shapes: (K, N) of each module, as `transformer.linear_shapes` gives them.
     """
     adapter = {}
     for index, module in enumerate(MODULES):
@@ -62,16 +66,24 @@ def init(key, spec: Spec, layers: int, shapes: dict[str, tuple[int, int]]) -> di
             continue
         k, n = shapes[module]
         bound = 1 / math.sqrt(k)
-        a = jax.random.uniform(jax.random.fold_in(key, index), (layers, k, spec.rank), jnp.float32, -bound, bound).mT
-        adapter[PATHS[module]] = Factors(a, jnp.zeros((layers, spec.rank, n), jnp.float32))
+        a = jax.random.uniform(
+            jax.random.fold_in(key, index),
+            (layers, k, spec.rank),
+            jnp.float32,
+            -bound,
+            bound,
+        ).mT
+        adapter[PATHS[module]] = LoraParams(
+            a, jnp.zeros((layers, spec.rank, n), jnp.float32)
+        )
     return adapter
 
 
-def delta(factors: Factors, spec: Spec) -> jax.Array:
+def delta_weight(factors: LoraParams, spec: LoraConfig) -> jax.Array:
     """The dense change of the weight, (alpha / rank) A' B: [..., K, N] float32."""
     return spec.scaling * jnp.matmul(factors.a.mT, factors.b, precision="highest")
 
 
-def count(adapter) -> int:
+def parameter_count(adapter) -> int:
     """Number of trained parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(adapter))

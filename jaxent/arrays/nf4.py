@@ -18,11 +18,23 @@ BLOCK = 64
 GROUP = 2 * BLOCK  # elements along K that share a row of bytes
 
 TABLE = (
-    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
-    -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
-    0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
-)  # fmt: skip
+    -1.0,
+    -0.6961928009986877,
+    -0.5250730514526367,
+    -0.39491748809814453,
+    -0.28444138169288635,
+    -0.18477343022823334,
+    -0.09105003625154495,
+    0.0,
+    0.07958029955625534,
+    0.16093020141124725,
+    0.24611230194568634,
+    0.33791524171829224,
+    0.44070982933044434,
+    0.5626170039176941,
+    0.7229568362236023,
+    1.0,
+)
 _TABLE32 = np.array(TABLE, np.float32)
 _MIDPOINTS = (_TABLE32[:-1] + _TABLE32[1:]) / np.float32(2)
 _ZERO = 7  # code of 0.0
@@ -44,7 +56,11 @@ class Packed:
 
     def __post_init__(self):
         n = math.prod(self.shape)
-        found = self.scales.codes if isinstance(self.scales, dynamic8.Dynamic8) else self.scales
+        found = (
+            self.scales.codes
+            if isinstance(self.scales, dynamic8.Dynamic8)
+            else self.scales
+        )
         if self.codes.shape != (-(-n // 2),) or found.shape != (-(-n // BLOCK),):
             raise ValueError(
                 f"NF4 weight of shape {self.shape}: found codes {self.codes.shape} and block scales "
@@ -53,13 +69,22 @@ class Packed:
 
     def absmax(self) -> np.ndarray:
         """Block scales, float32 [blocks]."""
-        return dynamic8.decode(self.scales) if isinstance(self.scales, dynamic8.Dynamic8) else self.scales
+        return (
+            dynamic8.decode(self.scales)
+            if isinstance(self.scales, dynamic8.Dynamic8)
+            else self.scales
+        )
 
     @property
     def nbytes(self) -> int:
         """Bytes kept for this weight: 0.5 + 1/64 + 4/16384 (+ offset) a weight with double quantisation."""
         if isinstance(self.scales, dynamic8.Dynamic8):
-            return self.codes.nbytes + self.scales.codes.nbytes + self.scales.scales.nbytes + 4
+            return (
+                self.codes.nbytes
+                + self.scales.codes.nbytes
+                + self.scales.scales.nbytes
+                + 4
+            )
         return self.codes.nbytes + self.scales.nbytes
 
 
@@ -93,17 +118,24 @@ def encode(weight: np.ndarray, rule: str = "nearest", double: bool = True) -> Pa
     Peak extra memory: the codes and one 16 MiB chunk. Raises on NaN or infinity.
     """
     codes, absmax = encode_blocks(weight)
-    return Packed(codes, dynamic8.encode(absmax, rule) if double else absmax, weight.shape)
+    return Packed(
+        codes, dynamic8.encode(absmax, rule) if double else absmax, weight.shape
+    )
 
 
 def encode_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first level of `encode` alone: codes, and one float32 absmax a block. A part of a weight whose rows are whole
     blocks has the codes and scales that the whole has there; the second level needs all of a weight's scales."""
     if weight.ndim != 2:
-        raise ValueError(f"NF4 weight of shape {weight.shape}: expected two axes, [out, in]")
+        raise ValueError(
+            f"NF4 weight of shape {weight.shape}: expected two axes, [out, in]"
+        )
     flat = weight.reshape(-1)
     n, blocks = flat.size, -(-flat.size // BLOCK)
-    codes, scales = np.empty(blocks * BLOCK // 2, np.uint8), np.empty(blocks, np.float32)
+    codes, scales = (
+        np.empty(blocks * BLOCK // 2, np.uint8),
+        np.empty(blocks, np.float32),
+    )
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         for start in range(0, n, _CHUNK):
             piece, first = flat[start : start + _CHUNK], start // BLOCK
@@ -118,7 +150,9 @@ def encode_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             scales[first : first + rows] = np.asarray(part_scales)[:rows]
     if not np.isfinite(scales).all():
         bad = int(np.flatnonzero(~np.isfinite(scales))[0]) * BLOCK
-        raise ValueError(f"NF4 weight of shape {weight.shape}: NaN or infinity in elements {bad}..{bad + BLOCK - 1}")
+        raise ValueError(
+            f"NF4 weight of shape {weight.shape}: NaN or infinity in elements {bad}..{bad + BLOCK - 1}"
+        )
     codes = codes[: -(-n // 2)]
     if n % 2:
         codes[-1] = (codes[-1] & 0xF0) | _ZERO
@@ -138,7 +172,7 @@ def _encode_chunk(blocks, short):
     return codes[:, 0::2] << 4 | codes[:, 1::2], absmax
 
 
-def place(packed: Packed) -> NF4:
+def repack(packed: Packed) -> NF4:
     """Regroups bitsandbytes' arrays into an `NF4` on the host (numpy leaves, ready for device_put)."""
     n_out, n_in = packed.shape
     n = n_out * n_in
@@ -174,7 +208,9 @@ def decode(weight: NF4, dtype) -> jax.Array:
 
     Bit-equal to bitsandbytes' dequantize_4bit, transposed. No gather, which TPUs are slow at.
     """
-    values = jnp.stack([_lookup(weight.codes & 0xF), _lookup(weight.codes >> 4)], axis=-3)  # [..., G, 2, 64, M]
+    values = jnp.stack(
+        [_lookup(weight.codes & 0xF), _lookup(weight.codes >> 4)], axis=-3
+    )  # [..., G, 2, 64, M]
     values = (values * weight.scales[..., None, :]).astype(dtype)
     lead, (k, n) = weight.codes.shape[:-3], weight.shape
     if k % GROUP == 0:
@@ -191,7 +227,10 @@ def _lookup(codes):
     """
     patterns = [int(v) for v in _TABLE32.view(np.uint32)]
     mask = jnp.uint32(0) - (codes & 1).astype(jnp.uint32)
-    level = [mask & np.uint32(even ^ odd) ^ np.uint32(even) for even, odd in zip(patterns[0::2], patterns[1::2])]
+    level = [
+        mask & np.uint32(even ^ odd) ^ np.uint32(even)
+        for even, odd in zip(patterns[0::2], patterns[1::2])
+    ]
     for bit in (1, 2, 3):
         high = (codes >> bit) & 1 == 1
         level = [jnp.where(high, b, a) for a, b in zip(level[0::2], level[1::2])]

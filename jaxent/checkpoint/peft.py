@@ -10,14 +10,34 @@ import safetensors.numpy
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import safetensors_folder
-from jaxent.model import config as configs, transformer
+from jaxent.model import config as configs
+from jaxent.model import transformer
 
 _KEY = "base_model.model.model.layers.{}.{}.lora_{}.weight"
-_PLAIN = {"bias": "none", "use_rslora": False, "use_dora": False, "fan_in_fan_out": False, "use_qalora": False, "lora_bias": False}
-_EMPTY = ("rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform", "layers_pattern", "target_parameters", "trainable_token_indices", "exclude_modules", "layer_replication")  # fmt: skip
+_PLAIN = {
+    "bias": "none",
+    "use_rslora": False,
+    "use_dora": False,
+    "fan_in_fan_out": False,
+    "use_qalora": False,
+    "lora_bias": False,
+}
+_EMPTY = (
+    "rank_pattern",
+    "alpha_pattern",
+    "modules_to_save",
+    "layers_to_transform",
+    "layers_pattern",
+    "target_parameters",
+    "trainable_token_indices",
+    "exclude_modules",
+    "layer_replication",
+)
 
 
-def save(adapter, spec: lora.Spec, folder: pathlib.Path, base: str) -> None:
+def save_adapter(
+    adapter, spec: lora.LoraConfig, folder: pathlib.Path, base: str
+) -> None:
     """Writes what `PeftModel.from_pretrained` reads: lora_A [R, K], lora_B [N, R], float32."""
     tensors = {}
     for path, factors in adapter.items():
@@ -26,10 +46,17 @@ def save(adapter, spec: lora.Spec, folder: pathlib.Path, base: str) -> None:
             tensors[_KEY.format(layer, path, "A")] = np.ascontiguousarray(a[layer])
             tensors[_KEY.format(layer, path, "B")] = np.ascontiguousarray(b[layer].T)
     raw = {
-        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base, "inference_mode": True,
-        "r": spec.rank, "lora_alpha": spec.alpha, "lora_dropout": spec.dropout, "init_lora_weights": True,
-        "target_modules": list(spec.modules), **_PLAIN,
-    }  # fmt: skip
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "inference_mode": True,
+        "r": spec.rank,
+        "lora_alpha": spec.alpha,
+        "lora_dropout": spec.dropout,
+        "init_lora_weights": True,
+        "target_modules": list(spec.modules),
+        **_PLAIN,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "adapter_model.safetensors.partial"
     safetensors.numpy.save_file(tensors, partial, metadata={"format": "pt"})
@@ -37,8 +64,8 @@ def save(adapter, spec: lora.Spec, folder: pathlib.Path, base: str) -> None:
     partial.rename(folder / "adapter_model.safetensors")
 
 
-def spec(folder: str | pathlib.Path) -> lora.Spec:
-    """The `lora.Spec` of an adapter_config.json; ValueError naming any option that is not plain LoRA."""
+def load_adapter_config(folder: str | pathlib.Path) -> lora.LoraConfig:
+    """The `lora.LoraConfig` of an adapter_config.json; ValueError naming any option that is not plain LoRA."""
     path = pathlib.Path(folder) / "adapter_config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a PEFT adapter folder")
@@ -51,24 +78,42 @@ def spec(folder: str | pathlib.Path) -> lora.Spec:
     modules = raw["target_modules"]
     modules = lora.MODULES if modules == "all-linear" else modules
     if isinstance(modules, str):
-        raise ValueError(f"{path}: target_modules {modules!r} is a pattern, expected a list of module names")
-    ordered = tuple(m for m in lora.MODULES if m in modules) + tuple(m for m in modules if m not in lora.MODULES)
-    return lora.Spec(raw["r"], float(raw["lora_alpha"]), float(raw["lora_dropout"]), ordered)
+        raise ValueError(
+            f"{path}: target_modules {modules!r} is a pattern, expected a list of module names"
+        )
+    ordered = tuple(m for m in lora.MODULES if m in modules) + tuple(
+        m for m in modules if m not in lora.MODULES
+    )
+    return lora.LoraConfig(
+        raw["r"], float(raw["lora_alpha"]), float(raw["lora_dropout"]), ordered
+    )
 
 
-def load(source: str, config: configs.Config) -> tuple[dict[str, lora.Factors], lora.Spec]:
+def load_adapter(
+    source: str, config: configs.Config
+) -> tuple[dict[str, lora.LoraParams], lora.LoraConfig]:
     """Reads a PEFT adapter for a model of `config`; every key used once, every shape checked."""
-    folder = safetensors_folder.open_folder(safetensors_folder.locate(source), "adapter_model")
-    spec_ = spec(folder.path)
+    folder = safetensors_folder.open_folder(
+        safetensors_folder.locate(source), "adapter_model"
+    )
+    spec_ = load_adapter_config(folder.path)
     left, adapter = set(folder.entries), {}
     for module in spec_.modules:
-        k, n = transformer.shapes(config)[module]
+        k, n = transformer.linear_shapes(config)[module]
         path = lora.PATHS[module]
-        a = [_take(folder, left, _KEY.format(i, path, "A"), (spec_.rank, k)) for i in range(config.layers)]
-        b = [_take(folder, left, _KEY.format(i, path, "B"), (n, spec_.rank)) for i in range(config.layers)]
-        adapter[path] = lora.Factors(np.stack(a), np.stack([x.T for x in b]))
+        a = [
+            _take(folder, left, _KEY.format(i, path, "A"), (spec_.rank, k))
+            for i in range(config.layers)
+        ]
+        b = [
+            _take(folder, left, _KEY.format(i, path, "B"), (n, spec_.rank))
+            for i in range(config.layers)
+        ]
+        adapter[path] = lora.LoraParams(np.stack(a), np.stack([x.T for x in b]))
     if left:
-        raise ValueError(f"{folder.path}: surplus tensor {min(left)!r}, which no module of {spec_.modules} uses")
+        raise ValueError(
+            f"{folder.path}: surplus tensor {min(left)!r}, which no module of {spec_.modules} uses"
+        )
     return jax.device_put(adapter), spec_
 
 
@@ -78,5 +123,7 @@ def _take(folder, left: set, name: str, shape) -> np.ndarray:
         raise ValueError(f"{folder.path}: tensor {name!r} is missing (found {found!r})")
     left.remove(name)
     if folder.entries[name].shape != shape:
-        raise ValueError(f"{folder.path}: tensor {name!r} has shape {folder.entries[name].shape}, expected {shape}")
+        raise ValueError(
+            f"{folder.path}: tensor {name!r} has shape {folder.entries[name].shape}, expected {shape}"
+        )
     return folder.read(name).astype(np.float32)

@@ -8,7 +8,16 @@ import huggingface_hub
 import numpy as np
 import safetensors
 
-_WANTED = ["*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "*.model", "special_tokens_map.json", "adapter_config.json"]  # fmt: skip
+_WANTED = [
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "*.model",
+    "special_tokens_map.json",
+    "adapter_config.json",
+]
 
 
 def locate(source: str) -> pathlib.Path:
@@ -17,12 +26,22 @@ def locate(source: str) -> pathlib.Path:
     if path.is_dir():
         return path
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
-        raise FileNotFoundError(f"model {source!r}: no such folder, and not a Hub id of the form owner/name")
+        raise FileNotFoundError(
+            f"model {source!r}: no such folder, and not a Hub id of the form owner/name"
+        )
     try:
-        return pathlib.Path(huggingface_hub.snapshot_download(source, allow_patterns=_WANTED))
+        return pathlib.Path(
+            huggingface_hub.snapshot_download(source, allow_patterns=_WANTED)
+        )
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FileNotFoundError(f"model {source!r}: not a local folder, and the Hub did not give it ({reason})") from error
+        reason = (
+            str(error).strip().splitlines()[0]
+            if str(error).strip()
+            else type(error).__name__
+        )
+        raise FileNotFoundError(
+            f"model {source!r}: not a local folder, and the Hub did not give it ({reason})"
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,16 +69,27 @@ class Folder:
 
 def open_folder(folder: pathlib.Path, stem: str = "model") -> Folder:
     """Reads the headers of `folder`'s shards; raises with the file's name if one is missing or truncated."""
-    index, single = folder / f"{stem}.safetensors.index.json", folder / f"{stem}.safetensors"
+    index, single = (
+        folder / f"{stem}.safetensors.index.json",
+        folder / f"{stem}.safetensors",
+    )
     if index.is_file():
         weight_map = json.loads(index.read_text())["weight_map"]
         files = sorted({folder / f for f in weight_map.values()})
     elif single.is_file():
         weight_map, files = None, [single]
     else:
-        pickles = sorted(p.name for ext in ("bin", "pt", "pth") for p in folder.glob(f"*.{ext}"))
-        found = f"only pickle files ({pickles[0]}), which are never loaded" if pickles else "neither"
-        raise FileNotFoundError(f"{folder}: found {found}, expected {single.name} or {index.name}")
+        pickles = sorted(
+            p.name for ext in ("bin", "pt", "pth") for p in folder.glob(f"*.{ext}")
+        )
+        found = (
+            f"only pickle files ({pickles[0]}), which are never loaded"
+            if pickles
+            else "neither"
+        )
+        raise FileNotFoundError(
+            f"{folder}: found {found}, expected {single.name} or {index.name}"
+        )
     entries: dict[str, Entry] = {}
     for file in files:
         entries |= _header(file, entries)
@@ -74,17 +104,28 @@ def _header(file: pathlib.Path, seen: dict) -> dict[str, Entry]:
     try:
         with safetensors.safe_open(file, framework="np") as f:
             slices = {name: f.get_slice(name) for name in f.keys()}
-            found = {n: Entry(file, tuple(s.get_shape()), s.get_dtype()) for n, s in slices.items()}
+            found = {
+                n: Entry(file, tuple(s.get_shape()), s.get_dtype())
+                for n, s in slices.items()
+            }
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{file}: truncated or damaged safetensors file ({error})") from error
+        raise ValueError(
+            f"{file}: truncated or damaged safetensors file ({error})"
+        ) from error
     if twice := sorted(set(found) & set(seen)):
-        raise ValueError(f"{file}: tensor {twice[0]!r} is also in {seen[twice[0]].file.name}")
+        raise ValueError(
+            f"{file}: tensor {twice[0]!r} is also in {seen[twice[0]].file.name}"
+        )
     return found
 
 
 def _check_index(index, weight_map, entries):
     for name, file in weight_map.items():
         if name not in entries or entries[name].file.name != file:
-            raise ValueError(f"{index}: tensor {name!r} is not in {file} as the index says")
+            raise ValueError(
+                f"{index}: tensor {name!r} is not in {file} as the index says"
+            )
     if surplus := sorted(set(entries) - set(weight_map)):
-        raise ValueError(f"{index}: tensor {surplus[0]!r} of {entries[surplus[0]].file.name} is not in the index")
+        raise ValueError(
+            f"{index}: tensor {surplus[0]!r} of {entries[surplus[0]].file.name} is not in the index"
+        )

@@ -20,7 +20,9 @@ class Batch(typing.NamedTuple):
     positions: np.ndarray
 
 
-def pack(examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None) -> tuple[Batch, int]:
+def pack(
+    examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None
+) -> tuple[Batch, int]:
     """Step-exact packing: the examples in as few of `rows` rows of `length` as first-fit decreasing finds.
 
     Returns the batch, always of `rows` rows, and the number of used ones, which come first. read: bool [rows], of which rows the
@@ -28,7 +30,9 @@ def pack(examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | 
     """
     _check(examples, length, rows)
     bins = first_fit([len(e) for e in examples], length)
-    return _fill([[examples[i] for i in members] for members in bins], length, rows, read), len(bins)
+    return _fill(
+        [[examples[i] for i in members] for members in bins], length, rows, read
+    ), len(bins)
 
 
 def first_fit(sizes: list[int], room: int) -> list[list[int]]:
@@ -45,7 +49,9 @@ def first_fit(sizes: list[int], room: int) -> list[list[int]]:
     return bins
 
 
-def pad(examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None) -> tuple[Batch, int]:
+def pad(
+    examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None
+) -> tuple[Batch, int]:
     """One example a row, padded on the right (--packing=none); read as in `pack`."""
     _check(examples, length, rows)
     return _fill([[e] for e in examples], length, rows, read), len(examples)
@@ -53,7 +59,9 @@ def pad(examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | N
 
 def _check(examples, length, rows):
     if not 0 < len(examples) <= rows:
-        raise ValueError(f"{len(examples)} examples in {rows} rows: expected 1 to {rows}")
+        raise ValueError(
+            f"{len(examples)} examples in {rows} rows: expected 1 to {rows}"
+        )
     if wrong := [len(e) for e in examples if not 2 <= len(e) <= length]:
         raise ValueError(f"an example of {wrong[0]} tokens: expected 2 to {length}")
 

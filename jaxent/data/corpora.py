@@ -35,7 +35,9 @@ def commented_text(row: dict) -> str:
 
 def alpaca_text(row: dict) -> str:
     """CodeAlpaca: Alpaca's headings, the input's only where there is one."""
-    asked = f"### Instruction:\n{row['instruction']}\n\n" + (f"### Input:\n{row['input']}\n\n" if row["input"] else "")
+    asked = f"### Instruction:\n{row['instruction']}\n\n" + (
+        f"### Input:\n{row['input']}\n\n" if row["input"] else ""
+    )
     return f"{asked}### Response:\n{row['output']}"
 
 
@@ -87,26 +89,74 @@ class Source:
 #                     machine-written; fallback for human prose: sedthh/gutenberg_english (column TEXT, whole
 #                     books, not all of them fiction).
 SOURCES = (
-    Source("code_search_net_python", "code", ("code-search-net/code_search_net", "python", "train"),
-           ("code_search_net/python.jsonl",), ("whole_func_string",), function_text),
-    Source("code_search_net_javascript", "code", ("code-search-net/code_search_net", "javascript", "train"),
-           ("code_search_net/javascript.jsonl",), ("func_documentation_string", "whole_func_string"), commented_text),
-    Source("codealpaca", "code", ("sahil2801/CodeAlpaca-20k", None, "train"),
-           ("codealpaca/code_alpaca_20k.json", "codealpaca/code_alpaca_2k.json"),
-           ("instruction", "input", "output"), alpaca_text),
-    Source("gsm8k", "math", ("openai/gsm8k", "main", "train"), ("gsm8k/train.jsonl",), ("question", "answer"), gsm8k_text),
-    Source("competition_math", "math", ("DigitalLearningGmbH/MATH-lighteval", "default", "train"),
-           ("competition_math/train.jsonl",), ("problem", "solution"), competition_text),
-    Source("wikipedia", "natural", ("wikimedia/wikipedia", "20231101.en", "train"),
-           ("wikipedia/train.jsonl", "wikipedia/wikitext2_raw_test.txt"), ("title", "text"), article_text),
-    Source("cnn_dailymail", "natural", ("abisee/cnn_dailymail", "3.0.0", "train"),
-           ("cnn_dailymail/train.jsonl", "cnn_dailymail/wikinews_gum.jsonl"), ("article", "highlights"), news_text),
-    Source("fiction", "creative", ("roneneldan/TinyStories", None, "train"),
-           ("creative/train.jsonl", "creative/standardebooks.jsonl"), ("text",), plain_text),
-)  # fmt: skip
+    Source(
+        "code_search_net_python",
+        "code",
+        ("code-search-net/code_search_net", "python", "train"),
+        ("code_search_net/python.jsonl",),
+        ("whole_func_string",),
+        function_text,
+    ),
+    Source(
+        "code_search_net_javascript",
+        "code",
+        ("code-search-net/code_search_net", "javascript", "train"),
+        ("code_search_net/javascript.jsonl",),
+        ("func_documentation_string", "whole_func_string"),
+        commented_text,
+    ),
+    Source(
+        "codealpaca",
+        "code",
+        ("sahil2801/CodeAlpaca-20k", None, "train"),
+        ("codealpaca/code_alpaca_20k.json", "codealpaca/code_alpaca_2k.json"),
+        ("instruction", "input", "output"),
+        alpaca_text,
+    ),
+    Source(
+        "gsm8k",
+        "math",
+        ("openai/gsm8k", "main", "train"),
+        ("gsm8k/train.jsonl",),
+        ("question", "answer"),
+        gsm8k_text,
+    ),
+    Source(
+        "competition_math",
+        "math",
+        ("DigitalLearningGmbH/MATH-lighteval", "default", "train"),
+        ("competition_math/train.jsonl",),
+        ("problem", "solution"),
+        competition_text,
+    ),
+    Source(
+        "wikipedia",
+        "natural",
+        ("wikimedia/wikipedia", "20231101.en", "train"),
+        ("wikipedia/train.jsonl", "wikipedia/wikitext2_raw_test.txt"),
+        ("title", "text"),
+        article_text,
+    ),
+    Source(
+        "cnn_dailymail",
+        "natural",
+        ("abisee/cnn_dailymail", "3.0.0", "train"),
+        ("cnn_dailymail/train.jsonl", "cnn_dailymail/wikinews_gum.jsonl"),
+        ("article", "highlights"),
+        news_text,
+    ),
+    Source(
+        "fiction",
+        "creative",
+        ("roneneldan/TinyStories", None, "train"),
+        ("creative/train.jsonl", "creative/standardebooks.jsonl"),
+        ("text",),
+        plain_text,
+    ),
+)
 
 
-def sources(domains: Iterable[str]) -> list[Source]:
+def select_sources(domains: Iterable[str]) -> list[Source]:
     return [s for d in domains for s in SOURCES if s.domain == d]
 
 
@@ -115,18 +165,28 @@ def local_file(source: Source, root: str) -> pathlib.Path:
     for name in source.files:
         if (file := pathlib.Path(root) / name).is_file():
             return file
-    raise FileNotFoundError(f"data root {root}: none of {', '.join(source.files)} is there, expected {source.name}'s rows")
+    raise FileNotFoundError(
+        f"data root {root}: none of {', '.join(source.files)} is there, expected {source.name}'s rows"
+    )
 
 
-def check(domains: Iterable[str], root: str | None) -> None:
+def check_sources(domains: Iterable[str], root: str | None) -> None:
     """Cheap refusal of missing files and columns below root, before anything long starts."""
     if root == EMBEDDED:
         return
-    for source in sources(domains) if root else ():
-        next(iter(_checked(source, _rows(local_file(source, root)), str(local_file(source, root)))))
+    for source in select_sources(domains) if root else ():
+        next(
+            iter(
+                _checked(
+                    source,
+                    _rows(local_file(source, root)),
+                    str(local_file(source, root)),
+                )
+            )
+        )
 
 
-def texts(source: Source, root: str | None, limit: int) -> list[str]:
+def read_texts(source: Source, root: str | None, limit: int) -> list[str]:
     """The source's texts in order, at most `limit`: from files below root, or streamed from the Hub without one."""
     if root:
         file = local_file(source, root)
@@ -143,7 +203,9 @@ def _checked(source: Source, rows: Iterable[dict], where: str):
         found = row if isinstance(row, dict) else {}
         for column in source.columns:
             if not isinstance(found.get(column), str):
-                wrong = f"holds {found[column]!r:.40}" if column in found else "is missing"
+                wrong = (
+                    f"holds {found[column]!r:.40}" if column in found else "is missing"
+                )
                 raise ValueError(
                     f"{where}, row {number}: column {column!r} {wrong} "
                     f"(found {', '.join(found) or 'no columns'}), expected text in {', '.join(source.columns)}"
@@ -157,15 +219,24 @@ def _rows(file: pathlib.Path):
     """Rows of a .jsonl, a .json list, or a WikiText .txt cut at its top-level headings."""
     if file.suffix == ".jsonl":
         with file.open(encoding="utf-8") as lines:
-            yield from (_parsed(line, f"{file} line {n}") for n, line in enumerate(lines, 1) if line.strip())
+            yield from (
+                _parsed(line, f"{file} line {n}")
+                for n, line in enumerate(lines, 1)
+                if line.strip()
+            )
     elif file.suffix == ".json":
         rows = _parsed(file.read_text(encoding="utf-8"), str(file))
         if not isinstance(rows, list):
-            raise ValueError(f"{file}: a JSON {type(rows).__name__}, expected a list of rows")
+            raise ValueError(
+                f"{file}: a JSON {type(rows).__name__}, expected a list of rows"
+            )
         yield from rows
     else:
         parts = re.split(_TITLE, file.read_text(encoding="utf-8"))
-        yield from ({"title": t.strip(), "text": body.strip()} for t, body in zip(parts[1::2], parts[2::2]))
+        yield from (
+            {"title": t.strip(), "text": body.strip()}
+            for t, body in zip(parts[1::2], parts[2::2])
+        )
 
 
 def _parsed(text: str, where: str):
@@ -184,7 +255,9 @@ def _hub_rows(source: Source):
         yield from datasets.load_dataset(name, config, split=split, streaming=True)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise FileNotFoundError(f"data set {name}: the Hub did not give it ({reason}); use --data_root for local files") from error
+        raise FileNotFoundError(
+            f"data set {name}: the Hub did not give it ({reason}); use --data_root for local files"
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,26 +286,48 @@ class Corpus:
 
     @property
     def sizes(self) -> dict[str, dict[str, int]]:
-        return {d: {name: len(t) for name, t in by_name.items()} for d, by_name in self.domains.items()}
+        return {
+            d: {name: len(t) for name, t in by_name.items()}
+            for d, by_name in self.domains.items()
+        }
 
     @property
     def hashes(self) -> dict[str, str]:
         """What was read, by source: equal hashes mean equal token ids."""
-        return {name: t.hash for by_name in self.domains.values() for name, t in by_name.items()}
+        return {
+            name: t.hash
+            for by_name in self.domains.values()
+            for name, t in by_name.items()
+        }
 
     def batch(
-        self, mixture: mix.Mixture, seed: int, step: int, length: int, examples: int = 16, packing: str = "packed",
+        self,
+        mixture: mix.Mixture,
+        seed: int,
+        step: int,
+        length: int,
+        examples: int = 16,
+        packing: str = "packed",
         read: np.ndarray | None = None,
-    ) -> tuple[batches.Batch, int]:  # fmt: skip
+    ) -> tuple[batches.Batch, int]:
         """The batch of one optimizer step and its used rows: a pure function of (seed, step). read: the rows whose tokens are needed here."""
         if packing not in batches.PACKINGS:
-            raise ValueError(f"packing {packing!r}: expected one of {', '.join(batches.PACKINGS)}")
-        every = {name: t for by_name in self.domains.values() for name, t in by_name.items()}
-        chosen = [every[name][index] for name, index in mix.draw(mixture, self.sizes, seed, step, examples)]
-        return (batches.pack if packing == "packed" else batches.pad)(chosen, length, examples, read)
+            raise ValueError(
+                f"packing {packing!r}: expected one of {', '.join(batches.PACKINGS)}"
+            )
+        every = {
+            name: t for by_name in self.domains.values() for name, t in by_name.items()
+        }
+        chosen = [
+            every[name][index]
+            for name, index in mix.draw_batch(mixture, self.sizes, seed, step, examples)
+        ]
+        return (batches.pack if packing == "packed" else batches.pad)(
+            chosen, length, examples, read
+        )
 
 
-def load(
+def load_corpus(
     domains: Iterable[str],
     tokenizer: tokens.Tokenizer,
     length: int,
@@ -247,27 +342,43 @@ def load(
     An example is the tokenizer's own encoding, cut at `length` tokens, with eos appended where it
     was not cut. root: a folder of local files, "embedded" for text every Python carries, None for the Hub.
     """
-    cache = cache or pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxent"
+    cache = (
+        cache
+        or pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        / "jaxent"
+    )
     found: dict[str, dict[str, Tokenized]] = {}
     for domain in domains:
         if not root:
-            found[domain] = {s.name: _from_hub(s, limit, tokenizer, length, cache, progress) for s in sources([domain])}
+            found[domain] = {
+                s.name: _from_hub(s, limit, tokenizer, length, cache, progress)
+                for s in select_sources([domain])
+            }
             continue
         if root == EMBEDDED:
             named = {f"embedded_{domain}": embedded.split(domain)[0][:limit]}
         else:
-            named = {s.name: texts(s, root, limit) for s in sources([domain])}
-        found[domain] = {n: _tokenized(n, t, tokenizer, length, cache, progress) for n, t in named.items()}
+            named = {
+                s.name: read_texts(s, root, limit) for s in select_sources([domain])
+            }
+        found[domain] = {
+            n: _tokenized(n, t, tokenizer, length, cache, progress)
+            for n, t in named.items()
+        }
     return Corpus(found)
 
 
 def _from_hub(source: Source, limit, tokenizer, length, cache, progress) -> Tokenized:
     """The source's cached arrays if this request was answered before, else streamed, tokenized and remembered."""
-    request = hashlib.sha256(f"{source.hub} {source.text.__name__} {limit} {tokenizer.hash} {length}".encode())
+    request = hashlib.sha256(
+        f"{source.hub} {source.text.__name__} {limit} {tokenizer.hash} {length}".encode()
+    )
     answer = cache / f"{source.name}-hub-{request.hexdigest()[:16]}"
     if answer.is_file() and (cache / answer.read_text()).is_dir():
         return _open(cache / answer.read_text())
-    tokenized = _tokenized(source.name, texts(source, None, limit), tokenizer, length, cache, progress)
+    tokenized = _tokenized(
+        source.name, read_texts(source, None, limit), tokenizer, length, cache, progress
+    )
     partial = answer.with_name(f"{answer.name}.partial-{os.getpid()}")
     partial.write_text(f"{source.name}-{tokenized.hash}")
     os.replace(partial, answer)
@@ -285,13 +396,21 @@ def _tokenized(name, found: list[str], tokenizer, length, cache, progress) -> To
 
 
 def _open(folder: pathlib.Path) -> Tokenized:
-    arrays = np.load(folder / "tokens.npy", mmap_mode="r"), np.load(folder / "offsets.npy")
+    arrays = (
+        np.load(folder / "tokens.npy", mmap_mode="r"),
+        np.load(folder / "offsets.npy"),
+    )
     return Tokenized(*arrays, folder.name.rpartition("-")[2])
 
 
 def _write(folder, name, found, tokenizer, length, progress) -> None:
     """The source's arrays, under a temporary name until complete."""
-    pieces, bar = [], tqdm.tqdm(total=len(found), desc=f"tokenize {name}", disable=not progress, leave=False)
+    pieces, bar = (
+        [],
+        tqdm.tqdm(
+            total=len(found), desc=f"tokenize {name}", disable=not progress, leave=False
+        ),
+    )
     for start in range(0, len(found), _BATCH):
         for ids in tokenizer.encode(found[start : start + _BATCH]):
             ids = [*ids, tokenizer.eos_id][:length]

@@ -131,7 +131,9 @@ def library(root: pathlib.Path) -> Library:
 
     Raises FileNotFoundError where there is none. Files that do not parse are passed over.
     """
-    paths = sorted((p.relative_to(root) for p in _python_files(root)), key=lambda p: p.as_posix())
+    paths = sorted(
+        (p.relative_to(root) for p in _python_files(root)), key=lambda p: p.as_posix()
+    )
     if not paths:
         raise FileNotFoundError(
             f"standard library sources: found no .py files in {root}, expected a normal Python"
@@ -150,7 +152,9 @@ def _python_files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     if not folder.is_dir():
         return
     for entry in folder.iterdir():
-        if entry.name in _SKIPPED or entry.name.startswith(("_sysconfigdata", "config-")):
+        if entry.name in _SKIPPED or entry.name.startswith(
+            ("_sysconfigdata", "config-")
+        ):
             continue
         if entry.is_dir():
             yield from _python_files(entry)
@@ -185,7 +189,9 @@ def _cut(lines: list[str], node: ast.stmt) -> Iterator[str]:
     length = node.end_lineno - first + 1
     if CODE_LINES[0] <= length <= CODE_LINES[1]:
         text = textwrap.dedent("\n".join(lines[first - 1 : node.end_lineno]))
-        if not text[0].isspace():  # a string at the margin keeps some members from being dedented
+        if not text[
+            0
+        ].isspace():  # a string at the margin keeps some members from being dedented
             yield text
     elif length > CODE_LINES[1] and isinstance(node, ast.ClassDef):
         for member in node.body:
@@ -200,7 +206,9 @@ def _documents(module: str, tree: ast.Module) -> Iterator[Passage]:
     for top in tree.body:
         if isinstance(top, _DEFINITIONS):
             nodes = [top, *(n for n in top.body if isinstance(n, _DEFINITIONS))]
-            yield Passage(top.name, "\n\n".join(filter(None, map(ast.get_docstring, nodes))))
+            yield Passage(
+                top.name, "\n\n".join(filter(None, map(ast.get_docstring, nodes)))
+            )
 
 
 # ---- natural language
@@ -260,7 +268,10 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _is_table(block: str) -> bool:
-    return any(re.search(r"\S {3,}\S|\S--? {2,}|[-=*+|~]{4,}\s*$|^\s*[|+]", line) for line in block.splitlines())
+    return any(
+        re.search(r"\S {3,}\S|\S--? {2,}|[-=*+|~]{4,}\s*$|^\s*[|+]", line)
+        for line in block.splitlines()
+    )
 
 
 def _flatten(block: str) -> str:
@@ -268,7 +279,9 @@ def _flatten(block: str) -> str:
     text = " ".join(block.split())
     text = re.sub(r"^(?:[-*+o•]|\d+[.)]|\(\d+\)) ", "", text)
     text = re.sub(r":[a-z:]+:`([^`]*)`", r"\1", text)
-    text = re.sub(r"``([^`]*)``|`([^`]*)'|`([^`]*)`_*", lambda m: m[1] or m[2] or m[3] or "", text)
+    text = re.sub(
+        r"``([^`]*)``|`([^`]*)'|`([^`]*)`_*", lambda m: m[1] or m[2] or m[3] or "", text
+    )
     text = re.sub(r"(?<!\w)\*{1,2}([A-Za-z_][^*]*)\*{1,2}(?!\w)", r"\1", text)
     return re.sub(r"::$", ":", text)
 
@@ -276,7 +289,14 @@ def _flatten(block: str) -> str:
 def _is_prose(paragraph: str) -> bool:
     """Sentences: starts upper-case, ends as a sentence does, mostly letters, eight words or more."""
     words = paragraph.split()
-    if len(words) < 8 or not re.match(r'["\'(]?[A-Z]', paragraph) or paragraph[-1] not in ".:!?)\"'":
+    if (
+        len(words) < 8
+        or not re.match(r'["\'(]?[A-Z]', paragraph)
+        or paragraph[-1] not in ".:!?)\"'"
+    ):
         return False
-    plain = sum(bool(re.fullmatch(r"[\"'(]?[A-Za-z]+(?:['’-][A-Za-z]+)*[\"')]?[.,;:!?]*\)?", w)) for w in words)
+    plain = sum(
+        bool(re.fullmatch(r"[\"'(]?[A-Za-z]+(?:['’-][A-Za-z]+)*[\"')]?[.,;:!?]*\)?", w))
+        for w in words
+    )
     return plain >= 0.7 * len(words)

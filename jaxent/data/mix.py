@@ -17,7 +17,11 @@ class Phase:
     percent: tuple[tuple[str, int], ...]
 
     def __post_init__(self):
-        wrong = [(d, p) for d, p in self.percent if d not in DOMAINS or p <= 0 or p * BLOCK % 100]
+        wrong = [
+            (d, p)
+            for d, p in self.percent
+            if d not in DOMAINS or p <= 0 or p * BLOCK % 100
+        ]
         if wrong or sum(p for _, p in self.percent) != 100:
             raise ValueError(
                 f"mixture {dict(self.percent)}: expected percentages of {', '.join(DOMAINS)} in multiples of "
@@ -41,13 +45,17 @@ class Mixture:
 CONDITIONS = ("B0", "B1", "B2", "B3", "B4", "B5", "B6")
 
 
-def condition(name: str, curriculum_steps: int = 1000) -> Mixture | None:
+def condition_mixture(name: str, curriculum_steps: int = 1000) -> Mixture | None:
     """Table 1's training data by condition: None for B0; B4 is B2's data; B5 is math, then code."""
     one = lambda *percent: Mixture((Phase(0, percent),))
     if name == "B5":
         if curriculum_steps < 1:
-            raise ValueError(f"curriculum_steps {curriculum_steps}: expected at least 1")
-        return Mixture((Phase(0, (("math", 100),)), Phase(curriculum_steps, (("code", 100),))))
+            raise ValueError(
+                f"curriculum_steps {curriculum_steps}: expected at least 1"
+            )
+        return Mixture(
+            (Phase(0, (("math", 100),)), Phase(curriculum_steps, (("code", 100),)))
+        )
     mixtures = {
         "B0": None,
         "B1": one(("code", 100)),
@@ -61,7 +69,13 @@ def condition(name: str, curriculum_steps: int = 1000) -> Mixture | None:
     return mixtures[name]
 
 
-def draw(mixture: Mixture, sizes: dict[str, dict[str, int]], seed: int, step: int, examples: int = 16) -> list[tuple[str, int]]:
+def draw_batch(
+    mixture: Mixture,
+    sizes: dict[str, dict[str, int]],
+    seed: int,
+    step: int,
+    examples: int = 16,
+) -> list[tuple[str, int]]:
     """(source, index) of each of a step's examples.
 
     sizes: {domain: {source: number of examples}}. Slots are dealt in blocks of 20 with exact quotas,
@@ -72,7 +86,10 @@ def draw(mixture: Mixture, sizes: dict[str, dict[str, int]], seed: int, step: in
     number = max(i for i, phase in enumerate(mixture.phases) if phase.start <= step)
     phase = mixture.phases[number]
     first = (step - phase.start) * examples
-    return [_example(phase, number, sizes, seed, slot) for slot in range(first, first + examples)]
+    return [
+        _example(phase, number, sizes, seed, slot)
+        for slot in range(first, first + examples)
+    ]
 
 
 def _example(phase, number, sizes, seed, slot) -> tuple[str, int]:
@@ -80,7 +97,9 @@ def _example(phase, number, sizes, seed, slot) -> tuple[str, int]:
     order = _order(phase.percent, seed, number, block)
     domain = order[within]
     quota = order.count(domain)
-    turn, which = divmod(block * quota + order[:within].count(domain), len(sizes[domain]))
+    turn, which = divmod(
+        block * quota + order[:within].count(domain), len(sizes[domain])
+    )
     source, size = list(sizes[domain].items())[which]
     epoch, index = divmod(turn, size)
     return source, int(_permutation(seed, source, epoch, size)[index])

@@ -50,7 +50,10 @@ class ProbeSet:
 
     @property
     def hash(self) -> str:
-        lines = "\n".join(f"{p.domain}\t{p.register}\t{p.shape}\t{p.replicate}\t{p.text}" for p in self.probes)
+        lines = "\n".join(
+            f"{p.domain}\t{p.register}\t{p.shape}\t{p.replicate}\t{p.text}"
+            for p in self.probes
+        )
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
     @property
@@ -60,10 +63,12 @@ class ProbeSet:
     @property
     def labels(self) -> list[dict]:
         """One dict a probe: domain, register, shape, replicate."""
-        return [{f: getattr(p, f) for f in (*FACTORS, "replicate")} for p in self.probes]
+        return [
+            {f: getattr(p, f) for f in (*FACTORS, "replicate")} for p in self.probes
+        ]
 
 
-def load(source: str, replicates: int | None = None) -> ProbeSet:
+def load_probes(source: str, replicates: int | None = None) -> ProbeSet:
     """The set `triad` or `hexad`, or a JSONL file of one's own with the same fields; the first `replicates` of it.
 
     Raises ValueError naming the line or cell of whatever makes it unbalanced or malformed.
@@ -73,12 +78,16 @@ def load(source: str, replicates: int | None = None) -> ProbeSet:
     else:
         files = [pathlib.Path(source)]
         if not files[0].is_file():
-            raise FileNotFoundError(f"probes {source!r}: expected {', '.join(DOMAINS)} or a JSONL file")
+            raise FileNotFoundError(
+                f"probes {source!r}: expected {', '.join(DOMAINS)} or a JSONL file"
+            )
     probes = [probe for file in files for probe in _read(file)]
     if replicates is not None:
         available = max(p.replicate for p in probes) + 1
         if not 1 <= replicates <= available:
-            raise ValueError(f"probes {source!r}: {replicates} replicates asked for, expected 1 to {available}")
+            raise ValueError(
+                f"probes {source!r}: {replicates} replicates asked for, expected 1 to {available}"
+            )
         probes = [p for p in probes if p.replicate < replicates]
     probes.sort(key=lambda p: p.replicate)
     check_balance(probes, source)
@@ -95,11 +104,15 @@ def _read(file: pathlib.Path) -> list[Probe]:
         except json.JSONDecodeError as error:
             raise ValueError(f"{where}: no JSON ({error})") from error
         if not isinstance(raw, dict) or set(raw) != fields:
-            raise ValueError(f"{where}: fields {sorted(raw) if isinstance(raw, dict) else raw!r}, expected {sorted(fields)}")
+            raise ValueError(
+                f"{where}: fields {sorted(raw) if isinstance(raw, dict) else raw!r}, expected {sorted(fields)}"
+            )
         for name, value in raw.items():
             if name == "replicate":
                 if type(value) is not int or value < 0:
-                    raise ValueError(f"{where}: replicate {value!r}, expected 0, 1, ...")
+                    raise ValueError(
+                        f"{where}: replicate {value!r}, expected 0, 1, ..."
+                    )
             elif not isinstance(value, str) or not value.strip():
                 raise ValueError(f"{where}: {name} {value!r}, expected text")
         probes.append(Probe(**raw))
@@ -113,17 +126,23 @@ def check_balance(probes: list[Probe], where: str) -> None:
     levels = [sorted({getattr(p, f) for p in probes}) for f in FACTORS]
     cells = {(d, r, s) for d in levels[0] for r in levels[1] for s in levels[2]}
     for replicate in range(max(p.replicate for p in probes) + 1):
-        counts = collections.Counter((p.domain, p.register, p.shape) for p in probes if p.replicate == replicate)
+        counts = collections.Counter(
+            (p.domain, p.register, p.shape) for p in probes if p.replicate == replicate
+        )
         for cell in sorted(cells):
             if counts[cell] != 1:
-                raise ValueError(f"probes {where!r}: replicate {replicate} has {counts[cell]} texts in cell {cell}, expected 1")
+                raise ValueError(
+                    f"probes {where!r}: replicate {replicate} has {counts[cell]} texts in cell {cell}, expected 1"
+                )
     for field in ("text", "id"):
         most = collections.Counter(getattr(p, field) for p in probes).most_common(1)[0]
         if most[1] > 1:
-            raise ValueError(f"probes {where!r}: the {field} {most[0]!r} appears {most[1]} times")
+            raise ValueError(
+                f"probes {where!r}: the {field} {most[0]!r} appears {most[1]} times"
+            )
 
 
-def problems(probes: list[Probe]) -> list[str]:
+def find_problems(probes: list[Probe]) -> list[str]:
     """What a careful reader would object to, one line each: label words, lengths, repeated topics, odd labels."""
     found = []
     for p in probes:
@@ -133,7 +152,9 @@ def problems(probes: list[Probe]) -> list[str]:
         if not _WORDS[0] <= words <= _WORDS[1]:
             found.append(f"{p.id}: {words} words, expected {_WORDS[0]} to {_WORDS[1]}")
         if p.register not in REGISTERS or p.shape not in SHAPES or "\n" in p.text:
-            found.append(f"{p.id}: register {p.register!r}, shape {p.shape!r} or a line break")
+            found.append(
+                f"{p.id}: register {p.register!r}, shape {p.shape!r} or a line break"
+            )
     topics = collections.Counter(p.topic for p in probes)
     found += [f"topic {t!r} appears {n} times" for t, n in topics.items() if n > 1]
     return found + _unmatched_lengths(probes)

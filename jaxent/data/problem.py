@@ -11,7 +11,9 @@ _ITEMS = (
     "apple pear lemon cookie muffin marble sticker pencil button shell stamp ribbon postcard candle"
     " bead crayon plum sandwich notebook badge"
 ).split()
-_PLACES = "at the market,at school,at the fair,in the village shop,at the library sale,at the bakery".split(",")
+_PLACES = "at the market,at school,at the fair,in the village shop,at the library sale,at the bakery".split(
+    ","
+)
 _DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 
 
@@ -27,7 +29,11 @@ class Problem:
 
     def text(self) -> str:
         """The problem in GSM8K's manner: `Question: ...`, `Answer: ...`, `#### 42`."""
-        return f"Question: {self.question}\nAnswer: " + "\n".join(self.steps) + f"\n#### {self.answer}"
+        return (
+            f"Question: {self.question}\nAnswer: "
+            + "\n".join(self.steps)
+            + f"\n#### {self.answer}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,4 +74,6 @@ def draw_cast(rng: random.Random) -> Cast:
     friend = rng.choice([n for n in _GIRLS + _BOYS if n != name])
     item, other = rng.sample(_ITEMS, 2)
     he, his = ("she", "her") if girl else ("he", "his")
-    return Cast(name, he, his, friend, item, other, rng.choice(_PLACES), rng.choice(_DAYS))
+    return Cast(
+        name, he, his, friend, item, other, rng.choice(_PLACES), rng.choice(_DAYS)
+    )

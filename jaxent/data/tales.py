@@ -59,7 +59,9 @@ def _people(rng: random.Random) -> tuple[Person, Person]:
 
 
 def _person(name: str, girl: bool, kind: str) -> Person:
-    forms = ("she", "her", "her", "herself") if girl else ("he", "him", "his", "himself")
+    forms = (
+        ("she", "her", "her", "herself") if girl else ("he", "him", "his", "himself")
+    )
     return Person(name, kind, *forms)
 
 
@@ -94,10 +96,25 @@ def _errand(rng: random.Random) -> Tale:
     errand, obstacle = rng.choice(tables.ERRANDS), rng.choice(tables.OBSTACLES)
     say = _sayer(rng, a=a, b=b, **_where(rng), goal=errand.goal, thing=errand.thing)
     middle = [say((obstacle.problem,)), say(tables.FAILURES), say((obstacle.attempt,))]
-    meeting = [say(tables.MEETINGS), say(tables.ASKS), say((obstacle.advice,)), say(tables.ANSWERS)]
-    end = [say((obstacle.solution,)), say((errand.arrival,)), say(tables.THANKS), say(tables.ENDINGS)]
+    meeting = [
+        say(tables.MEETINGS),
+        say(tables.ASKS),
+        say((obstacle.advice,)),
+        say(tables.ANSWERS),
+    ]
+    end = [
+        say((obstacle.solution,)),
+        say((errand.arrival,)),
+        say(tables.THANKS),
+        say(tables.ENDINGS),
+    ]
     wish = f"{say(tables.WISHES)} {say((errand.reason,))} {say(tables.DEPARTURES)}"
-    text = _text(f"{_opening(rng, say)} {wish}", " ".join(middle), " ".join(meeting), " ".join(end))
+    text = _text(
+        f"{_opening(rng, say)} {wish}",
+        " ".join(middle),
+        " ".join(meeting),
+        " ".join(end),
+    )
     return Tale(f"errand/{errand.thing}/{obstacle.name}", text)
 
 
@@ -108,7 +125,14 @@ def _making(rng: random.Random) -> Tale:
     begin = f"{_opening(rng, say)} {say(tables.PLANS)} {say((work.purpose,))}"
     middle = " ".join([say((work.labour,)), say((trouble.event,)), say(tables.DISMAY)])
     talk = " ".join([say(tables.VISITS), say((trouble.comfort,)), say(tables.ANSWERS)])
-    end = " ".join([say((trouble.remedy,)), say((work.result,)), say(tables.PRIDE), say(tables.ENDINGS)])
+    end = " ".join(
+        [
+            say((trouble.remedy,)),
+            say((work.result,)),
+            say(tables.PRIDE),
+            say(tables.ENDINGS),
+        ]
+    )
     return Tale(f"making/{work.thing}/{trouble.name}", _text(begin, middle, talk, end))
 
 
@@ -117,9 +141,18 @@ def _quarrel(rng: random.Random) -> Tale:
     cause, repair = rng.choice(tables.CAUSES), rng.choice(tables.REPAIRS)
     say = _sayer(rng, a=a, b=b, **_where(rng), thing=cause.thing)
     begin = " ".join([_opening(rng, say), say(tables.FRIENDSHIPS), say((cause.event,))])
-    anger = " ".join([say(tables.ACCUSATIONS), say(tables.RETORTS), say(tables.PARTINGS)])
+    anger = " ".join(
+        [say(tables.ACCUSATIONS), say(tables.RETORTS), say(tables.PARTINGS)]
+    )
     alone = " ".join([say(tables.LONELY), say(tables.THOUGHTS), say((repair.deed,))])
-    end = " ".join([say(tables.SORRIES), say(tables.FORGIVEN), say((cause.peace,)), say(tables.ENDINGS)])
+    end = " ".join(
+        [
+            say(tables.SORRIES),
+            say(tables.FORGIVEN),
+            say((cause.peace,)),
+            say(tables.ENDINGS),
+        ]
+    )
     return Tale(f"quarrel/{cause.thing}/{repair.name}", _text(begin, anger, alone, end))
 
 

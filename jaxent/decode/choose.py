@@ -17,7 +17,9 @@ class Sampling:
 
     def __post_init__(self):
         if self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise ValueError(f"temperature {self.temperature}, top_p {self.top_p}: expected temperature >= 0, 0 < top_p <= 1")
+            raise ValueError(
+                f"temperature {self.temperature}, top_p {self.top_p}: expected temperature >= 0, 0 < top_p <= 1"
+            )
 
 
 def choose(logits, keys, sampling: Sampling) -> jax.Array:
@@ -47,5 +49,7 @@ def near_tie(logits, dtype) -> jax.Array:
     """Whether the two best logits [B,V] are so close that arithmetic in dtype could have swapped them: bool [B]."""
     best = logits.max(-1)
     at = logits.argmax(-1)
-    second = jnp.where(jnp.arange(logits.shape[-1]) == at[:, None], -jnp.inf, logits).max(-1)
+    second = jnp.where(
+        jnp.arange(logits.shape[-1]) == at[:, None], -jnp.inf, logits
+    ).max(-1)
     return best - second <= _TIE * float(jnp.finfo(dtype).eps) * jnp.abs(best)

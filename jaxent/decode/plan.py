@@ -6,7 +6,8 @@ import os
 import jax
 import jax.numpy as jnp
 
-from jaxent.model import cache as caches, config as configs
+from jaxent.model import cache as caches
+from jaxent.model import config as configs
 
 _COLUMN = 64  # prompts are padded to a multiple of this many tokens
 _SHARE = 0.9  # of the free memory that may be planned for
@@ -33,24 +34,26 @@ class Layout:
     @property
     def lengths(self) -> tuple[int, ...]:
         unit = -(-self.columns // (_LENGTHS * _COLUMN)) * _COLUMN
-        return tuple(min(unit * i, self.columns) for i in range(1, -(-self.columns // unit) + 1))
+        return tuple(
+            min(unit * i, self.columns) for i in range(1, -(-self.columns // unit) + 1)
+        )
 
     def length(self, columns: int) -> int:
         """The shortest length that holds the first `columns`."""
         return next(n for n in self.lengths if n >= columns)
 
 
-def layout(longest: int, max_new: int, chunk: int) -> Layout:
+def plan_layout(longest: int, max_new: int, chunk: int) -> Layout:
     """The layout for prompts of at most `longest` tokens and whole chunks of new ones."""
-    return Layout(padded(longest), -(-max_new // chunk) * chunk)
+    return Layout(padded_length(longest), -(-max_new // chunk) * chunk)
 
 
-def padded(tokens: int) -> int:
+def padded_length(tokens: int) -> int:
     """The next multiple of 64 columns."""
     return -(-tokens // _COLUMN) * _COLUMN
 
 
-def ladder(rows: int, ways: int = 1) -> tuple[int, ...]:
+def batch_buckets(rows: int, ways: int = 1) -> tuple[int, ...]:
     """Batch sizes that a batch of `rows` passes through as rows finish: halves, rounded up to multiples of ways."""
     sizes = [-(-rows // ways) * ways]
     while sizes[-1] > ways:
@@ -60,12 +63,20 @@ def ladder(rows: int, ways: int = 1) -> tuple[int, ...]:
 
 def free_bytes() -> int:
     """Memory that is free on the default device (on CPU: of this machine)."""
-    stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    stats = (
+        jax.local_devices()[0].memory_stats()
+        if jax.default_backend() != "cpu"
+        else None
+    )
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
     try:
         with open("/proc/meminfo") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+            return next(
+                int(line.split()[1]) * 1024
+                for line in lines
+                if line.startswith("MemAvailable")
+            )
     except OSError:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
@@ -75,7 +86,9 @@ def rows_that_fit(config: configs.Config, columns: int, dtype, free: int) -> int
 
     free: of one device, times the parts that rows and heads are split into. Raises ValueError where not even one fits.
     """
-    row = _COPIES * caches.row_bytes(config, columns, dtype) + _LOGITS * 4 * config.vocab
+    row = (
+        _COPIES * caches.row_bytes(config, columns, dtype) + _LOGITS * 4 * config.vocab
+    )
     rows = int(_SHARE * free // row)
     if rows < 1:
         raise ValueError(

@@ -39,7 +39,7 @@ def generate(
     seed: int = 0,
     adapter=None,
     spec=None,
-    compute: transformer.Compute | None = None,
+    compute: transformer.ComputeConfig | None = None,
     on_done: Callable[[int, Completion], None] = lambda row, completion: None,
     progress: bool = False,
 ) -> list[Completion]:
@@ -51,41 +51,74 @@ def generate(
     compute: with the mesh that model and adapter lie on (`model.sharding.shard`), if any. Raises ValueError for an empty prompt, wrong settings, or too little memory for one row.
     """
     if samples < 1 or (samples > 1 and temperature == 0):
-        raise ValueError(f"samples {samples} at temperature {temperature}: expected 1, or a temperature above 0")
+        raise ValueError(
+            f"samples {samples} at temperature {temperature}: expected 1, or a temperature above 0"
+        )
     runner = loop.Runner(model, adapter, spec, compute or transformer.default_compute())
-    request = loop.Request(max_new, tokenizer.eos_ids, choose.Sampling(temperature, top_p), seed)
-    rows = [_Text(tokenizer, ids, tuple(stops)) for ids in tokenizer.encode(prompts) for _ in range(samples)]
+    request = loop.Request(
+        max_new, tokenizer.eos_ids, choose.Sampling(temperature, top_p), seed
+    )
+    rows = [
+        _Text(tokenizer, ids, tuple(stops))
+        for ids in tokenizer.encode(prompts)
+        for _ in range(samples)
+    ]
     found: dict[int, Completion] = {}
     ids: dict[int, list[int]] = {row: [] for row in range(len(rows))}
-    with tqdm.tqdm(total=len(rows), desc="generate", unit="completion", disable=not progress) as bar:
+    with tqdm.tqdm(
+        total=len(rows), desc="generate", unit="completion", disable=not progress
+    ) as bar:
         produced = 0
-        for piece in loop.decode(runner, [r.prompt for r in rows], request, lambda row, new: rows[row].stop(new) is not None):
+        for piece in loop.decode(
+            runner,
+            [r.prompt for r in rows],
+            request,
+            lambda row, new: rows[row].stop(new) is not None,
+        ):
             ids[piece.row] += piece.ids
             produced += len(piece.ids)
             if piece.end:
                 text = rows[piece.row].until_stop(ids[piece.row])
-                found[piece.row] = Completion(text, tuple(ids[piece.row]), piece.end, piece.near_ties)
+                found[piece.row] = Completion(
+                    text, tuple(ids[piece.row]), piece.end, piece.near_ties
+                )
                 on_done(piece.row, found[piece.row])
                 bar.update()
             if bar.format_dict["elapsed"] > 0:
-                bar.set_postfix(tok_s=f"{produced / bar.format_dict['elapsed']:.0f}", refresh=False)
+                bar.set_postfix(
+                    tok_s=f"{produced / bar.format_dict['elapsed']:.0f}", refresh=False
+                )
     return [found[row] for row in range(len(rows))]
 
 
 def stream(
-    model: transformer.Transformer, tokenizer: tokens.Tokenizer, prompt: str, max_new: int = 256, *, temperature: float = 0.0,
-    top_p: float = 1.0, seed: int = 0, adapter=None, spec=None, compute: transformer.Compute | None = None, chunk: int = 8,
-) -> Iterator[str]:  # fmt: skip
+    model: transformer.Transformer,
+    tokenizer: tokens.Tokenizer,
+    prompt: str,
+    max_new: int = 256,
+    *,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    adapter=None,
+    spec=None,
+    compute: transformer.ComputeConfig | None = None,
+    chunk: int = 8,
+) -> Iterator[str]:
     """The continuation of one prompt as text pieces, about every `chunk` tokens."""
     runner = loop.Runner(model, adapter, spec, compute or transformer.default_compute())
-    request = loop.Request(max_new, tokenizer.eos_ids, choose.Sampling(temperature, top_p), seed, chunk)
+    request = loop.Request(
+        max_new, tokenizer.eos_ids, choose.Sampling(temperature, top_p), seed, chunk
+    )
     [ids] = tokenizer.encode([prompt])
     text, new, shown = _Text(tokenizer, ids), [], 0
     for piece in loop.decode(runner, [ids], request):
         new += piece.ids
         found = text.of(new)
         if piece.end is None:
-            found = found.rstrip("\N{REPLACEMENT CHARACTER}")  # bytes of a character still to come
+            found = found.rstrip(
+                "\N{REPLACEMENT CHARACTER}"
+            )  # bytes of a character still to come
         yield found[shown:]
         shown = len(found)
 

@@ -1,6 +1,6 @@
 """Activations to entanglement: `measure(x, labels)` works on any [N, d] array of any model's activations."""
 
-from jaxent.measure.concepts import label
+from jaxent.measure.concepts import label_probes
 from jaxent.measure.entangle import measure, measure_layers
 
-__all__ = ["label", "measure", "measure_layers"]
+__all__ = ["label_probes", "measure", "measure_layers"]

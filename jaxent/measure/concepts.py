@@ -29,7 +29,7 @@ class Labels:
         return tuple(map(len, self.classes))
 
 
-def label(rows: list[dict], concepts: tuple[str, ...] = FACTORS) -> Labels:
+def label_probes(rows: list[dict], concepts: tuple[str, ...] = FACTORS) -> Labels:
     """Labels from one dict a probe; a key "replicate" names the replicate set a probe belongs to.
 
     Raises ValueError for a concept with fewer than two classes, and a set that is not balanced.
@@ -37,8 +37,12 @@ def label(rows: list[dict], concepts: tuple[str, ...] = FACTORS) -> Labels:
     classes = tuple(tuple(sorted({row[c] for row in rows})) for c in concepts)
     for concept, found in zip(concepts, classes):
         if len(found) < 2:
-            raise ValueError(f"concept {concept!r} has {len(found)} class ({', '.join(map(str, found))}): expected two or more")
-    codes = np.array([[classes[j].index(row[c]) for j, c in enumerate(concepts)] for row in rows])
+            raise ValueError(
+                f"concept {concept!r} has {len(found)} class ({', '.join(map(str, found))}): expected two or more"
+            )
+    codes = np.array(
+        [[classes[j].index(row[c]) for j, c in enumerate(concepts)] for row in rows]
+    )
     return Labels(concepts, classes, codes, _sets(rows, concepts, classes))
 
 
@@ -50,8 +54,14 @@ def _sets(rows, concepts, classes) -> np.ndarray | None:
     members = []
     for name in names:
         inside = [i for i, row in enumerate(rows) if row.get("replicate") == name]
-        counts = collections.Counter(tuple(rows[i][c] for c in concepts) for i in inside)
-        if len(counts) < cells or len(set(counts.values())) > 1 or len(inside) * len(names) != len(rows):
+        counts = collections.Counter(
+            tuple(rows[i][c] for c in concepts) for i in inside
+        )
+        if (
+            len(counts) < cells
+            or len(set(counts.values())) > 1
+            or len(inside) * len(names) != len(rows)
+        ):
             raise ValueError(
                 f"replicate {name!r} has {len(inside)} of {len(rows)} probes in {len(counts)} of {cells} cells, "
                 f"{min(counts.values())} to {max(counts.values())} each: expected equal sets with every cell equally often"
@@ -60,44 +70,51 @@ def _sets(rows, concepts, classes) -> np.ndarray | None:
     return np.array(members)
 
 
-def checked(x: np.ndarray, labels: Labels) -> np.ndarray:
+def check_inputs(x: np.ndarray, labels: Labels) -> np.ndarray:
     """Activations [L,N,d] as float64; ValueError for a wrong shape, NaN or infinity, naming the probe."""
     x = np.asarray(x, np.float64)
     if x.ndim != 3 or x.shape[1] != len(labels.codes):
-        raise ValueError(f"activations of shape {x.shape[1:]}: expected [{len(labels.codes)}, d], one row a label")
+        raise ValueError(
+            f"activations of shape {x.shape[1:]}: expected [{len(labels.codes)}, d], one row a label"
+        )
     if not np.isfinite(x).all():
         layer, probe = np.argwhere(~np.isfinite(x).all(2))[0]
-        raise ValueError(f"activations of probe {probe} hold NaN or infinity" + (f" in layer {layer}" if len(x) > 1 else ""))
+        raise ValueError(
+            f"activations of probe {probe} hold NaN or infinity"
+            + (f" in layer {layer}" if len(x) > 1 else "")
+        )
     return x
 
 
-def plain(value):
+def to_plain(value):
     """A tree of plain values for JSON, which has no NaN and no infinity: they become None."""
     if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
+        return {k: to_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
+        return [to_plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def columns(sizes: tuple[int, ...]) -> list[slice]:
+def concept_columns(sizes: tuple[int, ...]) -> list[slice]:
     """Where each concept's classes stand among all classes."""
     ends = np.cumsum(sizes)
     return [slice(int(e - m), int(e)) for e, m in zip(ends, sizes)]
 
 
-def own(v, sizes: tuple[int, ...]):
+def dominant_concept(v, sizes: tuple[int, ...]):
     """(own concept [...], its share of the loadings [...]) of directions with loadings v [..., c], numpy or JAX.
 
     A concept's share is the sum of v^2 over its classes' columns, divided by the sum over all; ties
     go to the concept that comes first. V-purity is the mean share.
     """
     stack = v.__array_namespace__().stack
-    shares = stack([(v[..., part] ** 2).sum(-1) for part in columns(sizes)], axis=-1)
+    shares = stack(
+        [(v[..., part] ** 2).sum(-1) for part in concept_columns(sizes)], axis=-1
+    )
     return shares.argmax(-1), shares.max(-1) / shares.sum(-1)
 
 
-def zero_sum(m: int) -> np.ndarray:
+def zero_sum_basis(m: int) -> np.ndarray:
     """An orthonormal basis [m-1,m] of the contrasts between m classes (rows that sum to zero)."""
     helmert = np.tril(np.ones((m, m)), -1)[1:] - np.diag(np.arange(1, m), 1)[: m - 1]
     return helmert / np.linalg.norm(helmert, axis=1, keepdims=True)
@@ -113,9 +130,9 @@ def random_purity(sizes: tuple[int, ...], draws: int = 4000) -> np.ndarray:
     rank = sum(sizes) - len(sizes)
     basis = np.zeros((rank, sum(sizes)))
     row = 0
-    for m, part in zip(sizes, columns(sizes)):
-        basis[row : row + m - 1, part] = zero_sum(m)
+    for m, part in zip(sizes, concept_columns(sizes)):
+        basis[row : row + m - 1, part] = zero_sum_basis(m)
         row += m - 1
     q, r = np.linalg.qr(np.random.default_rng(0).normal(size=(draws, rank, rank)))
     q = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
-    return own(q @ basis, sizes)[1].mean(1)
+    return dominant_concept(q @ basis, sizes)[1].mean(1)

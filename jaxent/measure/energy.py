@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxent.arrays import axes, lora
+from jaxent.arrays import lora
+from jaxent.distributed import axes
 from jaxent.model import layers, transformer
 
 
 @dataclasses.dataclass(frozen=True)
-class Energy:
+class SvEnergy:
     """total, by module and by module and layer; singular: the change's singular values by module, [L,R] descending."""
 
     total: float
@@ -24,7 +25,11 @@ class Energy:
     singular: dict[str, list[list[float]]]
 
 
-def energy(model: transformer.Transformer, adapter: dict[str, lora.Factors], spec: lora.Spec) -> Energy:
+def sv_energy(
+    model: transformer.Transformer,
+    adapter: dict[str, lora.LoraParams],
+    spec: lora.LoraConfig,
+) -> SvEnergy:
     """The SV energy of `adapter` on `model`, from its thin factors: A' B itself is never formed.
 
     With A' = Qa Ra and B' = Qb Rb, the singular values of A' B are those of Ra Rb' [R,R]. The base's sum of squares
@@ -34,16 +39,20 @@ def energy(model: transformer.Transformer, adapter: dict[str, lora.Factors], spe
     for module, path in lora.PATHS.items():
         if path not in adapter:
             continue
-        factors = axes.host(adapter[path])
-        values = np.stack([spec.scaling * thin_singular(a, b) for a, b in zip(factors.a, factors.b)])
+        factors = axes.to_host(adapter[path])
+        values = np.stack(
+            [spec.scaling * thin_singular(a, b) for a, b in zip(factors.a, factors.b)]
+        )
         group, _ = path.split(".")
         weight = getattr(getattr(model.layers, group), module).weight.get_value()
-        held[module] = np.float64(axes.host(jax.jit(_squares)(weight)))
+        held[module] = np.float64(axes.to_host(jax.jit(_squares)(weight)))
         moved[module], singular[module] = (values**2).sum(1), values
     share = {m: (moved[m] / held[m]).tolist() for m in moved}
     total = sum(v.sum() for v in moved.values()) / sum(v.sum() for v in held.values())
     by_module = {m: float(moved[m].sum() / held[m].sum()) for m in moved}
-    return Energy(float(total), by_module, share, {m: v.tolist() for m, v in singular.items()})
+    return SvEnergy(
+        float(total), by_module, share, {m: v.tolist() for m, v in singular.items()}
+    )
 
 
 def thin_singular(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -56,5 +65,5 @@ def thin_singular(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _squares(weight) -> jax.Array:
     """Sum of squares of each layer of a stacked weight: [L]."""
-    square = lambda layer: jnp.sum(jnp.square(layers.dense(layer, jnp.float32)))
+    square = lambda layer: jnp.sum(jnp.square(layers.dense_weight(layer, jnp.float32)))
     return jax.lax.map(square, weight)

@@ -4,18 +4,24 @@ import itertools
 
 import numpy as np
 
-from jaxent.measure import concepts, intervals
+from jaxent.measure import concepts
+from jaxent.stats import intervals
 
 LEAST_SETS = 4  # an estimate takes four different sets at a time
 
 
-def products(x: np.ndarray, labels: concepts.Labels) -> np.ndarray:
+def cross_products(x: np.ndarray, labels: concepts.Labels) -> np.ndarray:
     """Inner products [R,R,q,q] between the class-mean contrasts of replicate sets, q = sum of (classes - 1).
 
     Phi_r [q,d] holds each concept's orthonormal zero-sum contrasts of its class means in set r; entry
     (r, s) is Phi_r Phi_s'. x: activations [N,d].
     """
-    phi = np.stack([_contrasts(x[members], labels.codes[members], labels.sizes) for members in labels.sets])
+    phi = np.stack(
+        [
+            _contrasts(x[members], labels.codes[members], labels.sizes)
+            for members in labels.sets
+        ]
+    )
     return np.einsum("rqd,spd->rsqp", phi, phi, optimize=True)
 
 
@@ -23,11 +29,11 @@ def _contrasts(x, codes, sizes) -> np.ndarray:
     rows = []
     for j, m in enumerate(sizes):
         means = np.stack([x[codes[:, j] == k].mean(0) for k in range(m)])
-        rows.append(concepts.zero_sum(m) @ means)
+        rows.append(concepts.zero_sum_basis(m) @ means)
     return np.concatenate(rows)
 
 
-def matrix(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+def cvo_matrix(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     """CVO [k,k] of every two concepts from `products` of four sets or more; NaN on the diagonal and where undefined.
 
     Gamma = mean over r != s of Phi_r Phi_s', where the noise of different sets cancels, and
@@ -57,7 +63,7 @@ def matrix(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     return found
 
 
-def mean(pairs: np.ndarray) -> float:
+def mean_overlap(pairs: np.ndarray) -> float:
     """The mean over pairs of different concepts of a [k,k] matrix; NaN if any pair is."""
     return float(pairs[~np.eye(len(pairs), dtype=bool)].mean())
 
@@ -69,5 +75,5 @@ def pseudo_values(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     """
     sets = range(len(inner))
     kept = [[s for s in sets if s != left] for left in sets]
-    without_one = [mean(matrix(inner[np.ix_(k, k)], sizes)) for k in kept]
-    return intervals.pseudo_values(mean(matrix(inner, sizes)), without_one)
+    without_one = [mean_overlap(cvo_matrix(inner[np.ix_(k, k)], sizes)) for k in kept]
+    return intervals.pseudo_values(mean_overlap(cvo_matrix(inner, sizes)), without_one)

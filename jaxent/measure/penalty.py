@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxent.arrays import axes, lora
+from jaxent.arrays import lora
+from jaxent.distributed import axes
 from jaxent.measure import capture, ridge
 from jaxent.model import transformer
 
 
 @dataclasses.dataclass(frozen=True)
-class Spec:
+class CsrConfig:
     """lambda, the target domain, the share of its variance that S keeps, and whether its mean is taken out first.
 
     Section 6.1: 0.1, code, 0.9, uncentred.
@@ -32,16 +33,18 @@ class Spec:
 
     def __post_init__(self):
         if not (self.weight > 0 and 0 < self.variance < 1):
-            raise ValueError(f"CSR lambda {self.weight}, variance {self.variance}: expected lambda > 0, 0 < variance < 1")
+            raise ValueError(
+                f"CSR lambda {self.weight}, variance {self.variance}: expected lambda > 0, 0 < variance < 1"
+            )
 
 
-class NoGradient(ValueError):
+class NoGradientError(ValueError):
     """The penalty cannot act: no dimension is left to it, or its gradient does not reach the adapter."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Anchor:
+class CsrReference:
     """What the penalty compares with: probes in M micro-batches of B, right-padded to T tokens.
 
     tokens, segments, positions int32 [M,B,T]; counts float32 [M,B], 1 for a probe, 0 for filling;
@@ -57,7 +60,9 @@ class Anchor:
     weight: jax.Array
 
 
-def subspace(x: np.ndarray, variance: float, centred: bool = False) -> np.ndarray:
+def target_subspace(
+    x: np.ndarray, variance: float, centred: bool = False
+) -> np.ndarray:
     """The fewest leading right singular vectors S [D,p] of x [N,D] that hold `variance` of its sum of squares.
 
     The paper's x is uncentred, so that the first direction is mostly the mean; p = 47 for its code domain.
@@ -70,60 +75,89 @@ def subspace(x: np.ndarray, variance: float, centred: bool = False) -> np.ndarra
     return vt[:p].T
 
 
-def check_target(spec: Spec, domains: list[str]) -> None:
+def check_target(spec: CsrConfig, domains: list[str]) -> None:
     """Raises ValueError unless the target is one of the probes' domains."""
     if spec.target not in domains:
-        raise ValueError(f"CSR target {spec.target!r}: expected a domain of the probes ({', '.join(sorted(set(domains)))})")
+        raise ValueError(
+            f"CSR target {spec.target!r}: expected a domain of the probes ({', '.join(sorted(set(domains)))})"
+        )
 
 
-def prepare(
+def make_reference(
     model: transformer.Transformer,
     examples: list[list[int]],
     domains: list[str],
-    spec: Spec,
+    spec: CsrConfig,
     micro_tokens: int = 2048,
-    compute: transformer.Compute = transformer.Compute(),
-) -> Anchor:
+    compute: transformer.ComputeConfig = transformer.ComputeConfig(),
+) -> CsrReference:
     """Runs the base model on the probes (token ids, one domain each) and fits the target's subspace.
 
     micro_tokens: tokens run at a time in the training step, on each part that rows are split into. Raises ValueError for an unknown target domain,
     `NoGradient` where the target's subspace leaves nothing to penalise.
     """
     check_target(spec, domains)
-    capture.check(examples, model.config.context)
-    length = capture.bucket(max(map(len, examples)))
+    capture.check_lengths(examples, model.config.context)
+    length = capture.bucket_length(max(map(len, examples)))
     size = capture.batch_size(len(examples), length, micro_tokens, compute)
     micro = -(-len(examples) // size)
     tokens, segments, positions = (
         np.ascontiguousarray(a).reshape(micro, size, length)
-        for a in capture.rows(examples + [[0]] * (micro * size - len(examples)), length)
+        for a in capture.right_pad(
+            examples + [[0]] * (micro * size - len(examples)), length
+        )
     )
-    counts = (np.arange(micro * size) < len(examples)).astype(np.float32).reshape(micro, size)
-    split = lambda x: axes.put(x, compute.mesh, *("batch", None)[: x.ndim])
-    run = lambda *arrays: np.asarray(capture.run(model, *map(split, arrays), None, None, capture.Where(), compute))
+    counts = (
+        (np.arange(micro * size) < len(examples))
+        .astype(np.float32)
+        .reshape(micro, size)
+    )
+    split = lambda x: axes.device_put_logical(
+        x, compute.mesh, *("batch", None)[: x.ndim]
+    )
+    run = lambda *arrays: np.asarray(
+        capture.jit_activations(
+            model, *map(split, arrays), None, None, capture.CaptureConfig(), compute
+        )
+    )
     base = np.stack([run(*arrays) for arrays in zip(tokens, segments, positions)])
     flat = base.reshape(-1, base.shape[-1])[: len(examples)]
-    target = subspace(flat[[d == spec.target for d in domains]], spec.variance, spec.centred)
+    target = target_subspace(
+        flat[[d == spec.target for d in domains]], spec.variance, spec.centred
+    )
     if target.shape[1] >= flat.shape[1]:
-        raise NoGradient(f"CSR: {spec.target}'s subspace fills all {flat.shape[1]} dimensions, nothing is left to penalise")
-    micro = (_put(x, compute.mesh, None, "batch", *(None,) * (x.ndim - 2)) for x in (tokens, segments, positions, counts, base))
-    return Anchor(*micro, _put(np.float32(target), compute.mesh), _put(np.float32(spec.weight), compute.mesh))
+        raise NoGradientError(
+            f"CSR: {spec.target}'s subspace fills all {flat.shape[1]} dimensions, nothing is left to penalise"
+        )
+    micro = (
+        _put(x, compute.mesh, None, "batch", *(None,) * (x.ndim - 2))
+        for x in (tokens, segments, positions, counts, base)
+    )
+    return CsrReference(
+        *micro,
+        _put(np.float32(target), compute.mesh),
+        _put(np.float32(spec.weight), compute.mesh),
+    )
 
 
-def weighted(anchor: Anchor, weight: float, compute: transformer.Compute) -> Anchor:
+def with_weight(
+    anchor: CsrReference, weight: float, compute: transformer.ComputeConfig
+) -> CsrReference:
     """The anchor with another lambda."""
     return dataclasses.replace(anchor, weight=_put(np.float32(weight), compute.mesh))
 
 
 def _put(x: np.ndarray, mesh, *logical) -> jax.Array:
-    """`axes.put`, on the default device without a mesh."""
-    return jnp.asarray(axes.put(x, mesh, *logical))
+    """`axes.device_put_logical`, on the default device without a mesh."""
+    return jnp.asarray(axes.device_put_logical(x, mesh, *logical))
 
 
-def drift(h, base, basis) -> jax.Array:
+def squared_drift(h, base, basis) -> jax.Array:
     """|P (h - base)|^2 of each row: h, base [B,D], basis S [D,p] -> [B]. P itself is never formed."""
     moved = h - base
-    inside = jnp.matmul(jnp.matmul(moved, basis, precision="highest"), basis.T, precision="highest")
+    inside = jnp.matmul(
+        jnp.matmul(moved, basis, precision="highest"), basis.T, precision="highest"
+    )
     return jnp.sum((moved - inside) ** 2, axis=-1)
 
 
@@ -137,7 +171,7 @@ class Movement:
     dimensions: int
 
 
-def movement(h: np.ndarray, base: np.ndarray, basis: np.ndarray) -> Movement:
+def measure_movement(h: np.ndarray, base: np.ndarray, basis: np.ndarray) -> Movement:
     """mean |h - h0|^2 / mean |h0|^2 of activations h, base h0 [N,D], in total, inside and outside the basis S [D,p].
 
     inside: mean |S'(h - h0)|^2 over the same. float64; `outside` is what the penalty acts on.
@@ -149,14 +183,25 @@ def movement(h: np.ndarray, base: np.ndarray, basis: np.ndarray) -> Movement:
     return Movement(float(total), float(within), float(outside), basis.shape[1])
 
 
-def gradient(model, adapter, anchor: Anchor, spec: lora.Spec, compute):
+def penalty_gradient(
+    model, adapter, anchor: CsrReference, spec: lora.LoraConfig, compute
+):
     """(L, gradient of L in adapter, same tree), a micro-batch of probes at a time, without dropout."""
     number = anchor.counts.sum()
 
-    def loss(adapter, onto, micro: Anchor):
-        arrays = (axes.constrain(x, compute.mesh, "batch", None) for x in (micro.tokens, micro.segments, micro.positions))
-        h = capture.activations(model, *arrays, adapter, spec, capture.Where(), compute, onto)
-        return anchor.weight * jnp.sum(micro.counts * drift(h, micro.base, anchor.subspace)) / number
+    def loss(adapter, onto, micro: CsrReference):
+        arrays = (
+            axes.constrain(x, compute.mesh, "batch", None)
+            for x in (micro.tokens, micro.segments, micro.positions)
+        )
+        h = capture.activations(
+            model, *arrays, adapter, spec, capture.CaptureConfig(), compute, onto
+        )
+        return (
+            anchor.weight
+            * jnp.sum(micro.counts * squared_drift(h, micro.base, anchor.subspace))
+            / number
+        )
 
     def body(carry, arrays):
         micro = dataclasses.replace(anchor, **dict(zip(_MICRO, arrays)))
@@ -170,7 +215,9 @@ def gradient(model, adapter, anchor: Anchor, spec: lora.Spec, compute):
 _MICRO = ("tokens", "segments", "positions", "counts", "base")
 
 
-def check(model, adapter, anchor: Anchor, spec: lora.Spec, compute) -> None:
+def check_gradient(
+    model, adapter, anchor: CsrReference, spec: lora.LoraConfig, compute
+) -> None:
     """Raises `NoGradient` unless a small change of the adapter gives the penalty a finite gradient that is not 0.
 
     At a fresh adapter (B = 0) nothing has moved and the gradient is rightly 0, so B is moved first.
@@ -179,12 +226,17 @@ def check(model, adapter, anchor: Anchor, spec: lora.Spec, compute) -> None:
 
     def size(model, adapter, anchor):
         moved = {
-            path: dataclasses.replace(f, b=f.b + 1e-2 * jax.random.normal(jax.random.fold_in(key, i), f.b.shape))
+            path: dataclasses.replace(
+                f,
+                b=f.b + 1e-2 * jax.random.normal(jax.random.fold_in(key, i), f.b.shape),
+            )
             for i, (path, f) in enumerate(adapter.items())
         }
         unit = dataclasses.replace(anchor, weight=jnp.float32(1))
-        return optax.tree.norm(gradient(model, moved, unit, spec, compute)[1])
+        return optax.tree.norm(penalty_gradient(model, moved, unit, spec, compute)[1])
 
     norm = float(jax.jit(size)(model, adapter, anchor))
     if not (np.isfinite(norm) and norm > 0):
-        raise NoGradient(f"CSR: the penalty's gradient has norm {norm}, expected a positive number: it would not act")
+        raise NoGradientError(
+            f"CSR: the penalty's gradient has norm {norm}, expected a positive number: it would not act"
+        )

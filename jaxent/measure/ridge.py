@@ -58,18 +58,40 @@ def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
     n = x.shape[0]
     centred = x - x.mean(0)
     gram = centred @ centred.T
-    alpha = jnp.asarray(alpha, x.dtype) * (jnp.trace(gram) / (n - 1) if scale_free else 1)
+    alpha = jnp.asarray(alpha, x.dtype) * (
+        jnp.trace(gram) / (n - 1) if scale_free else 1
+    )
     values, vectors = jnp.linalg.eigh(gram)
     values = jnp.where(values > n * jnp.finfo(x.dtype).eps * values[-1], values, 0)
-    centred_vectors = vectors - vectors.mean(0)  # subtracting 11'/(alpha N) instead would cancel badly
+    centred_vectors = vectors - vectors.mean(
+        0
+    )  # subtracting 11'/(alpha N) instead would cancel badly
     spectral = lambda weights: (centred_vectors * weights) @ centred_vectors.T
-    m, inside = spectral(1 / (values + alpha)), spectral((values > 0) / (values + alpha))
+    m, inside = (
+        spectral(1 / (values + alpha)),
+        spectral((values > 0) / (values + alpha)),
+    )
     c, b = m @ y, inside @ y
     _, singular, v = jnp.linalg.svd(centred.T @ b, full_matrices=False)
     singular, v = singular[:rank], v[:rank]
     loo = y - c / jnp.diag(m)[:, None]
     hat = spectral(values / (values + alpha))
-    return Fit(y, gram, values, vectors, m, inside, hat, c, b, b @ v.T / singular, singular, v, loo, alpha)
+    return Fit(
+        y,
+        gram,
+        values,
+        vectors,
+        m,
+        inside,
+        hat,
+        c,
+        b,
+        b @ v.T / singular,
+        singular,
+        v,
+        loo,
+        alpha,
+    )
 
 
 def span(f: Fit, columns: slice, rank: int) -> jax.Array:
@@ -119,7 +141,9 @@ def nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
     # (C - m_n e_n')' G (C - m_n e_n'), by its parts: [N,c,c]
     mixed = jnp.einsum("cn,ne->nce", cross, residual)
     square = jnp.einsum("n,nc,ne->nce", jnp.diag(mgm), residual, residual)
-    squares, vectors = jax.lax.map(jnp.linalg.eigh, cross @ f.y - mixed - mixed.mT + square)
+    squares, vectors = jax.lax.map(
+        jnp.linalg.eigh, cross @ f.y - mixed - mixed.mT + square
+    )
 
     def fold(k):
         v, square = vectors[k][:, ::-1][:, :rank], squares[k][::-1][:rank]
@@ -138,6 +162,8 @@ def nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
 def random_directions(f: Fit, key, number: int) -> jax.Array:
     """Coefficients a [N,number] of directions drawn uniformly from the span of the centred probes."""
     seen = f.values > 1e-10 * f.values[-1]
-    z = jnp.where(seen[:, None], jax.random.normal(key, (len(f.y), number), f.y.dtype), 0)
+    z = jnp.where(
+        seen[:, None], jax.random.normal(key, (len(f.y), number), f.y.dtype), 0
+    )
     z = z / jnp.linalg.norm(z, axis=0)
     return f.vectors @ (z / jnp.sqrt(jnp.where(seen, f.values, 1))[:, None])

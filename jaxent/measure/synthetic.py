@@ -24,16 +24,25 @@ class Truth:
     decay: float = 0.0
 
     def __post_init__(self):
-        if not 0 <= self.overlap <= 1 or self.snr <= 0 or self.scale <= 0 or self.decay < 0:
-            raise ValueError(f"{self}: expected 0 <= overlap <= 1, snr > 0, scale > 0, decay >= 0")
+        if (
+            not 0 <= self.overlap <= 1
+            or self.snr <= 0
+            or self.scale <= 0
+            or self.decay < 0
+        ):
+            raise ValueError(
+                f"{self}: expected 0 <= overlap <= 1, snr > 0, scale > 0, decay >= 0"
+            )
 
 
 def design(sizes: tuple[int, ...] = (3, 4, 4), sets: int = 8) -> concepts.Labels:
     """Labels of a balanced factorial design: `sets` replicate sets, each holding every cell once."""
     names = tuple(f"concept {j}" for j in range(len(sizes)))
     cells = itertools.product(*map(range, sizes))
-    rows = [dict(zip(names, cell)) | {"replicate": r} for cell in cells for r in range(sets)]
-    return concepts.label(rows, names)
+    rows = [
+        dict(zip(names, cell)) | {"replicate": r} for cell in cells for r in range(sets)
+    ]
+    return concepts.label_probes(rows, names)
 
 
 def bases(sizes: tuple[int, ...], d: int, overlap: float, rng) -> list[np.ndarray]:
@@ -43,11 +52,15 @@ def bases(sizes: tuple[int, ...], d: int, overlap: float, rng) -> list[np.ndarra
     """
     widths = [m - 1 for m in sizes]
     if sum(widths) + max(widths) > d:
-        raise ValueError(f"{d} dimensions: expected at least {sum(widths) + max(widths)} for classes {sizes}")
+        raise ValueError(
+            f"{d} dimensions: expected at least {sum(widths) + max(widths)} for classes {sizes}"
+        )
     axes = np.linalg.qr(rng.normal(size=(d, sum(widths) + max(widths))))[0].T
     shared, start, t, found = axes[: max(widths)], max(widths), overlap**0.5, []
     for width in widths:
-        found.append((1 - t) ** 0.5 * axes[start : start + width] + t**0.5 * shared[:width])
+        found.append(
+            (1 - t) ** 0.5 * axes[start : start + width] + t**0.5 * shared[:width]
+        )
         start += width
     return found
 
@@ -56,7 +69,9 @@ def class_means(labels: concepts.Labels, subspaces: list[np.ndarray]) -> np.ndar
     """Each probe's sum of class means [N,d], of variance 1 along every axis of each subspace (balanced classes)."""
     total = 0
     for j, (m, basis) in enumerate(zip(labels.sizes, subspaces)):
-        corners = concepts.zero_sum(m).T * m**0.5  # [m,m-1]: zero mean, unit variance, uncorrelated
+        corners = (
+            concepts.zero_sum_basis(m).T * m**0.5
+        )  # [m,m-1]: zero mean, unit variance, uncorrelated
         total = total + corners[labels.codes[:, j]] @ basis
     return total
 
@@ -71,13 +86,19 @@ def noise(shape: tuple[int, int], decay: float, rng) -> np.ndarray:
     return (draws * np.sqrt(spectrum / spectrum.mean())) @ rotation
 
 
-def activations(labels: concepts.Labels, d: int, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+def activations(
+    labels: concepts.Labels, d: int, truth: Truth, rng: np.random.Generator
+) -> np.ndarray:
     """Activations [N,d]: scale (class means + noise / snr)."""
     means = class_means(labels, bases(labels.sizes, d, truth.overlap, rng))
-    return truth.scale * (means + noise((len(labels.codes), d), truth.decay, rng) / truth.snr)
+    return truth.scale * (
+        means + noise((len(labels.codes), d), truth.decay, rng) / truth.snr
+    )
 
 
-def rotated(x: np.ndarray, labels: concepts.Labels, overlap: float, rng: np.random.Generator) -> np.ndarray:
+def rotated(
+    x: np.ndarray, labels: concepts.Labels, overlap: float, rng: np.random.Generator
+) -> np.ndarray:
     """Real activations x [N,d] with each concept's class structure rotated to a known overlap: [N,d].
 
     x is the mean, each concept's class means about it and a residual. The class means keep their sizes and
@@ -86,8 +107,12 @@ def rotated(x: np.ndarray, labels: concepts.Labels, overlap: float, rng: np.rand
     it has no relation to the labels. Needs replicate sets and balanced classes.
     """
     residual, structure = x - x.mean(0), 0
-    for j, (m, basis) in enumerate(zip(labels.sizes, bases(labels.sizes, x.shape[1], overlap, rng))):
-        means = np.stack([x[labels.codes[:, j] == k].mean(0) for k in range(m)]) - x.mean(0)
+    for j, (m, basis) in enumerate(
+        zip(labels.sizes, bases(labels.sizes, x.shape[1], overlap, rng))
+    ):
+        means = np.stack(
+            [x[labels.codes[:, j] == k].mean(0) for k in range(m)]
+        ) - x.mean(0)
         u, s, _ = np.linalg.svd(means, full_matrices=False)
         residual = residual - means[labels.codes[:, j]]
         structure = structure + (u * s)[labels.codes[:, j], : m - 1] @ basis

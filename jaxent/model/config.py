@@ -28,7 +28,12 @@ _READ = frozenset(
 _ROPE = {
     "default": {},
     "linear": {"factor"},
-    "llama3": {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"},
+    "llama3": {
+        "factor",
+        "low_freq_factor",
+        "high_freq_factor",
+        "original_max_position_embeddings",
+    },
 }
 
 
@@ -45,7 +50,9 @@ class Bands:
 
     def __post_init__(self):
         if not 0 < self.low < self.high:
-            raise ValueError(f"config: low_freq_factor {self.low} and high_freq_factor {self.high}, expected 0 < low < high")
+            raise ValueError(
+                f"config: low_freq_factor {self.low} and high_freq_factor {self.high}, expected 0 < low < high"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +93,18 @@ class Config:
 
     def __post_init__(self):
         if self.heads % self.kv_heads:
-            raise ValueError(f"config: num_attention_heads {self.heads} is not a multiple of num_key_value_heads {self.kv_heads}")
+            raise ValueError(
+                f"config: num_attention_heads {self.heads} is not a multiple of num_key_value_heads {self.kv_heads}"
+            )
 
 
-def read(folder: str | pathlib.Path) -> Config:
+def read_config(folder: str | pathlib.Path) -> Config:
     """Reads `folder`/config.json; raises ValueError naming any key this package would get wrong."""
     path = pathlib.Path(folder) / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file, expected a Hugging Face checkpoint's config.json")
+        raise FileNotFoundError(
+            f"{path}: no such file, expected a Hugging Face checkpoint's config.json"
+        )
     return from_dict(json.loads(path.read_text()), str(path))
 
 
@@ -101,12 +112,24 @@ def from_dict(raw: dict, where: str = "config.json") -> Config:
     """The `Config` of a Hugging Face configuration dictionary (transformers 4 or 5 spelling)."""
     family = raw.get("model_type")
     if family not in FAMILIES:
-        raise ValueError(f"{where}: model_type {family!r}, expected one of {', '.join(FAMILIES)}")
+        raise ValueError(
+            f"{where}: model_type {family!r}, expected one of {', '.join(FAMILIES)}"
+        )
     unknown = sorted(set(raw) - _HARMLESS - _READ)
     if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r} = {raw[unknown[0]]!r}; refusing to guess what it changes")
-    needed = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-    needed += ("num_key_value_heads", "head_dim") if family == "qwen3" else ()  # their defaults do not follow from the others
+        raise ValueError(
+            f"{where}: unknown key {unknown[0]!r} = {raw[unknown[0]]!r}; refusing to guess what it changes"
+        )
+    needed = (
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+    )
+    needed += (
+        ("num_key_value_heads", "head_dim") if family == "qwen3" else ()
+    )  # their defaults do not follow from the others
     missing = [k for k in needed if k not in raw]
     if missing:
         raise ValueError(f"{where}: key {missing[0]!r} is missing")
@@ -146,12 +169,20 @@ def _rope(raw, where) -> Rope:
     rope.pop("type", None)
     theta = rope.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0
     if kind not in _ROPE:
-        raise ValueError(f"{where}: rope scaling {kind!r} with {rope}, expected one of {', '.join(_ROPE)}")
+        raise ValueError(
+            f"{where}: rope scaling {kind!r} with {rope}, expected one of {', '.join(_ROPE)}"
+        )
     if set(rope) != set(_ROPE[kind]):
-        raise ValueError(f"{where}: rope scaling {kind!r} with {rope}, expected {', '.join(sorted(_ROPE[kind])) or 'nothing'}")
+        raise ValueError(
+            f"{where}: rope scaling {kind!r} with {rope}, expected {', '.join(sorted(_ROPE[kind])) or 'nothing'}"
+        )
     bands = None
     if kind == "llama3":
-        bands = Bands(float(rope["low_freq_factor"]), float(rope["high_freq_factor"]), rope["original_max_position_embeddings"])
+        bands = Bands(
+            float(rope["low_freq_factor"]),
+            float(rope["high_freq_factor"]),
+            rope["original_max_position_embeddings"],
+        )
     return Rope(float(theta), float(rope.get("factor", 1.0)), bands)
 
 
@@ -162,5 +193,7 @@ def _window(raw, family, where) -> int | None:
         return None
     kinds = set(raw.get("layer_types") or ())
     if qwen and raw.get("max_window_layers", 28) > 0 or len(kinds) > 1:
-        raise ValueError(f"{where}: a sliding window on some layers only (max_window_layers {raw.get('max_window_layers')}) is not supported")
+        raise ValueError(
+            f"{where}: a sliding window on some layers only (max_window_layers {raw.get('max_window_layers')}) is not supported"
+        )
     return raw.get("sliding_window")

@@ -1,8 +1,7 @@
 """Pure functions of arrays: what a decoder layer is made of."""
 
-import math
-
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -12,30 +11,38 @@ from jaxent.arrays import lora, nf4
 from jaxent.model import config as configs
 
 _DROPOUT_STEPS = 1 << 16
-_FEW = 32  # rows of x up to which a CPU's products are faster turned round: 1.4 times at 8
+_FEW = (
+    32  # rows of x up to which a CPU's products are faster turned round: 1.4 times at 8
+)
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class OutputsFirst:
+class TransposedWeight:
     """A dense weight kept as rows [N, K]: XLA's CPU products of few rows read it up to twice as fast as [K, N]."""
 
     rows: jax.Array
 
 
-def dense(weight, dtype) -> jax.Array:
+def dense_weight(weight, dtype) -> jax.Array:
     """A weight as a dense [K, N] array of dtype. The only place that looks inside an NF4 weight."""
-    return nf4.decode(weight, dtype) if isinstance(weight, nf4.NF4) else weight.astype(dtype)
+    return (
+        nf4.decode(weight, dtype)
+        if isinstance(weight, nf4.NF4)
+        else weight.astype(dtype)
+    )
 
 
-def product(x, weight) -> jax.Array:
+def weight_matmul(x, weight) -> jax.Array:
     """x [..., K] times a weight of any form: [..., N] in x's dtype."""
-    if not isinstance(weight, OutputsFirst):
-        return matmul(x, dense(weight, x.dtype))
-    return rows_first(weight.rows.astype(x.dtype), x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+    if not isinstance(weight, TransposedWeight):
+        return matmul(x, dense_weight(weight, x.dtype))
+    return transposed_matmul(
+        weight.rows.astype(x.dtype), x.reshape(-1, x.shape[-1])
+    ).reshape(*x.shape[:-1], -1)
 
 
-def rows_first(rows, x) -> jax.Array:
+def transposed_matmul(rows, x) -> jax.Array:
     """x [B, K] times the transpose of rows [N, K]: [B, N].
 
     For few rows of x as the transpose of rows times x', and a barrier keeps XLA from turning that round again: its CPU products
@@ -48,25 +55,33 @@ def rows_first(rows, x) -> jax.Array:
 
 def matmul(x, weight) -> jax.Array:
     """x [..., K] times weight [K, N], full float32 precision when x is float32 (no TF32)."""
-    return jnp.matmul(x, weight, precision="highest" if x.dtype == jnp.float32 else None)
+    return jnp.matmul(
+        x, weight, precision="highest" if x.dtype == jnp.float32 else None
+    )
 
 
-def linear(x, weight, bias, factors: lora.Factors | None, spec: lora.Spec | None, keys) -> jax.Array:
+def linear(
+    x, weight, bias, factors: lora.LoraParams | None, spec: lora.LoraConfig | None, keys
+) -> jax.Array:
     """x W + bias + (alpha / rank) dropout(x) A' B: [B,T,K] -> [B,T,N] in x's dtype.
 
     weight is dense [K, N], `OutputsFirst` or NF4; factors hold one layer's A [R, K] and B [R, N], or None;
     keys [B]: each row's dropout key, None for evaluation. Semantics of PEFT's lora.Linear.
     """
-    y = product(x, weight)
+    y = weight_matmul(x, weight)
     if bias is not None:
         y = y + bias.astype(x.dtype)
     if factors is not None:
         h = x if keys is None else dropout(x, spec.dropout, keys)
-        y = y + matmul(matmul(h, factors.a.astype(x.dtype).T), factors.b.astype(x.dtype)) * spec.scaling
+        y = (
+            y
+            + matmul(matmul(h, factors.a.astype(x.dtype).T), factors.b.astype(x.dtype))
+            * spec.scaling
+        )
     return y
 
 
-def fold(keys, data) -> jax.Array:
+def fold_in_rows(keys, data) -> jax.Array:
     """`jax.random.fold_in` of the same number into every row's key: [B] -> [B]."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, data)
 
@@ -80,7 +95,10 @@ def dropout(x, rate: float, keys) -> jax.Array:
     threshold = round(rate * _DROPOUT_STEPS)
     if threshold == 0:
         return x
-    keep = jax.vmap(lambda key: jax.random.bits(key, x.shape[1:], jnp.uint16))(keys) >= threshold
+    keep = (
+        jax.vmap(lambda key: jax.random.bits(key, x.shape[1:], jnp.uint16))(keys)
+        >= threshold
+    )
     return x * (keep.astype(x.dtype) * (_DROPOUT_STEPS / (_DROPOUT_STEPS - threshold)))
 
 
@@ -91,7 +109,7 @@ def rms_norm(x, weight, eps: float) -> jax.Array:
     return weight.astype(x.dtype) * wide.astype(x.dtype)
 
 
-def frequencies(rope: configs.Rope, head_dim: int) -> np.ndarray:
+def rotary_frequencies(rope: configs.Rope, head_dim: int) -> np.ndarray:
     """Radians a token of each pair of a head, float32 [H/2]; transformers' ROPE_INIT_FUNCTIONS.
 
     theta^(-2i / H) / factor; with bands, blend * theta^(-2i / H) + (1 - blend) * theta^(-2i / H) / factor,
@@ -99,7 +117,9 @@ def frequencies(rope: configs.Rope, head_dim: int) -> np.ndarray:
     rounded as transformers does: angles a hundred thousand tokens away show the last bit.
     """
     exponent = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
-    plain = np.float32(1) / (rope.theta ** exponent.astype(np.float64)).astype(np.float32)
+    plain = np.float32(1) / (rope.theta ** exponent.astype(np.float64)).astype(
+        np.float32
+    )
     slowed = plain / np.float32(rope.factor)
     if rope.bands is None:
         return slowed
@@ -108,7 +128,7 @@ def frequencies(rope: configs.Rope, head_dim: int) -> np.ndarray:
     return (1 - blend) * slowed + blend * plain
 
 
-def rotate(x, positions, inverse) -> jax.Array:
+def apply_rotary(x, positions, inverse) -> jax.Array:
     """Rotary embedding, halves convention (Hugging Face's rotate_half): x [B,T,N,H], positions [B,T].
 
     Angle of pair i: position * inverse[i], inverse [H/2] from `frequencies`.
@@ -116,4 +136,6 @@ def rotate(x, positions, inverse) -> jax.Array:
     angle = positions[:, :, None, None].astype(jnp.float32) * inverse
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x.dtype)
+    return jnp.concatenate(
+        [first * cos - second * sin, second * cos + first * sin], axis=-1
+    ).astype(x.dtype)

@@ -10,12 +10,15 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh
 
-from jaxent.arrays import axes, lora
-from jaxent.model import attention, cache as caches, config as configs, layers
+from jaxent.arrays import lora
+from jaxent.distributed import axes
+from jaxent.model import attention, layers
+from jaxent.model import cache as caches
+from jaxent.model import config as configs
 
 
 @dataclasses.dataclass(frozen=True)
-class Compute:
+class ComputeConfig:
     """How to compute: the dtype of activations and products, the attention kernel, and the mesh the arrays lie on, if any."""
 
     dtype: jnp.dtype = jnp.float32
@@ -24,22 +27,28 @@ class Compute:
 
     def __post_init__(self):
         if self.kernel not in attention.KERNELS:
-            raise ValueError(f"attention kernel {self.kernel!r}: expected one of {', '.join(attention.KERNELS)}")
+            raise ValueError(
+                f"attention kernel {self.kernel!r}: expected one of {', '.join(attention.KERNELS)}"
+            )
 
 
-def default_compute(dtype: str | None = None, mesh: Mesh | None = None) -> Compute:
+def default_compute(
+    dtype: str | None = None, mesh: Mesh | None = None
+) -> ComputeConfig:
     """bfloat16 on accelerators, float32 on CPU (where bfloat16 products are slower), unless dtype is given."""
-    chosen = jnp.dtype(dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16"))
-    return Compute(chosen, attention.default_kernel(chosen), mesh)
+    chosen = jnp.dtype(
+        dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16")
+    )
+    return ComputeConfig(chosen, attention.default_kernel(chosen), mesh)
 
 
-def tokens_at_a_time(backend: str | None = None) -> int:
+def default_pass_tokens(backend: str | None = None) -> int:
     """Tokens that a pass without gradient runs at a time on a backend (the default one): products so tall fill an accelerator, and
     32B's activations of them are 0.5 GB; a CPU's caches hold no more than a quarter."""
     return 2048 if (backend or jax.default_backend()) == "cpu" else 8192
 
 
-def shapes(config: configs.Config) -> dict[str, tuple[int, int]]:
+def linear_shapes(config: configs.Config) -> dict[str, tuple[int, int]]:
     """(K, N) of each of the seven linear modules of a layer."""
     d, f, h = config.embed, config.mlp, config.head_dim
     return {
@@ -53,7 +62,7 @@ def shapes(config: configs.Config) -> dict[str, tuple[int, int]]:
     }
 
 
-LOGICAL = {
+LINEAR_AXES = {
     "q_proj": ("embed", "heads"),
     "k_proj": ("embed", "kv_heads"),
     "v_proj": ("embed", "kv_heads"),
@@ -73,25 +82,42 @@ class Linear(nnx.Module):
     """weight [L, K, N] (dense, or NF4 once quantised) and bias [L, N] or None."""
 
     def __init__(self, config, module: str, dtype, rngs: nnx.Rngs):
-        k, n = shapes(config)[module]
-        logical = LOGICAL[module]
+        k, n = linear_shapes(config)[module]
+        logical = LINEAR_AXES[module]
         self.module = module
         self.logical = logical
         self.weight = _normal(rngs, (config.layers, k, n), dtype, ("layer", *logical))
         biased = config.qkv_bias and module in ("q_proj", "k_proj", "v_proj")
-        self.bias = nnx.Param(jnp.zeros((config.layers, n), dtype), logical=("layer", logical[1])) if biased else None
+        self.bias = (
+            nnx.Param(
+                jnp.zeros((config.layers, n), dtype), logical=("layer", logical[1])
+            )
+            if biased
+            else None
+        )
 
     def __call__(self, x, ctx: "_Context"):
         index = lora.MODULES.index(self.module)
-        keys = None if ctx.keys is None else layers.fold(ctx.keys, index)
-        factors = None if ctx.adapter is None else ctx.adapter.get(lora.PATHS[self.module])
+        keys = None if ctx.keys is None else layers.fold_in_rows(ctx.keys, index)
+        factors = (
+            None if ctx.adapter is None else ctx.adapter.get(lora.PATHS[self.module])
+        )
         if factors is not None:
             k, n = self.logical
-            factors = lora.Factors(axes.gather(factors.a, ctx.mesh, None, k), axes.gather(factors.b, ctx.mesh, None, n))
+            factors = lora.LoraParams(
+                axes.gather_embed(factors.a, ctx.mesh, None, k),
+                axes.gather_embed(factors.b, ctx.mesh, None, n),
+            )
         bias = None if self.bias is None else self.bias.get_value()
-        weight = axes.gather(self.weight.get_value(), ctx.mesh, *self.logical)
+        weight = axes.gather_embed(self.weight.get_value(), ctx.mesh, *self.logical)
         y = layers.linear(x, weight, bias, factors, ctx.spec, keys)
-        return axes.constrain(y, ctx.mesh, "batch", None, None if self.logical[1] == "embed" else self.logical[1])
+        return axes.constrain(
+            y,
+            ctx.mesh,
+            "batch",
+            None,
+            None if self.logical[1] == "embed" else self.logical[1],
+        )
 
 
 class Norm(nnx.Module):
@@ -99,7 +125,9 @@ class Norm(nnx.Module):
 
     def __init__(self, shape, eps: float, dtype, axis: str | None = "embed"):
         self.eps = eps
-        self.weight = nnx.Param(jnp.ones(shape, dtype), logical=("layer", axis)[-len(shape) :])
+        self.weight = nnx.Param(
+            jnp.ones(shape, dtype), logical=("layer", axis)[-len(shape) :]
+        )
 
     def __call__(self, x):
         return layers.rms_norm(x, self.weight.get_value(), self.eps)
@@ -112,7 +140,9 @@ class Attention(nnx.Module):
         self.k_proj = Linear(config, "k_proj", dtype, rngs)
         self.v_proj = Linear(config, "v_proj", dtype, rngs)
         self.o_proj = Linear(config, "o_proj", dtype, rngs)
-        norm = lambda: Norm((config.layers, config.head_dim), config.norm_eps, dtype, axis=None)
+        norm = lambda: Norm(
+            (config.layers, config.head_dim), config.norm_eps, dtype, axis=None
+        )
         self.q_norm, self.k_norm = (norm(), norm()) if config.qk_norm else (None, None)
 
     def __call__(self, x, ctx, layer=None, cache=None):
@@ -122,13 +152,19 @@ class Attention(nnx.Module):
         v = self.v_proj(x, ctx).reshape(b, t, c.kv_heads, c.head_dim)
         if self.q_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
-        inverse = layers.frequencies(c.rope, c.head_dim)
-        q, k = layers.rotate(q, ctx.positions, inverse), layers.rotate(k, ctx.positions, inverse)
+        inverse = layers.rotary_frequencies(c.rope, c.head_dim)
+        q, k = (
+            layers.apply_rotary(q, ctx.positions, inverse),
+            layers.apply_rotary(k, ctx.positions, inverse),
+        )
         if cache is None:
-            out, kept = attention.attend(q, k, v, ctx.segments, c.window, ctx.kernel, ctx.mesh), (k, v)
+            out, kept = (
+                attention.attend(q, k, v, ctx.segments, c.window, ctx.kernel, ctx.mesh),
+                (k, v),
+            )
         else:
             kept = cache.write(layer, ctx.column, k, v, ctx.mesh)
-            out = attention.cached(q, *kept.read(layer), ctx.seen)
+            out = attention.decode_attention(q, *kept.read(layer), ctx.seen)
         return self.o_proj(out.reshape(b, t, -1), ctx), kept
 
 
@@ -139,7 +175,9 @@ class MLP(nnx.Module):
         self.down_proj = Linear(config, "down_proj", dtype, rngs)
 
     def __call__(self, x, ctx):
-        return self.down_proj(jax.nn.silu(self.gate_proj(x, ctx)) * self.up_proj(x, ctx), ctx)
+        return self.down_proj(
+            jax.nn.silu(self.gate_proj(x, ctx)) * self.up_proj(x, ctx), ctx
+        )
 
 
 class Block(nnx.Module):
@@ -163,7 +201,9 @@ class Embedding(nnx.Module):
     """weight [V, D]: token embedding or output head."""
 
     def __init__(self, config, dtype, rngs):
-        self.weight = _normal(rngs, (config.vocab, config.embed), dtype, ("vocab", "embed"))
+        self.weight = _normal(
+            rngs, (config.vocab, config.embed), dtype, ("vocab", "embed")
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +212,7 @@ class _Context:
 
     positions: jax.Array
     adapter: dict | None
-    spec: lora.Spec | None
+    spec: lora.LoraConfig | None
     mesh: Mesh | None
     keys: jax.Array | None = None
     segments: jax.Array | None = None
@@ -181,11 +221,16 @@ class _Context:
     seen: jax.Array | None = None
 
 
-def _layer(x, factors, block, index, rows, spec, compute: Compute):
+def _layer(x, factors, block, index, rows, spec, compute: ComputeConfig):
     """The residual stream after one layer. rows: positions and segments [B,T], and each row's dropout key or None."""
     positions, segments, keys = rows
-    layer_keys = None if keys is None else layers.fold(keys, index)
-    return block(x, _Context(positions, factors, spec, compute.mesh, layer_keys, segments, compute.kernel))[0]
+    layer_keys = None if keys is None else layers.fold_in_rows(keys, index)
+    return block(
+        x,
+        _Context(
+            positions, factors, spec, compute.mesh, layer_keys, segments, compute.kernel
+        ),
+    )[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -209,9 +254,16 @@ def _accumulating_backward(spec, compute, saved, cotangent):
     def body(carry, inputs):
         cotangent, total = carry
         x, factors, block, index = inputs
-        _, pull = jax.vjp(lambda x, factors: _layer(x, factors, block, index, rows, spec, compute), x, factors)
+        _, pull = jax.vjp(
+            lambda x, factors: _layer(x, factors, block, index, rows, spec, compute),
+            x,
+            factors,
+        )
         cotangent, part = pull(cotangent)
-        return (cotangent, jax.tree.map(lambda t, p: t.at[index].add(p), total, part)), None
+        return (
+            cotangent,
+            jax.tree.map(lambda t, p: t.at[index].add(p), total, part),
+        ), None
 
     inputs = (before, adapter, blocks, _indices(adapter))
     (cotangent, total), _ = jax.lax.scan(body, (cotangent, onto), inputs, reverse=True)
@@ -244,9 +296,9 @@ class Transformer(nnx.Module):
         segments,
         positions,
         adapter=None,
-        spec: lora.Spec | None = None,
+        spec: lora.LoraConfig | None = None,
         keys=None,
-        compute: Compute = Compute(),
+        compute: ComputeConfig = ComputeConfig(),
         tap: Callable | None = None,
         onto=None,
     ):
@@ -261,21 +313,41 @@ class Transformer(nnx.Module):
         x = self._embed(tokens, compute)
 
         if onto is not None:
-            return self.norm(_accumulating(spec, compute, onto, adapter, x, self.layers, (positions, segments, keys)))
+            return self.norm(
+                _accumulating(
+                    spec,
+                    compute,
+                    onto,
+                    adapter,
+                    x,
+                    self.layers,
+                    (positions, segments, keys),
+                )
+            )
 
         def body(x, inputs):
             factors, block, index = inputs
             # Tied to the layer, masks and rotations are recomputed in it; otherwise JAX hoists their
             # [B,N,T,S] broadcasts out of the scan and keeps them for the gradient.
             local, _ = jax.lax.optimization_barrier(((positions, segments), index))
-            return _layer(x, factors, block, index, (*local, keys), spec, compute), None if tap is None else tap(x)
+            return _layer(
+                x, factors, block, index, (*local, keys), spec, compute
+            ), None if tap is None else tap(x)
 
         inputs = (adapter, self.layers, jnp.arange(self.config.layers))
         x, taps = jax.lax.scan(jax.checkpoint(body, prevent_cse=False), x, inputs)
         x = self.norm(x)
         return x if tap is None else (x, taps)
 
-    def prefill(self, tokens, segments, positions, adapter=None, spec=None, compute: Compute = Compute()):
+    def prefill(
+        self,
+        tokens,
+        segments,
+        positions,
+        adapter=None,
+        spec=None,
+        compute: ComputeConfig = ComputeConfig(),
+    ):
         """Runs packed prompts: (hidden states [B,T,D] after the final norm, keys, values [L,B,T,K,H]).
 
         tokens, segments, positions: int [B,T] as in a forward pass.
@@ -284,43 +356,90 @@ class Transformer(nnx.Module):
 
         def body(x, inputs):
             block, factors = inputs
-            return block(x, _Context(positions, factors, spec, compute.mesh, segments=segments, kernel=compute.kernel))
+            return block(
+                x,
+                _Context(
+                    positions,
+                    factors,
+                    spec,
+                    compute.mesh,
+                    segments=segments,
+                    kernel=compute.kernel,
+                ),
+            )
 
         x, (k, v) = jax.lax.scan(body, x, (self.layers, adapter))
         return self.norm(x), k, v
 
-    def extend(self, tokens, start, column, cache: caches.Cache, adapter=None, spec=None, compute: Compute = Compute(), blocks=None):
+    def extend(
+        self,
+        tokens,
+        start,
+        column,
+        cache: caches.Cache,
+        adapter=None,
+        spec=None,
+        compute: ComputeConfig = ComputeConfig(),
+        blocks=None,
+    ):
         """Runs one more column of left-padded rows: (hidden states [B,D] after the final norm, cache).
 
         tokens int [B] go to column `column` (traced), for which the cache has room; start int [B] is each row's first real
         column, so a position is its column - start, and columns before it are never seen. blocks: `unstacked`'s, run one by
         one in place of the scan, on a cache whose layers are apart.
         """
-        columns = jnp.broadcast_to(jnp.arange(cache.columns), (len(tokens), cache.columns))
+        columns = jnp.broadcast_to(
+            jnp.arange(cache.columns), (len(tokens), cache.columns)
+        )
         at = jnp.full((len(tokens), 1), column)
-        seen = attention.visible(jnp.ones_like(at), (columns >= start[:, None]).astype(at.dtype), at, columns, self.config.window)[:, 0, 0]
+        seen = attention.attention_mask(
+            jnp.ones_like(at),
+            (columns >= start[:, None]).astype(at.dtype),
+            at,
+            columns,
+            self.config.window,
+        )[:, 0, 0]
         x = self._embed(tokens[:, None], compute)
 
         def body(carry, inputs):
             block, factors, layer = inputs
-            ctx = _Context(at - start[:, None], factors, spec, compute.mesh, column=column, seen=seen)
+            ctx = _Context(
+                at - start[:, None],
+                factors,
+                spec,
+                compute.mesh,
+                column=column,
+                seen=seen,
+            )
             return block(carry[0], ctx, layer, carry[1]), None
 
         if blocks is None:
-            (x, cache), _ = jax.lax.scan(body, (x, cache), (self.layers, adapter, jnp.arange(self.config.layers)))
+            (x, cache), _ = jax.lax.scan(
+                body, (x, cache), (self.layers, adapter, jnp.arange(self.config.layers))
+            )
             return self.norm(x[:, 0]), cache
         carry = x, cache
         for layer, block in enumerate(blocks):
-            carry, _ = body(carry, (block, jax.tree.map(lambda f: f[layer], adapter), layer))
+            carry, _ = body(
+                carry, (block, jax.tree.map(lambda f: f[layer], adapter), layer)
+            )
         return self.norm(carry[0][:, 0]), carry[1]
 
-    def _embed(self, tokens, compute: Compute):
+    def _embed(self, tokens, compute: ComputeConfig):
         """tokens [B,T] -> [B,T,D]. On a mesh rows are looked up where the table's columns lie: the table is not moved."""
         table, mesh = self.embed_tokens.weight.get_value(), compute.mesh
         if mesh is None:
             return table[tokens].astype(compute.dtype)
-        found = table[axes.constrain(tokens, mesh, "replica", None)].astype(compute.dtype)
-        return axes.constrain(axes.constrain(found, mesh, "replica", None, "embed"), mesh, "batch", None, None)
+        found = table[axes.constrain(tokens, mesh, "replica", None)].astype(
+            compute.dtype
+        )
+        return axes.constrain(
+            axes.constrain(found, mesh, "replica", None, "embed"),
+            mesh,
+            "batch",
+            None,
+            None,
+        )
 
     def head(self) -> jax.Array:
         """The output matrix [V, D]: the embedding itself when tied."""
@@ -329,10 +448,20 @@ class Transformer(nnx.Module):
     def logits(self, hidden) -> jax.Array:
         """hidden [..., D] -> float32 logits [..., V]."""
         head = self.head().astype(hidden.dtype)
-        if hidden.ndim == 2 and hidden.dtype == jnp.float32 and jax.default_backend() == "cpu":
-            return layers.rows_first(head, hidden)
+        if (
+            hidden.ndim == 2
+            and hidden.dtype == jnp.float32
+            and jax.default_backend() == "cpu"
+        ):
+            return layers.transposed_matmul(head, hidden)
         precision = "highest" if hidden.dtype == jnp.float32 else None
-        return jnp.einsum("...d,vd->...v", hidden, head, precision=precision, preferred_element_type=jnp.float32)
+        return jnp.einsum(
+            "...d,vd->...v",
+            hidden,
+            head,
+            precision=precision,
+            preferred_element_type=jnp.float32,
+        )
 
 
 def abstract(config: configs.Config, dtype=jnp.bfloat16) -> Transformer:
@@ -345,25 +474,34 @@ def parameter_count(config: configs.Config) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract(config)))
 
 
-def unstacked(model: Transformer, dtype) -> tuple[Block, ...]:
+def unstack_layers(model: Transformer, dtype) -> tuple[Block, ...]:
     """The layers one by one, linear weights `OutputsFirst` in dtype: a copy of all of them.
 
     For decoding on a CPU, where a scan copies every layer's weights out of their stack at every step.
     """
-    return tuple(_unstacked_block(model.layers, index, dtype) for index in range(model.config.layers))
+    return tuple(
+        _unstacked_block(model.layers, index, dtype)
+        for index in range(model.config.layers)
+    )
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
 def _unstacked_block(stack: Block, index, dtype) -> Block:
-    block = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), stack)
+    block = jax.tree.map(
+        lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), stack
+    )
     for path in lora.PATHS.values():
         group, module = path.split(".")
         param = getattr(getattr(block, group), module).weight
-        param.set_value(layers.OutputsFirst(layers.dense(param.get_value(), dtype).T))
+        param.set_value(
+            layers.TransposedWeight(layers.dense_weight(param.get_value(), dtype).T)
+        )
     return block
 
 
-def dense(model: Transformer, dtype, adapter=None, spec: lora.Spec | None = None) -> Transformer:
+def to_dense(
+    model: Transformer, dtype, adapter=None, spec: lora.LoraConfig | None = None
+) -> Transformer:
     """The model with every linear weight dense in dtype, a layer decoded at a time: the very values NF4 stands for.
 
     With an adapter, W + (alpha / rank) A' B instead, added in float32 and cast once (PEFT's merge_and_unload).
@@ -381,7 +519,7 @@ def dense(model: Transformer, dtype, adapter=None, spec: lora.Spec | None = None
 def _dense_layers(weight, factors, dtype, spec):
     def one(inputs):
         w, f = inputs
-        w = layers.dense(w, jnp.float32)
-        return (w if f is None else w + lora.delta(f, spec)).astype(dtype)
+        w = layers.dense_weight(w, jnp.float32)
+        return (w if f is None else w + lora.delta_weight(f, spec)).astype(dtype)
 
     return jax.lax.map(one, (weight, factors))

@@ -9,12 +9,31 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 
-from jaxent.report import figures, grid, own, place, provenance, records, render, sections, style, verdicts
+from jaxent.report import (
+    figures,
+    grid,
+    match,
+    own,
+    provenance,
+    render,
+    sections,
+    style,
+    verdicts,
+)
+from jaxent.runs import folder as run_folder
+from jaxent.runs import records
 
 _AFTER = {  # the table that a figure follows
-    "T3": ("scale-ladder",), "T4": ("trajectory-",), "T6": ("cross-architecture",), "T7": ("damage-",), "T8": ("crosstalk",), "T9": ("humaneval",),
-    "T10": ("sv-energy",), "T12": ("lambda",), "T14": ("reversibility",),
-}  # fmt: skip
+    "T3": ("scale-ladder",),
+    "T4": ("trajectory-",),
+    "T6": ("cross-architecture",),
+    "T7": ("damage-",),
+    "T8": ("crosstalk",),
+    "T9": ("humaneval",),
+    "T10": ("sv-energy",),
+    "T12": ("lambda",),
+    "T14": ("reversibility",),
+}
 _WIDE = 560.0  # points: a figure of several panels
 _CONVENTIONS = (
     "<b>Published</b> values are the paper's as printed; <b>measured</b> ones are from the runs in the folder. A raised number is a note below "
@@ -45,19 +64,43 @@ _VALIDITY = (
 )
 
 
-def write(collection: records.Collection, out: pathlib.Path, title: str, command: Sequence[str]) -> pathlib.Path:
+def write(
+    collection: records.Collection,
+    out: pathlib.Path,
+    title: str,
+    command: Sequence[str],
+) -> pathlib.Path:
     """Writes report.html, tables/ and figures/ to `out`; returns the page's path."""
-    placed = place.place(collection)
+    placed = match.classify(collection)
     found = verdicts.every(placed.paper)
-    tables = sections.paper_tables(placed.paper)
+    tables = sections.published_tables(placed.paper)
     ours = sections.measured_tables(placed.paper, "paper")
     others = sections.measured_tables(placed.other, "other")
     verdict = sections.verdict_table(found)
-    companions, validity = own.companion_tables(collection.metrics), own.validity_tables(collection.validities)
+    companions, validity = (
+        own.companion_tables(collection.metrics),
+        own.validity_tables(collection.validities),
+    )
     sources = provenance.sources(placed, collection)
     origin = provenance.table(sources)
-    _tables([verdict, *tables, sections.quoted_table(), *ours, *others, *companions, *validity, origin], out / "tables")
-    drawn = {f.id: f for f in sections.paper_figures(placed.paper) if _draw(f, out / "figures")}
+    _tables(
+        [
+            verdict,
+            *tables,
+            sections.quoted_table(),
+            *ours,
+            *others,
+            *companions,
+            *validity,
+            origin,
+        ],
+        out / "tables",
+    )
+    drawn = {
+        f.id: f
+        for f in sections.paper_figures(placed.paper)
+        if _draw(f, out / "figures")
+    }
     other_drawn, companions_drawn, validity_drawn = (
         [f for f in of if _draw(f, out / "figures")]
         for of in (
@@ -67,33 +110,62 @@ def write(collection: records.Collection, out: pathlib.Path, title: str, command
         )
     )
     parts = [
-        _head(title), _opening(title, collection, placed, found),
+        _head(title),
+        _opening(title, collection, placed, found),
         _contents(tables, bool(ours), bool(placed.other)),
-        '<h2 id="claims">Verdicts on the paper’s claims</h2>', render.table(verdict),
-        '<h2 id="tables">The paper’s tables, published and measured</h2>', *_tables_with_figures(tables, drawn, out),
+        '<h2 id="claims">Verdicts on the paper’s claims</h2>',
+        render.table(verdict),
+        '<h2 id="tables">The paper’s tables, published and measured</h2>',
+        *_tables_with_figures(tables, drawn, out),
         render.table(sections.quoted_table()),
         *_section("ours", "The paper’s models: every estimator", _OURS, ours, [], out),
-        *_section("other", "Other models and settings, measured only", _OTHER, others, other_drawn, out),
-        *_own("companions", "Which companion? Interference against transfer", _COMPANION, companions, companions_drawn, out,
-              "python experiments/companion_metric.py --check"),
+        *_section(
+            "other",
+            "Other models and settings, measured only",
+            _OTHER,
+            others,
+            other_drawn,
+            out,
+        ),
+        *_own(
+            "companions",
+            "Which companion? Interference against transfer",
+            _COMPANION,
+            companions,
+            companions_drawn,
+            out,
+            "python experiments/companion_metric.py --check",
+        ),
         *(f"<p>{html.escape(text)}</p>" for text in own.answers(collection.metrics)),
-        *_own("validity", "Do the estimators measure overlap?", _VALIDITY, validity, validity_drawn, out, "python experiments/estimator_validity.py"),
-        '<h2 id="provenance">Provenance</h2>', f"<p>This page: <code>python {html.escape(shlex.join(command))}</code></p>",
-        render.table(origin), *provenance.lists(sources, collection, placed.notes),
+        *_own(
+            "validity",
+            "Do the estimators measure overlap?",
+            _VALIDITY,
+            validity,
+            validity_drawn,
+            out,
+            "python experiments/estimator_validity.py",
+        ),
+        '<h2 id="provenance">Provenance</h2>',
+        f"<p>This page: <code>python {html.escape(shlex.join(command))}</code></p>",
+        render.table(origin),
+        *provenance.lists(sources, collection, placed.notes),
         f"</main><script>{style.SCRIPT}</script></body></html>\n",
-    ]  # fmt: skip
-    page = out / records.REPORT
-    records.write(page, "\n".join(parts))
+    ]
+    page = out / run_folder.REPORT
+    run_folder.write_text(page, "\n".join(parts))
     return page
 
 
 def _tables(grids: Sequence[grid.Grid], folder: pathlib.Path) -> None:
     for found in grids:
-        records.write(folder / f"{found.id}.md", render.markdown(found))
-        records.write(folder / f"{found.id}.tex", render.latex(found))
+        run_folder.write_text(folder / f"{found.id}.md", render.markdown(found))
+        run_folder.write_text(folder / f"{found.id}.tex", render.latex(found))
         if found.facts:
-            records.write(folder / f"{found.id}.csv", render.flat([found]))
-    records.write(folder / "all.md", "\n".join(render.markdown(g) for g in grids))
+            run_folder.write_text(folder / f"{found.id}.csv", render.flat([found]))
+    run_folder.write_text(
+        folder / "all.md", "\n".join(render.markdown(g) for g in grids)
+    )
 
 
 def _draw(figure: sections.Figure, folder: pathlib.Path) -> bool:
@@ -109,8 +181,14 @@ def _draw(figure: sections.Figure, folder: pathlib.Path) -> bool:
 def _figure(figure: sections.Figure, out: pathlib.Path) -> str:
     """The SVG as a data URI: an image of its own, whose ids cannot clash with another's. On a phone, wide ones scroll."""
     drawn = (out / "figures" / f"{figure.id}.svg").read_bytes()
-    data, width = base64.b64encode(drawn).decode(), float(re.search(rb'width="([\d.]+)pt"', drawn)[1])
-    caption, kind = html.escape(figure.caption), ' class="wide"' if width > _WIDE else ""
+    data, width = (
+        base64.b64encode(drawn).decode(),
+        float(re.search(rb'width="([\d.]+)pt"', drawn)[1]),
+    )
+    caption, kind = (
+        html.escape(figure.caption),
+        ' class="wide"' if width > _WIDE else "",
+    )
     image = f'<img alt="{caption}" src="data:image/svg+xml;base64,{data}">'
     return f'<figure id="figure-{figure.id}"{kind}>{image}<figcaption>{caption}</figcaption></figure>'
 
@@ -123,10 +201,19 @@ def _head(title: str) -> str:
     )
 
 
-def _opening(title: str, collection: records.Collection, placed: place.Placement, found) -> str:
+def _opening(
+    title: str, collection: records.Collection, placed: match.MatchedResults, found
+) -> str:
     counts = collections.Counter(v.outcome for v in found)
-    kinds = ((verdicts.SUPPORTED, "supported"), (verdicts.CONTRADICTED, "contradicted"), (verdicts.UNDECIDED, "undecided"))
-    tally = "".join(f'<li class="{kind}"><b>{counts[outcome]}</b> {outcome}</li>' for outcome, kind in kinds)
+    kinds = (
+        (verdicts.SUPPORTED, "supported"),
+        (verdicts.CONTRADICTED, "contradicted"),
+        (verdicts.UNDECIDED, "undecided"),
+    )
+    tally = "".join(
+        f'<li class="{kind}"><b>{counts[outcome]}</b> {outcome}</li>'
+        for outcome, kind in kinds
+    )
     number = len(placed.paper.finished)
     seen = sorted({p.key["model"] for p in placed.paper.runs})
     of_paper = (
@@ -135,7 +222,11 @@ def _opening(title: str, collection: records.Collection, placed: place.Placement
         else "no finished run at the paper's models and settings"
     )
     names = sorted({p.base for p in placed.other.runs})
-    more = f", {len(placed.other.finished)} at others ({', '.join(names)})" if placed.other.finished else ""
+    more = (
+        f", {len(placed.other.finished)} at others ({', '.join(names)})"
+        if placed.other.finished
+        else ""
+    )
     today = datetime.date.today().isoformat()
     conventions = "".join(f"<li>{text}</li>" for text in _CONVENTIONS)
     return (
@@ -151,22 +242,42 @@ def _opening(title: str, collection: records.Collection, placed: place.Placement
 def _contents(tables: Sequence[grid.Grid], ours: bool, other: bool) -> str:
     links = [("claims", "Verdicts on the claims"), ("tables", "Published and measured")]
     links += [(t.id, f"{t.title}: {t.caption.split(' (section')[0]}") for t in tables]
-    links += [("quoted", "Numbers in the text"), *[("ours", "The paper’s models: every estimator")] * ours]
-    links += [*[("other", "Other models and settings")] * other, ("companions", "Which companion?")]
-    links += [("validity", "Do the estimators measure overlap?"), ("provenance", "Provenance")]
-    items = "".join(f'<li><a href="#{id}">{html.escape(text)}</a></li>' for id, text in links)
+    links += [
+        ("quoted", "Numbers in the text"),
+        *[("ours", "The paper’s models: every estimator")] * ours,
+    ]
+    links += [
+        *[("other", "Other models and settings")] * other,
+        ("companions", "Which companion?"),
+    ]
+    links += [
+        ("validity", "Do the estimators measure overlap?"),
+        ("provenance", "Provenance"),
+    ]
+    items = "".join(
+        f'<li><a href="#{id}">{html.escape(text)}</a></li>' for id, text in links
+    )
     return f'<nav aria-label="Contents"><b>Contents</b><ol>{items}</ol></nav>'
 
 
-def _tables_with_figures(tables: Sequence[grid.Grid], drawn: dict, out: pathlib.Path) -> Iterable[str]:
+def _tables_with_figures(
+    tables: Sequence[grid.Grid], drawn: dict, out: pathlib.Path
+) -> Iterable[str]:
     for table in tables:
         yield render.table(table)
         for start in _AFTER.get(table.id, ()):
-            yield from (_figure(f, out) for id, f in drawn.items() if id.startswith(start))
+            yield from (
+                _figure(f, out) for id, f in drawn.items() if id.startswith(start)
+            )
 
 
 def _section(
-    id: str, title: str, text: str, grids: Sequence[grid.Grid], drawn: Sequence[sections.Figure], out: pathlib.Path
+    id: str,
+    title: str,
+    text: str,
+    grids: Sequence[grid.Grid],
+    drawn: Sequence[sections.Figure],
+    out: pathlib.Path,
 ) -> Iterable[str]:
     if grids or drawn:
         yield f'<h2 id="{id}">{title}</h2>\n<p>{text}</p>'
@@ -175,7 +286,13 @@ def _section(
 
 
 def _own(
-    id: str, title: str, text: str, grids: Sequence[grid.Grid], drawn: Sequence[sections.Figure], out: pathlib.Path, command: str
+    id: str,
+    title: str,
+    text: str,
+    grids: Sequence[grid.Grid],
+    drawn: Sequence[sections.Figure],
+    out: pathlib.Path,
+    command: str,
 ) -> Iterable[str]:
     """A section on a study that the paper lacks: figures first, "not run" without any."""
     yield f'<h2 id="{id}">{title}</h2>\n<p>{text} A study of our own, without published values.</p>'

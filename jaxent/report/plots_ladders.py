@@ -7,42 +7,48 @@ from collections.abc import Iterable, Sequence
 
 import matplotlib.ticker
 
-from jaxent.report import cells, figures, paper, place, plots
+from jaxent.paper import tables as paper_tables
+from jaxent.report import figures, match, plots
+from jaxent.report import values as table_values
 
 _SIZE = re.compile(r"[-_](\d+(?:\.\d+)?)([bm])(?=[-_]|$)", re.IGNORECASE)
 _LARGE = {"b": 1e9, "m": 1e6}
 
 
-def parameters(runs: Sequence[place.Placed]) -> float | None:
+def parameters(runs: Sequence[match.KeyedResult]) -> float | None:
     """Parameters of the base model of runs: "parameters" of a run.json, or else what the model's name says (None if neither)."""
     recorded = next((n for p in runs if (n := p.record.record.get("parameters"))), None)
     size = _SIZE.search(_hub_name(runs[0]))
     return recorded or (float(size[1]) * _LARGE[size[2].lower()] if size else None)
 
 
-def family(placed: place.Placed) -> str:
+def family(placed: match.KeyedResult) -> str:
     """What models that differ in size share of their names: all but the size, or what stands before the first "-"."""
     name = _hub_name(placed)
     return _SIZE.sub("", name) if _SIZE.search(name) else name.split("-")[0]
 
 
-def _hub_name(placed: place.Placed) -> str:
-    return paper.HUB.get(placed.base, placed.base).split("/")[-1]
+def _hub_name(placed: match.KeyedResult) -> str:
+    return paper_tables.HUB.get(placed.base, placed.base).split("/")[-1]
 
 
-def ladders(other: place.Shelf, of_paper: place.Shelf) -> dict[str, list[tuple[float, list[place.Placed]]]]:
+def ladders(
+    other: match.ResultSet, of_paper: match.ResultSet
+) -> dict[str, list[tuple[float, list[match.KeyedResult]]]]:
     """By family of two models or more: (parameters, B3 runs) of each, by size; models of unknown size are left out.
 
     The paper's models join a family whose runs have the paper's settings too.
     """
     b3 = lambda shelf: [p for p in shelf.finished if p.key["condition"] == "B3"]
-    named = lambda p: f"{family(p)}{p.key['model'].removeprefix(p.base)}{' light' * (p.key['intervention'] == 'light')}"
+    named = lambda p: (
+        f"{family(p)}{p.key['model'].removeprefix(p.base)}{' light' * (p.key['intervention'] == 'light')}"
+    )
     groups = collections.defaultdict(list)
     for placed in b3(other):
         groups[named(placed).lower()].append(placed)
     for placed in b3(of_paper):
         members = groups.get(named(placed).lower())
-        if members and not any(place.departures(p.record.settings) for p in members):
+        if members and not any(match.departures(p.record.settings) for p in members):
             members.append(placed)
     found = {}
     for members in groups.values():
@@ -55,7 +61,7 @@ def ladders(other: place.Shelf, of_paper: place.Shelf) -> dict[str, list[tuple[f
     return found
 
 
-def draw(other: place.Shelf, of_paper: place.Shelf):
+def draw(other: match.ResultSet, of_paper: match.ResultSet):
     """A line a family: before dashed and hollow, after filled, seeds as dots, bars one SD over seeds."""
     found = ladders(other, of_paper)
     if not found:
@@ -64,7 +70,16 @@ def draw(other: place.Shelf, of_paper: place.Shelf):
     for axis, name, title in zip(axes, ("ei", "cvo"), ("EI (literal)", "CVO")):
         for tint, (label, rungs) in zip(figures.COLORS * len(found), found.items()):
             for when, style, face in (("before", "--", "white"), ("after", "-", tint)):
-                _line(axis, rungs, name, when, fmt=f"o{style}", color=tint, markerfacecolor=face, label=f"{label}, {when}")
+                _line(
+                    axis,
+                    rungs,
+                    name,
+                    when,
+                    fmt=f"o{style}",
+                    color=tint,
+                    markerfacecolor=face,
+                    label=f"{label}, {when}",
+                )
         sizes = _apart(size for rungs in found.values() for size, _ in rungs)
         axis.set_xscale("log")
         axis.set_xticks(sizes, [_text(size) for size in sizes])
@@ -76,13 +91,33 @@ def draw(other: place.Shelf, of_paper: place.Shelf):
 
 
 def _line(axis, rungs, name: str, when: str, **style) -> None:
-    values = [cells.over([getattr(p.record, when) for p in runs], name) for _, runs in rungs]
+    values = [
+        table_values.over([getattr(p.record, when) for p in runs], name)
+        for _, runs in rungs
+    ]
     at = [size for size, _ in rungs]
     for size, runs in rungs:
-        seeds = [v for p in runs if (v := getattr(p.record, when).value(name)) is not None]
-        axis.plot([size] * len(seeds), seeds, "o", color=style["color"], alpha=0.35, markersize=3)
+        seeds = [
+            v for p in runs if (v := getattr(p.record, when).value(name)) is not None
+        ]
+        axis.plot(
+            [size] * len(seeds),
+            seeds,
+            "o",
+            color=style["color"],
+            alpha=0.35,
+            markersize=3,
+        )
     means = [math.nan if v.mean is None else v.mean for v in values]
-    axis.errorbar(at, means, [v.sd or 0 for v in values], capsize=3, markersize=5, linewidth=1.4, **style)
+    axis.errorbar(
+        at,
+        means,
+        [v.sd or 0 for v in values],
+        capsize=3,
+        markersize=5,
+        linewidth=1.4,
+        **style,
+    )
 
 
 def _apart(sizes: Iterable[float]) -> list[float]:

@@ -8,12 +8,18 @@ import pathlib
 class MetricsLog:
     """Appends records {"kind", "step", ...} to folder/metrics.jsonl, and to TensorBoard if tensorboardX is installed."""
 
-    def __init__(self, folder: pathlib.Path, resume_step: int | None = None, writes: bool = True):
+    def __init__(
+        self, folder: pathlib.Path, resume_step: int | None = None, writes: bool = True
+    ):
         """Starts afresh, or keeps the records up to resume_step (those that the checkpoint contains). writes: False writes nothing."""
         self.path, self._file, self._board = folder / "metrics.jsonl", None, None
         if not writes:
             return
-        kept = [] if resume_step is None else [r for r in read(self.path) if r["step"] <= resume_step]
+        kept = (
+            []
+            if resume_step is None
+            else [r for r in read_metrics(self.path) if r["step"] <= resume_step]
+        )
         partial = self.path.with_suffix(".partial")
         partial.write_text("".join(_line(r) for r in kept))
         os.replace(partial, self.path)
@@ -49,7 +55,7 @@ def _tensorboard(folder):
     return tensorboardX.SummaryWriter(str(folder / "tensorboard"))
 
 
-def read(path: pathlib.Path) -> list[dict]:
+def read_metrics(path: pathlib.Path) -> list[dict]:
     """The complete records of a metrics.jsonl; a last line cut off by a kill is left out."""
     if not path.is_file():
         return []

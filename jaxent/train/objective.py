@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxent.arrays import axes
+from jaxent.distributed import axes
 
 _LOGITS_BYTES = 1 << 28  # float32 logits alive at once: 256 MiB
 
@@ -28,11 +28,17 @@ def nll_sum(hidden, head, targets, weights, mesh: Mesh | None = None) -> jax.Arr
     On a mesh rows and vocabulary are split, and the budget is each device's.
     """
     rows, columns, d = hidden.shape
-    local = -(-rows // axes.ways(mesh, "batch")) * -(-head.shape[0] // axes.ways(mesh, "vocab"))
+    local = -(-rows // axes.axis_size(mesh, "batch")) * -(
+        -head.shape[0] // axes.axis_size(mesh, "vocab")
+    )
     size = chunk_size(columns, local)
     pad = -columns % size
-    chunked = lambda x: jnp.pad(x, ((0, 0), (0, pad)) + ((0, 0),) * (x.ndim - 2)).reshape(rows, -1, size, *x.shape[2:]).swapaxes(0, 1)
-    head = axes.gather(jax.lax.stop_gradient(head), mesh, "vocab", "embed")
+    chunked = lambda x: (
+        jnp.pad(x, ((0, 0), (0, pad)) + ((0, 0),) * (x.ndim - 2))
+        .reshape(rows, -1, size, *x.shape[2:])
+        .swapaxes(0, 1)
+    )
+    head = axes.gather_embed(jax.lax.stop_gradient(head), mesh, "vocab", "embed")
     return _nll_chunks(mesh, chunked(hidden), head, chunked(targets), chunked(weights))
 
 
@@ -42,10 +48,21 @@ def _precision(dtype):
 
 def _scores(h, head, targets, mesh):
     """Logits float32 [B,t,V] of h [B,t,D], their logsumexp and the targets' [B,t], and where the targets are [B,t,V]."""
-    logits = jnp.einsum("btd,vd->btv", h, head.astype(h.dtype), precision=_precision(h.dtype), preferred_element_type=jnp.float32)
+    logits = jnp.einsum(
+        "btd,vd->btv",
+        h,
+        head.astype(h.dtype),
+        precision=_precision(h.dtype),
+        preferred_element_type=jnp.float32,
+    )
     logits = axes.constrain(logits, mesh, "batch", None, "vocab")
     hit = jnp.arange(logits.shape[-1]) == targets[..., None]
-    return logits, jax.nn.logsumexp(logits, axis=-1), jnp.sum(jnp.where(hit, logits, 0), axis=-1), hit
+    return (
+        logits,
+        jax.nn.logsumexp(logits, axis=-1),
+        jnp.sum(jnp.where(hit, logits, 0), axis=-1),
+        hit,
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -63,8 +80,15 @@ def _forward(mesh, hidden, head, targets, weights):
         h, t, w = chunk
         logits, log_norm, picked, hit = _scores(h, head, t, mesh)
         slope = (jnp.exp(logits - log_norm[..., None]) - hit) * w[..., None]
-        dh = jnp.einsum("btv,vd->btd", slope.astype(h.dtype), head.astype(h.dtype), precision=_precision(h.dtype))
-        return total + jnp.sum(w * (log_norm - picked)), axes.constrain(dh, mesh, "batch", None, None)
+        dh = jnp.einsum(
+            "btv,vd->btd",
+            slope.astype(h.dtype),
+            head.astype(h.dtype),
+            precision=_precision(h.dtype),
+        )
+        return total + jnp.sum(w * (log_norm - picked)), axes.constrain(
+            dh, mesh, "batch", None, None
+        )
 
     total, dh = jax.lax.scan(body, jnp.float32(0), (hidden, targets, weights))
     return total, (dh, head)
@@ -83,5 +107,14 @@ def batch_nll(model, batch, adapter, spec, keys, compute, onto=None) -> jax.Arra
 
     onto: None, or what the gradient with respect to adapter is added to (see `Transformer`).
     """
-    hidden = model(batch.tokens, batch.segments, batch.positions, adapter, spec, keys, compute, onto=onto)
+    hidden = model(
+        batch.tokens,
+        batch.segments,
+        batch.positions,
+        adapter,
+        spec,
+        keys,
+        compute,
+        onto=onto,
+    )
     return nll_sum(hidden, model.head(), batch.targets, batch.weights, compute.mesh)

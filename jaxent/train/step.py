@@ -8,18 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-
 from jax.sharding import Mesh
 
-from jaxent.arrays import axes, lora
+from jaxent.arrays import lora
 from jaxent.data import batches
+from jaxent.distributed import axes
 from jaxent.measure import penalty
 from jaxent.model import sharding, transformer
 from jaxent.train import objective
 
 
 @dataclasses.dataclass(frozen=True)
-class Hyper:
+class TrainConfig:
     """Optimizer constants: section 2.2, and the Hugging Face Trainer's defaults where it is silent."""
 
     steps: int = 5000
@@ -36,9 +36,13 @@ class Hyper:
     def __post_init__(self):
         for name in ("steps", "learning_rate", "clip", "micro_rows", "csr_every"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} {getattr(self, name)}: expected a positive number")
+                raise ValueError(
+                    f"{name} {getattr(self, name)}: expected a positive number"
+                )
         if not 0 <= self.warmup_ratio < 1:
-            raise ValueError(f"warmup_ratio {self.warmup_ratio}: expected 0 <= ratio < 1")
+            raise ValueError(
+                f"warmup_ratio {self.warmup_ratio}: expected 0 <= ratio < 1"
+            )
 
     @property
     def warmup_steps(self) -> int:
@@ -47,10 +51,10 @@ class Hyper:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class State:
+class TrainState:
     """What training changes: adapter, optimizer state, steps done, and the step that failed (-1: none)."""
 
-    adapter: dict[str, lora.Factors]
+    adapter: dict[str, lora.LoraParams]
     optimizer: optax.OptState
     step: jax.Array
     failed: jax.Array
@@ -58,7 +62,7 @@ class State:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Metrics:
+class StepMetrics:
     """Of one step: token-mean loss (nats), gradient norm before clipping, learning rate, counted tokens.
 
     csr: the penalty's value and csr_ratio = |grad CSR| / |grad LM|; both NaN on steps without it.
@@ -73,7 +77,7 @@ class Metrics:
     failed: jax.Array
 
 
-def schedule(hyper: Hyper):
+def schedule(hyper: TrainConfig):
     """transformers' get_cosine_schedule_with_warmup: linear from 0, then half a cosine to 0."""
 
     def rate(step):
@@ -86,41 +90,71 @@ def schedule(hyper: Hyper):
     return rate
 
 
-def optimizer(hyper: Hyper) -> optax.GradientTransformation:
-    return optax.adamw(schedule(hyper), hyper.beta1, hyper.beta2, hyper.epsilon, weight_decay=hyper.weight_decay)
-
-
-def init(adapter, hyper: Hyper) -> State:
-    """The state before the first step."""
-    return State(adapter, optimizer(hyper).init(adapter), jnp.int32(0), jnp.int32(-1))
-
-
-def shardings(state: State, hyper: Hyper, mesh: Mesh, *lead: str | None) -> State:
-    """How a state lies on a mesh: moments as the adapter, numbers on every device. lead: the seeds' axis of a stacked state."""
-    adapter, number = sharding.of_adapter(state.adapter, mesh, *lead), axes.named(mesh, *lead)
-    moments = optax.tree_utils.tree_map_params(
-        optimizer(hyper), lambda _, s: s, state.optimizer, adapter, transform_non_params=lambda _: number
+def optimizer(hyper: TrainConfig) -> optax.GradientTransformation:
+    return optax.adamw(
+        schedule(hyper),
+        hyper.beta1,
+        hyper.beta2,
+        hyper.epsilon,
+        weight_decay=hyper.weight_decay,
     )
-    return State(adapter, moments, number, number)
 
 
-def place(batch: batches.Batch, micro_rows: int, mesh: Mesh | None, *lead: str | None) -> batches.Batch:
+def init_state(adapter, hyper: TrainConfig) -> TrainState:
+    """The state before the first step."""
+    return TrainState(
+        adapter, optimizer(hyper).init(adapter), jnp.int32(0), jnp.int32(-1)
+    )
+
+
+def state_shardings(
+    state: TrainState, hyper: TrainConfig, mesh: Mesh, *lead: str | None
+) -> TrainState:
+    """How a state lies on a mesh: moments as the adapter, numbers on every device. lead: the seeds' axis of a stacked state."""
+    adapter, number = (
+        sharding.adapter_shardings(state.adapter, mesh, *lead),
+        axes.named_sharding(mesh, *lead),
+    )
+    moments = optax.tree_utils.tree_map_params(
+        optimizer(hyper),
+        lambda _, s: s,
+        state.optimizer,
+        adapter,
+        transform_non_params=lambda _: number,
+    )
+    return TrainState(adapter, moments, number, number)
+
+
+def shard_batch(
+    batch: batches.Batch, micro_rows: int, mesh: Mesh | None, *lead: str | None
+) -> batches.Batch:
     """A batch of [..., rows, T] arrays as [..., M, micro_rows, T], its micro-batches' rows split over the mesh if there is one."""
     shape = lambda x: x.reshape(*x.shape[:-2], -1, micro_rows, x.shape[-1])
-    return batches.Batch(*(axes.put(shape(x), mesh, *lead, None, "batch", None) for x in batch))
+    return batches.Batch(
+        *(
+            axes.device_put_logical(shape(x), mesh, *lead, None, "batch", None)
+            for x in batch
+        )
+    )
 
 
-def held_here(rows: int, micro_rows: int, mesh: Mesh | None) -> np.ndarray | None:
+def addressable_rows(
+    rows: int, micro_rows: int, mesh: Mesh | None
+) -> np.ndarray | None:
     """Which of a batch's rows this process's devices hold once it is placed, bool [rows]; None where they hold all."""
     if mesh is None or jax.process_count() == 1:
         return None
     held = np.zeros((rows // micro_rows, micro_rows), bool)
-    for index in axes.named(mesh, None, "batch").addressable_devices_indices_map(held.shape).values():
+    for index in (
+        axes.named_sharding(mesh, None, "batch")
+        .addressable_devices_indices_map(held.shape)
+        .values()
+    ):
         held[index] = True
     return held.reshape(-1)
 
 
-def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
+def step_gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
     """Token-mean loss of a step and its gradient: (loss, gradient tree, counted tokens).
 
     batch: `data.batches.Batch` of [16, T] arrays, or `place`d ones, of which the first `rows` (traced) are used,
@@ -129,13 +163,30 @@ def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
     """
     tokens = batch.weights.sum()
     split = jax.tree.map(lambda x: x.reshape(-1, micro_rows, x.shape[-1]), batch)
-    lie = (lambda tree: tree) if compute.mesh is None else functools.partial(_lie, mesh=compute.mesh)
+    lie = (
+        (lambda tree: tree)
+        if compute.mesh is None
+        else functools.partial(_lie, mesh=compute.mesh)
+    )
 
     def loss(adapter, onto, index):
-        micro = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), split)
-        micro = jax.tree.map(lambda x: axes.constrain(x, compute.mesh, "batch", None), micro)
-        keys = None if key is None else jax.vmap(jax.random.fold_in, (None, 0))(key, index * micro_rows + jnp.arange(micro_rows))
-        return objective.batch_nll(model, micro, adapter, spec, keys, compute, onto) / tokens
+        micro = jax.tree.map(
+            lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), split
+        )
+        micro = jax.tree.map(
+            lambda x: axes.constrain(x, compute.mesh, "batch", None), micro
+        )
+        keys = (
+            None
+            if key is None
+            else jax.vmap(jax.random.fold_in, (None, 0))(
+                key, index * micro_rows + jnp.arange(micro_rows)
+            )
+        )
+        return (
+            objective.batch_nll(model, micro, adapter, spec, keys, compute, onto)
+            / tokens
+        )
 
     def body(index, carry):
         total, gradients = carry
@@ -148,41 +199,76 @@ def gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
 
 
 def _lie(adapter, mesh: Mesh):
-    return jax.lax.with_sharding_constraint(adapter, sharding.of_adapter(adapter, mesh))
+    return jax.lax.with_sharding_constraint(
+        adapter, sharding.adapter_shardings(adapter, mesh)
+    )
 
 
-def train_step(state: State, model, batch, rows, key, anchor=None, due=None, *, spec, hyper: Hyper, compute):
+def train_step(
+    state: TrainState,
+    model,
+    batch,
+    rows,
+    key,
+    anchor=None,
+    due=None,
+    *,
+    spec,
+    hyper: TrainConfig,
+    compute,
+):
     """(State, Metrics) after one AdamW step on the step's token-mean loss, gradient clipped as torch does.
 
-    anchor: `penalty.Anchor`; its penalty is added to the loss of steps that are `due` (default: every `hyper.csr_every`-th).
+    anchor: `penalty.CsrReference`; its penalty is added to the loss of steps that are `due` (default: every `hyper.csr_every`-th).
     A NaN or infinite loss or gradient changes nothing but `failed`, and once failed nothing moves
     any more: the state stays the last good one. key: the run's dropout key (folded with the step).
     """
-    due = penalised(state, hyper) if due is None else due
+    due = is_csr_step(state, hyper) if due is None else due
     step_key = jax.random.fold_in(key, state.step)
     spec_key = step_key if spec.dropout > 0 else None
-    loss, gradients, tokens = gradient(
-        model, state.adapter, batch, rows, spec_key, spec=spec, micro_rows=hyper.micro_rows, compute=compute
+    loss, gradients, tokens = step_gradient(
+        model,
+        state.adapter,
+        batch,
+        rows,
+        spec_key,
+        spec=spec,
+        micro_rows=hyper.micro_rows,
+        compute=compute,
     )
     csr, ratio = jnp.float32(jnp.nan), jnp.float32(jnp.nan)
     if anchor is not None:
-        gradients, csr, ratio = _penalised(state, gradients, model, anchor, due, spec, compute)
+        gradients, csr, ratio = _penalised(
+            state, gradients, model, anchor, due, spec, compute
+        )
     norm = optax.tree.norm(gradients)
-    scale = jnp.minimum(1.0, hyper.clip / (norm + 1e-6))  # torch.nn.utils.clip_grad_norm_
+    scale = jnp.minimum(
+        1.0, hyper.clip / (norm + 1e-6)
+    )  # torch.nn.utils.clip_grad_norm_
     gradients = jax.tree.map(lambda g: g * scale, gradients)
-    updates, moments = optimizer(hyper).update(gradients, state.optimizer, state.adapter)
+    updates, moments = optimizer(hyper).update(
+        gradients, state.optimizer, state.adapter
+    )
     moved = (optax.apply_updates(state.adapter, updates), moments, state.step + 1)
     good = jnp.isfinite(loss) & jnp.isfinite(norm) & (state.failed < 0)
-    kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), moved, (state.adapter, state.optimizer, state.step))
+    kept = jax.tree.map(
+        lambda new, old: jnp.where(good, new, old),
+        moved,
+        (state.adapter, state.optimizer, state.step),
+    )
     failed = jnp.where(good | (state.failed >= 0), state.failed, state.step)
-    metrics = Metrics(loss, norm, schedule(hyper)(state.step), tokens, csr, ratio, failed)
-    after = State(*kept, failed)
+    metrics = StepMetrics(
+        loss, norm, schedule(hyper)(state.step), tokens, csr, ratio, failed
+    )
+    after = TrainState(*kept, failed)
     if compute.mesh is not None:
-        after = jax.lax.with_sharding_constraint(after, shardings(after, hyper, compute.mesh))
+        after = jax.lax.with_sharding_constraint(
+            after, state_shardings(after, hyper, compute.mesh)
+        )
     return after, metrics
 
 
-def penalised(state: State, hyper: Hyper) -> jax.Array:
+def is_csr_step(state: TrainState, hyper: TrainConfig) -> jax.Array:
     """Whether the next step is one of CSR's; of a stack of states, its furthest one's."""
     return (state.step.max() + 1) % hyper.csr_every == 0
 
@@ -191,7 +277,9 @@ def _penalised(state, gradients, model, anchor, due, spec, compute):
     """(gradients + the penalty's, its value, the ratio of norms) on a step that is due; unchanged, NaN, NaN on others."""
 
     def add(gradients):
-        value, extra = penalty.gradient(model, state.adapter, anchor, spec, compute)
+        value, extra = penalty.penalty_gradient(
+            model, state.adapter, anchor, spec, compute
+        )
         ratio = optax.tree.norm(extra) / optax.tree.norm(gradients)
         return jax.tree.map(jnp.add, gradients, extra), value, ratio
 
@@ -200,25 +288,36 @@ def _penalised(state, gradients, model, anchor, due, spec, compute):
 
 
 @functools.lru_cache(maxsize=8)
-def compiled(spec: lora.Spec, hyper: Hyper, compute: transformer.Compute):
+def jit_train_step(
+    spec: lora.LoraConfig, hyper: TrainConfig, compute: transformer.ComputeConfig
+):
     """`train_step` jitted, its state donated: step(state, model, batch, rows, key, anchor).
 
     The same function for equal arguments: runs that differ in seed, data or CSR's weight alone compile once.
     """
-    return jax.jit(functools.partial(train_step, spec=spec, hyper=hyper, compute=compute), donate_argnums=0)
+    return jax.jit(
+        functools.partial(train_step, spec=spec, hyper=hyper, compute=compute),
+        donate_argnums=0,
+    )
 
 
 @functools.lru_cache(maxsize=8)
-def compiled_together(spec: lora.Spec, hyper: Hyper, compute: transformer.Compute):
+def jit_train_step_seeds(
+    spec: lora.LoraConfig, hyper: TrainConfig, compute: transformer.ComputeConfig
+):
     """`compiled` for several seeds that share the model, as a `jax.vmap`: state, batch, key and metrics have a leading axis.
 
     rows is the most that any of them uses (unused rows weigh 0). The base has no such axis, nor has what it is decoded to; on
     a mesh the axis is split over "seed".
     """
     one = functools.partial(train_step, spec=spec, hyper=hyper, compute=compute)
-    every = jax.vmap(one, (0, None, 0, None, 0, None, None), spmd_axis_name=None if compute.mesh is None else "seed")
+    every = jax.vmap(
+        one,
+        (0, None, 0, None, 0, None, None),
+        spmd_axis_name=None if compute.mesh is None else "seed",
+    )
 
     def step(state, model, batch, rows, key, anchor=None):
-        return every(state, model, batch, rows, key, anchor, penalised(state, hyper))
+        return every(state, model, batch, rows, key, anchor, is_csr_step(state, hyper))
 
     return jax.jit(step, donate_argnums=0)

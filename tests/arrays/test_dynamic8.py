@@ -27,16 +27,23 @@ def test_nearest_rule_is_nearest():
     ours = dynamic8.encode(values)
     scaled = (values - ours.offset).reshape(2, 256) / ours.scales[:, None]
     distance = np.abs(scaled[..., None] - dynamic8.MAP)
-    chosen = np.take_along_axis(distance, ours.codes.reshape(2, 256, 1).astype(int), -1)[..., 0]
+    chosen = np.take_along_axis(
+        distance, ours.codes.reshape(2, 256, 1).astype(int), -1
+    )[..., 0]
     assert np.all(chosen <= distance.min(-1) + 1e-7)
 
 
 def test_constant_values_are_kept_exactly():
-    assert np.all(dynamic8.decode(dynamic8.encode(np.full(300, 0.37, np.float32))) == np.float32(0.37))
+    assert np.all(
+        dynamic8.decode(dynamic8.encode(np.full(300, 0.37, np.float32)))
+        == np.float32(0.37)
+    )
 
 
 def test_unknown_rule_and_wrong_sizes_are_refused():
     with pytest.raises(ValueError, match="'nearest' or 'cpu_grid'"):
         dynamic8.encode(np.ones(4, np.float32), "round")
     with pytest.raises(ValueError, match="second-level scales"):
-        dynamic8.Dynamic8(np.zeros(300, np.uint8), np.ones(1, np.float32), np.float32(0))
+        dynamic8.Dynamic8(
+            np.zeros(300, np.uint8), np.ones(1, np.float32), np.float32(0)
+        )

@@ -9,31 +9,57 @@ SHAPES = {m: (128, 96) for m in lora.MODULES}
 
 
 def test_initial_adapter_is_pefts_distribution():
-    adapter = lora.init(jax.random.key(0), lora.Spec(rank=64, alpha=16), 8, SHAPES)
+    adapter = lora.init_params(
+        jax.random.key(0), lora.LoraConfig(rank=64, alpha=16), 8, SHAPES
+    )
     assert list(adapter) == [lora.PATHS[m] for m in lora.MODULES]
     a, b = adapter["mlp.up_proj"].a, adapter["mlp.up_proj"].b
     bound = 1 / np.sqrt(128)
     assert a.shape == (8, 64, 128) and b.shape == (8, 64, 96) and not b.any()
-    assert abs(a).max() <= bound and np.std(a) == pytest.approx(bound / np.sqrt(3), rel=0.02)
+    assert abs(a).max() <= bound and np.std(a) == pytest.approx(
+        bound / np.sqrt(3), rel=0.02
+    )
     assert not np.array_equal(a, adapter["mlp.gate_proj"].a)
 
 
 def test_subset_keeps_the_same_numbers():
-    every = lora.init(jax.random.key(1), lora.Spec(8, 24.0), 2, SHAPES)
-    some = lora.init(jax.random.key(1), lora.Spec(8, 24.0, modules=lora.ATTENTION), 2, SHAPES)
+    every = lora.init_params(jax.random.key(1), lora.LoraConfig(8, 24.0), 2, SHAPES)
+    some = lora.init_params(
+        jax.random.key(1), lora.LoraConfig(8, 24.0, modules=lora.ATTENTION), 2, SHAPES
+    )
     assert set(some) == {lora.PATHS[m] for m in lora.ATTENTION}
-    np.testing.assert_array_equal(some["self_attn.v_proj"].a, every["self_attn.v_proj"].a)
+    np.testing.assert_array_equal(
+        some["self_attn.v_proj"].a, every["self_attn.v_proj"].a
+    )
 
 
 def test_full_size_adapter_counts():
-    qwen7b = config.from_dict({
-        "model_type": "qwen2", "vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944,
-        "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4})  # fmt: skip
-    adapter = jax.eval_shape(lambda k: lora.init(k, lora.Spec(), 28, transformer.shapes(qwen7b)), jax.random.key(0))
-    assert lora.count(adapter) == 161_480_704  # what PEFT prints for rank 64 on all linear modules
+    qwen7b = config.from_dict(
+        {
+            "model_type": "qwen2",
+            "vocab_size": 152064,
+            "hidden_size": 3584,
+            "intermediate_size": 18944,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+        }
+    )
+    adapter = jax.eval_shape(
+        lambda k: lora.init_params(
+            k, lora.LoraConfig(), 28, transformer.linear_shapes(qwen7b)
+        ),
+        jax.random.key(0),
+    )
+    assert (
+        lora.parameter_count(adapter) == 161_480_704
+    )  # what PEFT prints for rank 64 on all linear modules
 
 
-@pytest.mark.parametrize("bad", [{"rank": 0}, {"alpha": 0}, {"dropout": 1.0}, {"modules": ("q",)}, {"modules": ()}])
+@pytest.mark.parametrize(
+    "bad",
+    [{"rank": 0}, {"alpha": 0}, {"dropout": 1.0}, {"modules": ("q",)}, {"modules": ()}],
+)
 def test_bad_specs_are_refused(bad):
     with pytest.raises(ValueError, match="expected"):
-        lora.Spec(**bad)
+        lora.LoraConfig(**bad)

@@ -8,7 +8,11 @@ import torch
 
 from jaxent.arrays import dynamic8, nf4
 
-DTYPES = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: ml_dtypes.bfloat16}
+DTYPES = {
+    torch.float32: np.float32,
+    torch.float16: np.float16,
+    torch.bfloat16: ml_dtypes.bfloat16,
+}
 decode = jax.jit(nf4.decode, static_argnums=1)
 
 
@@ -27,7 +31,8 @@ def weights():
         "zero_blocks": zeros,
         "all_zero": torch.zeros(128, 128),
         "ties": ties,
-        "repeated_values": torch.randint(-3, 4, (128, 256), generator=generator).float() * 0.1,
+        "repeated_values": torch.randint(-3, 4, (128, 256), generator=generator).float()
+        * 0.1,
         "outliers": normal(300, 110) * torch.logspace(-4, 4, 110),
     }
 
@@ -50,7 +55,7 @@ def test_bits_equal_bitsandbytes(name, dtype):
     second = dynamic8.encode(ours.scales, "cpu_grid", state.offset.numpy())
     np.testing.assert_array_equal(second.codes, state.absmax.numpy())
     np.testing.assert_array_equal(second.scales, state.state2.absmax.numpy())
-    placed = nf4.place(nf4.Packed(ours.codes, second, ours.shape))
+    placed = nf4.repack(nf4.Packed(ours.codes, second, ours.shape))
     expected = bnb.dequantize_4bit(codes, state)
     found = np.asarray(decode(placed, jnp.dtype(DTYPES[dtype]))).T
     np.testing.assert_array_equal(found.astype(np.float32), expected.float().numpy())
@@ -58,7 +63,9 @@ def test_bits_equal_bitsandbytes(name, dtype):
 
 def test_offset_is_the_mean_within_an_ulp():
     weight = weights()["aligned"]
-    offset = bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)[1].offset.item()
+    offset = bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)[
+        1
+    ].offset.item()
     found = nf4.encode(weight.numpy()).scales.offset
     assert abs(found - np.float32(offset)) <= np.spacing(np.float32(offset))
 
@@ -74,19 +81,28 @@ def test_encoding_in_chunks_changes_nothing(monkeypatch):
 
 def test_bytes_per_weight():
     packed = nf4.encode(np.ones((256, 512), np.float32))
-    assert packed.nbytes / (256 * 512) == pytest.approx(0.5 + 1 / 64 + 4 / 16384, abs=1e-4)
-    assert nf4.place(packed).nbytes / (256 * 512) == 0.5 + 4 / 64
+    assert packed.nbytes / (256 * 512) == pytest.approx(
+        0.5 + 1 / 64 + 4 / 16384, abs=1e-4
+    )
+    assert nf4.repack(packed).nbytes / (256 * 512) == 0.5 + 4 / 64
 
 
 @pytest.mark.parametrize("shape", [(24, 256), (7, 172)])
 def test_layer_axis_slices_and_abstract_agree(shape):
-    layers = [nf4.place(nf4.encode(np.random.default_rng(i).normal(size=shape).astype(np.float32))) for i in range(3)]
+    layers = [
+        nf4.repack(
+            nf4.encode(np.random.default_rng(i).normal(size=shape).astype(np.float32))
+        )
+        for i in range(3)
+    ]
     stacked = jax.tree.map(lambda *x: np.stack(x), *layers)
     dense = decode(stacked, jnp.float32)
     assert dense.shape == (3, shape[1], shape[0])
     np.testing.assert_array_equal(dense[1], decode(layers[1], jnp.float32))
     expected = nf4.abstract((shape[1], shape[0]), 3)
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), expected) == jax.tree.map(lambda x: (x.shape, x.dtype), stacked)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), expected) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), stacked
+    )
 
 
 def test_bad_weights_are_refused():

@@ -9,19 +9,24 @@ import torch
 import transformers
 
 from jaxent.arrays import lora
-from jaxent.checkpoint import hf, peft as adapters
+from jaxent.checkpoint import hf
+from jaxent.checkpoint import peft as adapters
 from jaxent.model import config, transformer
 
 SPECS = {
-    "all": lora.Spec(4, 12.0, 0.1),
-    "attention": lora.Spec(8, 4.0, 0.0, lora.ATTENTION),
-    "two": lora.Spec(2, 32.0, 0.0, ("k_proj", "down_proj")),
+    "all": lora.LoraConfig(4, 12.0, 0.1),
+    "attention": lora.LoraConfig(8, 4.0, 0.0, lora.ATTENTION),
+    "two": lora.LoraConfig(2, 32.0, 0.0, ("k_proj", "down_proj")),
 }
 
 
 def filled(spec, c, seed=0):
-    adapter = lora.init(jax.random.key(seed), spec, c.layers, transformer.shapes(c))
-    return jax.tree.map(lambda x: x + 0.1 * jax.random.normal(jax.random.key(x.size), x.shape), adapter)
+    adapter = lora.init_params(
+        jax.random.key(seed), spec, c.layers, transformer.linear_shapes(c)
+    )
+    return jax.tree.map(
+        lambda x: x + 0.1 * jax.random.normal(jax.random.key(x.size), x.shape), adapter
+    )
 
 
 def torch_logits(model, tokens):
@@ -33,8 +38,10 @@ def torch_logits(model, tokens):
 def test_export_loads_into_peft_with_equal_logits(family, tmp_path, name):
     spec, model = SPECS[name], hf.load(family, quantize=False)
     adapter = filled(spec, model.config)
-    adapters.save(adapter, spec, tmp_path, family)
-    base = transformers.AutoModelForCausalLM.from_pretrained(family, dtype=torch.float32)
+    adapters.save_adapter(adapter, spec, tmp_path, family)
+    base = transformers.AutoModelForCausalLM.from_pretrained(
+        family, dtype=torch.float32
+    )
     tokens = np.arange(30)[None]
     bare = torch_logits(base, tokens)
     expected = torch_logits(peft.PeftModel.from_pretrained(base, tmp_path), tokens)
@@ -46,39 +53,54 @@ def test_export_loads_into_peft_with_equal_logits(family, tmp_path, name):
 
 def test_import_of_an_adapter_peft_wrote(qwen, tmp_path):
     base = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.float32)
-    settings = peft.LoraConfig(r=6, lora_alpha=15, lora_dropout=0.2, target_modules="all-linear", init_lora_weights=False)
+    settings = peft.LoraConfig(
+        r=6,
+        lora_alpha=15,
+        lora_dropout=0.2,
+        target_modules="all-linear",
+        init_lora_weights=False,
+    )
     theirs = peft.get_peft_model(base, settings)
     theirs.save_pretrained(tmp_path)
     model = hf.load(qwen, quantize=False)
-    adapter, spec = adapters.load(str(tmp_path), model.config)
-    assert (spec.rank, spec.alpha, spec.dropout, spec.modules) == (6, 15.0, 0.2, lora.MODULES)
+    adapter, spec = adapters.load_adapter(str(tmp_path), model.config)
+    assert (spec.rank, spec.alpha, spec.dropout, spec.modules) == (
+        6,
+        15.0,
+        0.2,
+        lora.MODULES,
+    )
     tokens = np.arange(30)[None]
     expected = torch_logits(theirs, tokens)
-    found = np.asarray(model.logits(model(tokens, np.ones_like(tokens), tokens, adapter, spec)))
+    found = np.asarray(
+        model.logits(model(tokens, np.ones_like(tokens), tokens, adapter, spec))
+    )
     np.testing.assert_allclose(found, expected, atol=3e-5 * np.abs(expected).max())
 
 
 def test_merge_equals_pefts(qwen, tmp_path):
     spec, model = SPECS["all"], hf.load(qwen, quantize=False)
     adapter = filled(spec, model.config)
-    adapters.save(adapter, spec, tmp_path, qwen)
+    adapters.save_adapter(adapter, spec, tmp_path, qwen)
     base = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.float32)
     theirs = peft.PeftModel.from_pretrained(base, tmp_path).merge_and_unload()
-    merged = transformer.dense(model, jnp.float32, adapter, spec)
+    merged = transformer.to_dense(model, jnp.float32, adapter, spec)
     expected = theirs.model.layers[2].mlp.gate_proj.weight.detach().numpy().T
-    np.testing.assert_allclose(merged.layers.mlp.gate_proj.weight.get_value()[2], expected, atol=2e-6)
+    np.testing.assert_allclose(
+        merged.layers.mlp.gate_proj.weight.get_value()[2], expected, atol=2e-6
+    )
     tokens = np.arange(30)[None]
     args = (tokens, np.ones_like(tokens), tokens)
     np.testing.assert_allclose(merged(*args), model(*args, adapter, spec), atol=1e-4)
-    quantised = transformer.dense(hf.load(qwen), jnp.float32, adapter, spec)
+    quantised = transformer.to_dense(hf.load(qwen), jnp.float32, adapter, spec)
     assert quantised.layers.mlp.gate_proj.weight.get_value().shape == (3, 128, 256)
 
 
 def test_round_trip_is_exact(qwen, tmp_path):
-    c = config.read(qwen)
+    c = config.read_config(qwen)
     adapter = filled(SPECS["two"], c)
-    adapters.save(adapter, SPECS["two"], tmp_path, qwen)
-    again, spec = adapters.load(str(tmp_path), c)
+    adapters.save_adapter(adapter, SPECS["two"], tmp_path, qwen)
+    again, spec = adapters.load_adapter(str(tmp_path), c)
     assert spec == SPECS["two"] and list(again) == list(adapter)
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), adapter, again))
 
@@ -90,7 +112,11 @@ def test_round_trip_is_exact(qwen, tmp_path):
         ("bias", "all", "bias 'all', expected 'none'"),
         ("modules_to_save", ["lm_head"], "modules_to_save"),
         ("rank_pattern", {"q_proj": 3}, "rank_pattern"),
-        ("target_modules", ["q_proj", "embed_tokens"], "LoRA modules q_proj,embed_tokens"),
+        (
+            "target_modules",
+            ["q_proj", "embed_tokens"],
+            "LoRA modules q_proj,embed_tokens",
+        ),
         ("target_modules", "q.*", "is a pattern"),
         ("r", 5, "has shape"),
         ("target_modules", ["k_proj"], "surplus tensor"),
@@ -98,14 +124,14 @@ def test_round_trip_is_exact(qwen, tmp_path):
     ],
 )
 def test_what_is_not_plain_lora_is_refused_by_name(qwen, tmp_path, key, value, message):
-    c = config.read(qwen)
-    adapters.save(filled(SPECS["two"], c), SPECS["two"], tmp_path, qwen)
+    c = config.read_config(qwen)
+    adapters.save_adapter(filled(SPECS["two"], c), SPECS["two"], tmp_path, qwen)
     file = tmp_path / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
     with pytest.raises(ValueError, match=message):
-        adapters.load(str(tmp_path), c)
+        adapters.load_adapter(str(tmp_path), c)
 
 
 def test_missing_adapter(tmp_path):
     with pytest.raises(FileNotFoundError, match="expected adapter_model.safetensors"):
-        adapters.load(str(tmp_path), None)
+        adapters.load_adapter(str(tmp_path), None)

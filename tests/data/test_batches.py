@@ -8,7 +8,9 @@ LENGTHS = strategies.lists(strategies.integers(2, 50), min_size=1, max_size=16)
 
 
 def examples(lengths):
-    return [np.arange(100 * i, 100 * i + n, dtype=np.int32) for i, n in enumerate(lengths)]
+    return [
+        np.arange(100 * i, 100 * i + n, dtype=np.int32) for i, n in enumerate(lengths)
+    ]
 
 
 def contents(batch, used):
@@ -19,8 +21,12 @@ def contents(batch, used):
             at = np.flatnonzero(batch.segments[row] == segment)
             assert np.array_equal(at, np.arange(at[0], at[-1] + 1))
             np.testing.assert_array_equal(batch.positions[row, at], np.arange(len(at)))
-            np.testing.assert_array_equal(batch.targets[row, at[:-1]], batch.tokens[row, at[1:]])
-            np.testing.assert_array_equal(batch.weights[row, at], [1] * (len(at) - 1) + [0])
+            np.testing.assert_array_equal(
+                batch.targets[row, at[:-1]], batch.tokens[row, at[1:]]
+            )
+            np.testing.assert_array_equal(
+                batch.weights[row, at], [1] * (len(at) - 1) + [0]
+            )
             found.append(batch.tokens[row, at].tolist())
     assert batch.weights[used:].sum() == batch.segments[used:].sum() == 0
     return sorted(found)
@@ -44,7 +50,9 @@ def test_rows_held_elsewhere_are_laid_out_but_not_read(arrange):
     (whole, used), (part, same) = arrange(group, 50, 16), arrange(group, 50, 16, read)
     assert used == same and whole.tokens[0].any() and whole.tokens[2].any()
     for name in ("tokens", "targets"):
-        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name) * read[:, None])
+        np.testing.assert_array_equal(
+            getattr(part, name), getattr(whole, name) * read[:, None]
+        )
     for name in ("weights", "segments", "positions"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))
 

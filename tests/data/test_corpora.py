@@ -17,30 +17,60 @@ def small_root(tmp_path, **files):
 
 def test_text_formats():
     with_input = {"instruction": "Add.", "input": "1 2", "output": "3"}
-    assert corpora.alpaca_text(with_input) == "### Instruction:\nAdd.\n\n### Input:\n1 2\n\n### Response:\n3"
+    assert (
+        corpora.alpaca_text(with_input)
+        == "### Instruction:\nAdd.\n\n### Input:\n1 2\n\n### Response:\n3"
+    )
     assert "### Input" not in corpora.alpaca_text(with_input | {"input": ""})
-    assert corpora.gsm8k_text({"question": "q", "answer": "a\n#### 1"}) == "Question: q\nAnswer: a\n#### 1"
-    assert corpora.competition_text({"problem": "p", "solution": "s"}) == "Problem: p\nSolution: s"
+    assert (
+        corpora.gsm8k_text({"question": "q", "answer": "a\n#### 1"})
+        == "Question: q\nAnswer: a\n#### 1"
+    )
+    assert (
+        corpora.competition_text({"problem": "p", "solution": "s"})
+        == "Problem: p\nSolution: s"
+    )
     assert corpora.article_text({"title": "t", "text": "x"}) == "t\n\nx"
-    assert corpora.news_text({"article": "a", "highlights": "h"}) == "a\n\nHighlights: h"
-    documented = {"func_documentation_string": "Adds.\n\n@return {number}", "whole_func_string": "function f() {}"}
-    assert corpora.commented_text(documented) == "/**\n * Adds.\n *\n * @return {number}\n */\nfunction f() {}"
-    assert corpora.commented_text(documented | {"func_documentation_string": ""}) == "function f() {}"
-    assert corpora.function_text({"whole_func_string": "def f(): pass"}) == "def f(): pass"
+    assert (
+        corpora.news_text({"article": "a", "highlights": "h"}) == "a\n\nHighlights: h"
+    )
+    documented = {
+        "func_documentation_string": "Adds.\n\n@return {number}",
+        "whole_func_string": "function f() {}",
+    }
+    assert (
+        corpora.commented_text(documented)
+        == "/**\n * Adds.\n *\n * @return {number}\n */\nfunction f() {}"
+    )
+    assert (
+        corpora.commented_text(documented | {"func_documentation_string": ""})
+        == "function f() {}"
+    )
+    assert (
+        corpora.function_text({"whole_func_string": "def f(): pass"}) == "def f(): pass"
+    )
 
 
 def test_real_rows_tokenize_cache_and_batch(shared, tmp_path):
-    tokenizer = tokens.load(shared / "stories260k")
+    tokenizer = tokens.load_tokenizer(shared / "stories260k")
     root = str(shared)
-    corpora.check(mix.DOMAINS, root)
-    load = lambda: corpora.load(("code", "natural"), tokenizer, 128, root, limit=40, cache=tmp_path)
+    corpora.check_sources(mix.DOMAINS, root)
+    load = lambda: corpora.load_corpus(
+        ("code", "natural"), tokenizer, 128, root, limit=40, cache=tmp_path
+    )
     corpus, again = load(), load()
-    assert list(corpus.sizes["code"]) == ["code_search_net_python", "code_search_net_javascript", "codealpaca"]
+    assert list(corpus.sizes["code"]) == [
+        "code_search_net_python",
+        "code_search_net_javascript",
+        "codealpaca",
+    ]
     assert len(list(tmp_path.iterdir())) == 5  # one folder a source, nothing partial
     first = corpus.domains["code"]["codealpaca"][0]
     assert tokenizer.decode(first).startswith("### Instruction:") and len(first) <= 128
-    assert first[0] == tokenizer.bos_id and (first[-1] == tokenizer.eos_id) == (len(first) < 128)
-    b3 = mix.condition("B3")
+    assert first[0] == tokenizer.bos_id and (first[-1] == tokenizer.eos_id) == (
+        len(first) < 128
+    )
+    b3 = mix.condition_mixture("B3")
     one, two = corpus.batch(b3, 0, 3, 128), again.batch(b3, 0, 3, 128)
     for a, b in zip(one[0], two[0]):
         np.testing.assert_array_equal(a, b)
@@ -50,49 +80,75 @@ def test_real_rows_tokenize_cache_and_batch(shared, tmp_path):
 
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="none of gsm8k/train.jsonl is there"):
-        corpora.check(["math"], str(tmp_path))
-    root = small_root(tmp_path, gsm8k__train=[{"question": "q", "solution": "s"}], competition_math__train=[])
-    with pytest.raises(ValueError, match="column 'answer' is missing .found question, solution."):
-        corpora.check(["math"], root)
+        corpora.check_sources(["math"], str(tmp_path))
+    root = small_root(
+        tmp_path,
+        gsm8k__train=[{"question": "q", "solution": "s"}],
+        competition_math__train=[],
+    )
+    with pytest.raises(
+        ValueError, match="column 'answer' is missing .found question, solution."
+    ):
+        corpora.check_sources(["math"], root)
     root = small_root(tmp_path, gsm8k__train=[{"question": "q", "answer": "a"}])
     with pytest.raises(ValueError, match="no rows, expected those of competition_math"):
-        corpora.check(["math"], root)
+        corpora.check_sources(["math"], root)
 
 
-def test_a_source_read_from_the_hub_is_not_asked_for_again(shared, tmp_path, monkeypatch):
-    tokenizer = tokens.load(shared / "stories260k")
+def test_a_source_read_from_the_hub_is_not_asked_for_again(
+    shared, tmp_path, monkeypatch
+):
+    tokenizer = tokens.load_tokenizer(shared / "stories260k")
     rows = [{"text": f"Once there were {n} cats."} for n in range(3)]
     asked = []
-    monkeypatch.setattr(corpora, "_hub_rows", lambda source: asked.append(source.name) or iter(rows))
-    load = lambda **how: corpora.load(["creative"], tokenizer, 64, cache=tmp_path, **how)
+    monkeypatch.setattr(
+        corpora, "_hub_rows", lambda source: asked.append(source.name) or iter(rows)
+    )
+    load = lambda **how: corpora.load_corpus(
+        ["creative"], tokenizer, 64, cache=tmp_path, **how
+    )
     first, again = load(), load()
-    assert asked == ["fiction"] and first.hashes == again.hashes and again.sizes == {"creative": {"fiction": 3}}
+    assert (
+        asked == ["fiction"]
+        and first.hashes == again.hashes
+        and again.sizes == {"creative": {"fiction": 3}}
+    )
     assert load(limit=2).sizes == {"creative": {"fiction": 2}} and len(asked) == 2
 
 
 def test_hub_failure_is_one_clear_line():
-    with pytest.raises(FileNotFoundError, match="data set openai/gsm8k: the Hub did not give it .* use --data_root"):
-        corpora.texts(corpora.sources(["math"])[0], None, 5)
+    with pytest.raises(
+        FileNotFoundError,
+        match="data set openai/gsm8k: the Hub did not give it .* use --data_root",
+    ):
+        corpora.read_texts(corpora.select_sources(["math"])[0], None, 5)
 
 
 def test_the_real_files_hold_these_many_texts(shared):
-    sizes = {s.name: len(corpora.texts(s, str(shared), 50_000)) for s in corpora.SOURCES}
-    assert sizes == {
-        "code_search_net_python": 2343,
-        "code_search_net_javascript": 1201,
-        "codealpaca": 2017,
-        "gsm8k": 7473,
-        "competition_math": 7500,
-        "wikipedia": 60,  # WikiText-2's test articles; two formulas in it look like headings
-        "cnn_dailymail": 43,
-        "fiction": 150,
+    sizes = {
+        s.name: len(corpora.read_texts(s, str(shared), 50_000)) for s in corpora.SOURCES
     }
+    assert (
+        sizes
+        == {
+            "code_search_net_python": 2343,
+            "code_search_net_javascript": 1201,
+            "codealpaca": 2017,
+            "gsm8k": 7473,
+            "competition_math": 7500,
+            "wikipedia": 60,  # WikiText-2's test articles; two formulas in it look like headings
+            "cnn_dailymail": 43,
+            "fiction": 150,
+        }
+    )
 
 
 def test_examples_are_the_tokenizers_own_cut_at_length(shared, tmp_path):
-    tokenizer = tokens.load(shared / "stories260k")
-    texts = corpora.texts(corpora.sources(["math"])[0], str(shared), 30)
-    found = corpora.load(["math"], tokenizer, 200, str(shared), limit=30, cache=tmp_path).domains["math"]["gsm8k"]
+    tokenizer = tokens.load_tokenizer(shared / "stories260k")
+    texts = corpora.read_texts(corpora.select_sources(["math"])[0], str(shared), 30)
+    found = corpora.load_corpus(
+        ["math"], tokenizer, 200, str(shared), limit=30, cache=tmp_path
+    ).domains["math"]["gsm8k"]
     expected = [[*ids, tokenizer.eos_id][:200] for ids in tokenizer.encode(texts)]
     assert [list(found[i]) for i in range(len(found))] == expected
     assert {len(ids) < 200 for ids in expected} == {True, False}
@@ -102,8 +158,14 @@ def test_examples_are_the_tokenizers_own_cut_at_length(shared, tmp_path):
     "row, expected",
     [
         ("{bad", "train.jsonl line 2: not JSON"),
-        ('{"question": "q"}', "train.jsonl, row 2: column 'answer' is missing (found question), expected text in question"),
-        ('{"question": "q", "answer": null}', "row 2: column 'answer' holds None (found question, answer)"),
+        (
+            '{"question": "q"}',
+            "train.jsonl, row 2: column 'answer' is missing (found question), expected text in question",
+        ),
+        (
+            '{"question": "q", "answer": null}',
+            "row 2: column 'answer' holds None (found question, answer)",
+        ),
         ("3", "row 2: column 'question' is missing (found no columns)"),
     ],
 )
@@ -112,7 +174,7 @@ def test_a_bad_row_anywhere_is_named(tmp_path, row, expected):
     with (tmp_path / "gsm8k/train.jsonl").open("a") as file:
         file.write(row + "\n")
     with pytest.raises(ValueError) as caught:
-        corpora.texts(corpora.sources(["math"])[0], root, 9)
+        corpora.read_texts(corpora.select_sources(["math"])[0], root, 9)
     assert expected in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -120,10 +182,14 @@ def test_a_formula_is_no_heading(tmp_path):
     (tmp_path / "wikipedia").mkdir()
     lines = " = Constant k filter = \n A filter with \n = 1 henry and capacitance C = \n 1 farad . \n = Nero = \n He ruled . \n"
     (tmp_path / "wikipedia/wikitext2_raw_test.txt").write_text(lines)
-    found = corpora.texts(corpora.sources(["natural"])[0], str(tmp_path), 9)
+    found = corpora.read_texts(corpora.select_sources(["natural"])[0], str(tmp_path), 9)
     assert [text.partition("\n")[0] for text in found] == ["Constant k filter", "Nero"]
 
 
 def test_an_unknown_packing_is_refused():
-    with pytest.raises(ValueError, match="packing 'Packed': expected one of packed, none"):
-        corpora.Corpus({}).batch(mix.condition("B5"), 0, 0, 40, packing="Packed")
+    with pytest.raises(
+        ValueError, match="packing 'Packed': expected one of packed, none"
+    ):
+        corpora.Corpus({}).batch(
+            mix.condition_mixture("B5"), 0, 0, 40, packing="Packed"
+        )

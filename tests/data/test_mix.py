@@ -7,16 +7,27 @@ import pytest
 
 from jaxent.data import mix
 
-SIZES = {"code": {"a": 50, "b": 7, "c": 30}, "natural": {"n": 40}, "math": {"g": 11, "m": 12}}
-GOLDEN = [("n", 21), ("c", 2), ("a", 44), ("b", 0), ("c", 4), ("n", 36)]  # B3, seed 0, step 3
+SIZES = {
+    "code": {"a": 50, "b": 7, "c": 30},
+    "natural": {"n": 40},
+    "math": {"g": 11, "m": 12},
+}
+GOLDEN = [
+    ("n", 21),
+    ("c", 2),
+    ("a", 44),
+    ("b", 0),
+    ("c", 4),
+    ("n", 36),
+]  # B3, seed 0, step 3
 
 
 def drawn(mixture, seed, steps):
-    return [mix.draw(mixture, SIZES, seed, s) for s in steps]
+    return [mix.draw_batch(mixture, SIZES, seed, s) for s in steps]
 
 
 def test_draws_are_a_pure_function_of_seed_and_step():
-    b3 = mix.condition("B3")
+    b3 = mix.condition_mixture("B3")
     forward, backward = drawn(b3, 0, range(30)), drawn(b3, 0, reversed(range(30)))
     mix._order.cache_clear(), mix._permutation.cache_clear()
     assert forward == backward[::-1] == drawn(b3, 0, range(30))
@@ -24,38 +35,50 @@ def test_draws_are_a_pure_function_of_seed_and_step():
 
 
 def test_proportions_are_exact_and_sources_share_equally():
-    names = collections.Counter(n for step in drawn(mix.condition("B3"), 5, range(15)) for n, _ in step)
+    names = collections.Counter(
+        n for step in drawn(mix.condition_mixture("B3"), 5, range(15)) for n, _ in step
+    )
     assert names["n"] == 72 and sum(names.values()) == 240
     assert names["a"] == names["b"] == names["c"] == 56
 
 
 def test_every_example_of_a_source_is_drawn_once_an_epoch():
-    flat = [i for step in drawn(mix.condition("B3"), 2, range(30)) for n, i in step if n == "b"]
+    flat = [
+        i
+        for step in drawn(mix.condition_mixture("B3"), 2, range(30))
+        for n, i in step
+        if n == "b"
+    ]
     for epoch in range(len(flat) // 7):
         assert sorted(flat[epoch * 7 : epoch * 7 + 7]) == list(range(7))
     assert flat[:7] != flat[7:14]
 
 
 def test_curriculum_is_math_then_code():
-    b5 = mix.condition("B5", curriculum_steps=3)
+    b5 = mix.condition_mixture("B5", curriculum_steps=3)
     assert {n for step in drawn(b5, 0, range(3)) for n, _ in step} == {"g", "m"}
     assert {n for step in drawn(b5, 0, range(3, 9)) for n, _ in step} == {"a", "b", "c"}
 
 
 def test_conditions():
-    assert mix.condition("B0") is None
-    assert mix.condition("B4") == mix.condition("B2")
-    assert mix.condition("B6").domains == ("code", "creative")
+    assert mix.condition_mixture("B0") is None
+    assert mix.condition_mixture("B4") == mix.condition_mixture("B2")
+    assert mix.condition_mixture("B6").domains == ("code", "creative")
     with pytest.raises(ValueError, match="condition 'B7': expected one of B0, B1"):
-        mix.condition("B7")
+        mix.condition_mixture("B7")
     with pytest.raises(ValueError, match="multiples of 5 that add up to 100"):
         mix.Phase(0, (("code", 72), ("math", 28)))
 
 
 def test_draws_are_the_same_on_every_machine_and_process():
     """A literal: a numpy whose Philox streams changed would silently change every published run."""
-    assert mix.draw(mix.condition("B3"), SIZES, 0, 3)[:6] == GOLDEN
+    assert mix.draw_batch(mix.condition_mixture("B3"), SIZES, 0, 3)[:6] == GOLDEN
     program = f"from jaxent.data import mix; print(mix.draw(mix.condition('B3'), {SIZES!r}, 0, 3)[:6])"
     for seed in ("1", "2"):
-        fresh = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": seed})
+        fresh = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        )
         assert fresh.stdout.strip() == repr(GOLDEN), fresh.stderr

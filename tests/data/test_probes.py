@@ -12,7 +12,7 @@ REPLICATES = {"triad": 8, "hexad": 5}
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_texts_satisfy_the_validator(file):
     texts = probes._read(file)
-    assert probes.problems(texts) == []
+    assert probes.find_problems(texts) == []
     probes.check_balance(texts, file.name)
     assert len(texts) == 16 * REPLICATES[file.stem.split("_")[0]]
     assert {p.domain for p in texts} == {file.stem.split("_")[1]}
@@ -21,13 +21,21 @@ def test_texts_satisfy_the_validator(file):
 @pytest.mark.parametrize("name", probes.DOMAINS)
 def test_whole_sets_satisfy_the_validator(name):
     """Distinct topics and matched lengths across all domains, not in each file alone."""
-    assert probes.problems(probes.load(name).probes) == []
+    assert probes.find_problems(probes.load_probes(name).probes) == []
 
 
 def rows(**change):
     text = " ".join(f"word{i}" for i in range(30))
     made = [
-        {"id": f"{r}-{s}", "domain": "code", "register": r, "shape": s, "replicate": 0, "topic": f"{r} {s}", "text": f"{r[:3]} {s} {text}"}
+        {
+            "id": f"{r}-{s}",
+            "domain": "code",
+            "register": r,
+            "shape": s,
+            "replicate": 0,
+            "topic": f"{r} {s}",
+            "text": f"{r[:3]} {s} {text}",
+        }
         for r in probes.REGISTERS
         for s in probes.SHAPES
     ]
@@ -42,9 +50,13 @@ def write(tmp_path, made):
 
 
 def test_own_file(tmp_path):
-    found = probes.load(write(tmp_path, rows()))
-    assert found.name == "own" and len(found.probes) == 16 and found.labels[0]["register"] == "formal"
-    other = probes.load(write(tmp_path, rows(text="another " * 30)))
+    found = probes.load_probes(write(tmp_path, rows()))
+    assert (
+        found.name == "own"
+        and len(found.probes) == 16
+        and found.labels[0]["register"] == "formal"
+    )
+    other = probes.load_probes(write(tmp_path, rows(text="another " * 30)))
     assert other.hash != found.hash
 
 
@@ -63,22 +75,31 @@ def test_own_file(tmp_path):
 )
 def test_bad_files_are_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        probes.load(write(tmp_path, rows(**change)))
+        probes.load_probes(write(tmp_path, rows(**change)))
 
 
-@pytest.mark.parametrize("text, message", [("", "no probes"), ("3\n", "line 1: fields 3"), ("{\n", "line 1: no JSON")])
+@pytest.mark.parametrize(
+    "text, message",
+    [("", "no probes"), ("3\n", "line 1: fields 3"), ("{\n", "line 1: no JSON")],
+)
 def test_what_is_no_probe_file(tmp_path, text, message):
     (tmp_path / "own.jsonl").write_text(text)
     with pytest.raises(ValueError, match=message):
-        probes.load(str(tmp_path / "own.jsonl"))
+        probes.load_probes(str(tmp_path / "own.jsonl"))
 
 
 def test_validator_finds_label_words_and_lengths():
-    texts = [probes.Probe(**row) for row in rows(text="A constrained coder writes this.")]
-    found = probes.problems(texts)
-    assert any("label word 'constrain'" in line for line in found) and any("5 words" in line for line in found)
+    texts = [
+        probes.Probe(**row) for row in rows(text="A constrained coder writes this.")
+    ]
+    found = probes.find_problems(texts)
+    assert any("label word 'constrain'" in line for line in found) and any(
+        "5 words" in line for line in found
+    )
 
 
 def test_missing_file():
-    with pytest.raises(FileNotFoundError, match="expected triad, hexad or a JSONL file"):
-        probes.load("nowhere.jsonl")
+    with pytest.raises(
+        FileNotFoundError, match="expected triad, hexad or a JSONL file"
+    ):
+        probes.load_probes("nowhere.jsonl")

@@ -4,26 +4,31 @@ import pytest
 
 from jaxent.checkpoint import hf
 from jaxent.data import corpora, tokens
-from jaxent.decode import generate, provider, stream
+from jaxent.decode import generate, stream
+from jaxent.evaluate import provider
 
 TINY = pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    return hf.load(str(TINY), quantize=False), tokens.load(TINY)
+    return hf.load(str(TINY), quantize=False), tokens.load_tokenizer(TINY)
 
 
 @pytest.fixture(scope="module")
 def llama(stories):
-    return hf.load(stories, quantize=False), tokens.load(stories)
+    return hf.load(stories, quantize=False), tokens.load_tokenizer(stories)
 
 
 def test_text_keeps_its_leading_space(llama):
     """Decoded alone, a continuation would lose it: Llama's tokenizers strip the first."""
     model, tokenizer = llama
     [found] = generate(model, tokenizer, ["Once upon a time, there was a little"], 12)
-    assert found.text.startswith(" girl") and found.end == "length" and len(found.ids) == 12
+    assert (
+        found.text.startswith(" girl")
+        and found.end == "length"
+        and len(found.ids) == 12
+    )
     assert not tokenizer.decode(found.ids).startswith(" ")
 
 
@@ -33,8 +38,18 @@ def test_stops_end_a_row_and_are_not_in_its_text(llama):
     whole = generate(model, tokenizer, prompts, 96)
     stop = whole[0].text[20:24]
     done = {}
-    cut = generate(model, tokenizer, prompts, 96, stops=("never seen", stop), on_done=lambda row, c: done.setdefault(row, c))
-    assert cut[0].text == whole[0].text[: whole[0].text.index(stop)] and cut[0].end == "stop"
+    cut = generate(
+        model,
+        tokenizer,
+        prompts,
+        96,
+        stops=("never seen", stop),
+        on_done=lambda row, c: done.setdefault(row, c),
+    )
+    assert (
+        cut[0].text == whole[0].text[: whole[0].text.index(stop)]
+        and cut[0].end == "stop"
+    )
     assert len(cut[0].ids) < len(whole[0].ids) and done == dict(enumerate(cut))
     assert cut[1].text == whole[1].text.partition(stop)[0]
 
@@ -42,9 +57,13 @@ def test_stops_end_a_row_and_are_not_in_its_text(llama):
 def test_samples_of_a_prompt_differ_and_are_reproducible(tiny):
     model, tokenizer = tiny
     options = {"temperature": 1.0, "top_p": 0.95, "samples": 3}
-    found = generate(model, tokenizer, ["def load(", "import os"], 16, seed=1, **options)
+    found = generate(
+        model, tokenizer, ["def load(", "import os"], 16, seed=1, **options
+    )
     assert len(found) == 6 and len({c.text for c in found}) == 6
-    assert found == generate(model, tokenizer, ["def load(", "import os"], 16, seed=1, **options)
+    assert found == generate(
+        model, tokenizer, ["def load(", "import os"], 16, seed=1, **options
+    )
 
 
 def test_stream_is_generate_in_pieces(tiny):
@@ -55,7 +74,9 @@ def test_stream_is_generate_in_pieces(tiny):
 
 
 def test_evalplus_decoder_of_a_model(tiny):
-    [text] = provider.Decoder("tiny", provider.generator(*tiny), max_new_tokens=24).codegen("def load(self", do_sample=False)
+    [text] = provider.Decoder(
+        "tiny", provider.generator(*tiny), max_new_tokens=24
+    ).codegen("def load(self", do_sample=False)
     [found] = generate(*tiny, ["def load(self"], 24)
     assert found.text.replace("\t", "    ").startswith(text) and text
 

@@ -13,17 +13,29 @@ from jaxent.model import layers
 def test_equals_dense_singular_values(qwen, quantize):
     model = hf.load(qwen, quantize)
     adapter = test_step.filled(model)
-    found = energy.energy(model, adapter, test_step.SPEC)
+    found = energy.sv_energy(model, adapter, test_step.SPEC)
     moved = held = 0
     for module, path in lora.PATHS.items():
-        delta = np.asarray(lora.delta(adapter[path], test_step.SPEC), np.float64)
-        weight = getattr(getattr(model.layers, path.split(".")[0]), module).weight.get_value()
-        dense = np.stack([layers.dense(jax.tree.map(lambda w: w[i], weight), np.float32) for i in range(len(delta))])
+        delta = np.asarray(lora.delta_weight(adapter[path], test_step.SPEC), np.float64)
+        weight = getattr(
+            getattr(model.layers, path.split(".")[0]), module
+        ).weight.get_value()
+        dense = np.stack(
+            [
+                layers.dense_weight(jax.tree.map(lambda w: w[i], weight), np.float32)
+                for i in range(len(delta))
+            ]
+        )
         values = np.linalg.svd(delta, compute_uv=False)
         np.testing.assert_allclose(found.singular[module], values[:, :4], rtol=1e-4)
-        top, bottom = (values**2).sum(1), (np.linalg.svd(dense.astype(np.float64), compute_uv=False) ** 2).sum(1)
+        top, bottom = (
+            (values**2).sum(1),
+            (np.linalg.svd(dense.astype(np.float64), compute_uv=False) ** 2).sum(1),
+        )
         np.testing.assert_allclose(found.layers[module], top / bottom, rtol=1e-4)
-        assert found.modules[module] == pytest.approx(top.sum() / bottom.sum(), rel=1e-4)
+        assert found.modules[module] == pytest.approx(
+            top.sum() / bottom.sum(), rel=1e-4
+        )
         moved, held = moved + top.sum(), held + bottom.sum()
     assert found.total == pytest.approx(moved / held, rel=1e-4)
 
@@ -31,11 +43,15 @@ def test_equals_dense_singular_values(qwen, quantize):
 def test_rank_larger_than_a_side():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(5, 3)), rng.normal(size=(5, 9))
-    np.testing.assert_allclose(energy.thin_singular(a, b)[:3], np.linalg.svd(a.T @ b, compute_uv=False), rtol=1e-9)
+    np.testing.assert_allclose(
+        energy.thin_singular(a, b)[:3],
+        np.linalg.svd(a.T @ b, compute_uv=False),
+        rtol=1e-9,
+    )
     assert energy.thin_singular(a, b).shape == (5,)
 
 
 def test_a_fresh_adapter_has_none(qwen):
     model = hf.load(qwen)
     fresh = jax.tree.map(np.zeros_like, test_step.filled(model))
-    assert energy.energy(model, fresh, test_step.SPEC).total == 0
+    assert energy.sv_energy(model, fresh, test_step.SPEC).total == 0

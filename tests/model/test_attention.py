@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxent.arrays import axes
+from jaxent.distributed import axes
 from jaxent.model import attention
 
 
@@ -11,7 +11,11 @@ def naive(q, k, v, segments, window):
     q, k, v = (np.asarray(x, np.float64) for x in (q, k, v))
     out, group = np.zeros_like(q), q.shape[2] // k.shape[2]
     for b, t, n in np.ndindex(*q.shape[:3]):
-        seen = [s for s in range(t + 1) if segments[b, s] == segments[b, t] and (window is None or t - s < window)]
+        seen = [
+            s
+            for s in range(t + 1)
+            if segments[b, s] == segments[b, t] and (window is None or t - s < window)
+        ]
         score = k[b, seen, n // group] @ q[b, t, n] / np.sqrt(q.shape[-1])
         weight = np.exp(score - score.max())
         out[b, t, n] = weight @ v[b, seen, n // group] / weight.sum()
@@ -41,7 +45,7 @@ def test_tpu_kernel_equals_the_definition_in_interpret_mode(arrays, window):
 
 
 def test_tpu_kernel_runs_on_each_device_s_rows_and_heads(arrays):
-    mesh = axes.make("data:2,tensor:2,seed:2")
+    mesh = axes.parse_mesh("data:2,tensor:2,seed:2")
     found = attention.interpreted_splash(*arrays, None, mesh)
-    assert found.sharding.spec == axes.spec("batch", None, "heads", None)
+    assert found.sharding.spec == axes.partition_spec("batch", None, "heads", None)
     np.testing.assert_allclose(found, naive(*arrays, None), atol=5e-6)

@@ -14,16 +14,20 @@ import pytest
 from flax import nnx
 from train import test_step
 
-from jaxent.arrays import axes, lora, nf4
+from jaxent.arrays import lora, nf4
 from jaxent.checkpoint import hf
 from jaxent.data import batches
 from jaxent.decode import loop as decoding
+from jaxent.distributed import axes
 from jaxent.measure import capture, penalty
 from jaxent.model import config, sharding, transformer
-from jaxent.train import loop, step as steps
+from jaxent.train import loop
+from jaxent.train import step as steps
 
-SPEC = lora.Spec(4, 12.0, 0.2)
-HYPER = steps.Hyper(steps=10, learning_rate=1e-2, warmup_ratio=0.0, micro_rows=8, csr_every=2)
+SPEC = lora.LoraConfig(4, 12.0, 0.2)
+HYPER = steps.TrainConfig(
+    steps=10, learning_rate=1e-2, warmup_ratio=0.0, micro_rows=8, csr_every=2
+)
 
 
 def _slow(text):
@@ -32,14 +36,14 @@ def _slow(text):
 
 def on(text):
     """(the mesh of a text over the first devices, arithmetic on it)."""
-    sizes = axes.parse(text)
-    mesh = axes.over(sizes, jax.devices()[: math.prod(sizes.values())])
-    return mesh, transformer.Compute(mesh=mesh)
+    sizes = axes.parse_axis_sizes(text)
+    mesh = axes.create_mesh(sizes, jax.devices()[: math.prod(sizes.values())])
+    return mesh, transformer.ComputeConfig(mesh=mesh)
 
 
 def fits(model, mesh) -> bool:
     try:
-        sharding.check(model, mesh)
+        sharding.check_mesh(model, mesh)
     except ValueError:
         return False
     return True
@@ -48,32 +52,56 @@ def fits(model, mesh) -> bool:
 def two_steps(model, adapter, anchor, compute):
     """(state after two steps, the second with the penalty, metrics); a row at a time on one device, eight on a mesh."""
     mesh = compute.mesh
-    step = steps.compiled(SPEC, HYPER if mesh else dataclasses.replace(HYPER, micro_rows=1), compute)
-    state = steps.init(jax.tree.map(jnp.copy, adapter), HYPER)
+    step = steps.jit_train_step(
+        SPEC, HYPER if mesh else dataclasses.replace(HYPER, micro_rows=1), compute
+    )
+    state = steps.init_state(jax.tree.map(jnp.copy, adapter), HYPER)
     if mesh is not None:
-        state = jax.device_put(state, steps.shardings(state, HYPER, mesh))
+        state = jax.device_put(state, steps.state_shardings(state, HYPER, mesh))
     for seed in range(2):
         batch, rows = batches.pad(test_step.examples(seed=seed), 64, 16)
-        state, metrics = step(state, model, steps.place(batch, 8, mesh), rows, jax.random.key(1), anchor)
+        state, metrics = step(
+            state,
+            model,
+            steps.shard_batch(batch, 8, mesh),
+            rows,
+            jax.random.key(1),
+            anchor,
+        )
     return state, metrics
 
 
 def close(found, expected, bound=2e-5):
-    assert check_equivalence.tree_relative(axes.host(found), axes.host(expected)) < bound
+    assert (
+        check_equivalence.tree_relative(axes.to_host(found), axes.to_host(expected))
+        < bound
+    )
 
 
 @pytest.fixture(scope="module", params=families.marked(("qwen2_tied",)))
 def alone(request, tmp_path_factory):
     """A family's model (dense, so that small widths split), and what one device gives."""
-    model = hf.load(families.write(request.param, tmp_path_factory.mktemp(request.param)), quantize=False)
+    model = hf.load(
+        families.write(request.param, tmp_path_factory.mktemp(request.param)),
+        quantize=False,
+    )
     adapter = check_equivalence.random_adapter(model.config, SPEC, 3)
     probes = [e.tolist() for e in test_step.examples(24, seed=9)]
     domains = ["code", "math"] * 12
-    anchor = penalty.prepare(model, probes, domains, penalty.Spec(0.1), 512)
-    return model, adapter, probes, domains, capture.capture(model, probes, adapter, SPEC), two_steps(model, adapter, anchor, transformer.Compute())
+    anchor = penalty.make_reference(model, probes, domains, penalty.CsrConfig(0.1), 512)
+    return (
+        model,
+        adapter,
+        probes,
+        domains,
+        capture.capture(model, probes, adapter, SPEC),
+        two_steps(model, adapter, anchor, transformer.ComputeConfig()),
+    )
 
 
-@pytest.mark.parametrize("text", ["data:2,fsdp:2,tensor:2", *map(_slow, ("data:8", "fsdp:4", "tensor:2"))])
+@pytest.mark.parametrize(
+    "text", ["data:2,fsdp:2,tensor:2", *map(_slow, ("data:8", "fsdp:4", "tensor:2"))]
+)
 def test_a_mesh_gives_what_one_device_gives(alone, text):
     """Activations, two training steps (loss, gradient, penalty, adapter and optimizer), and where they lie."""
     model, adapter, probes, domains, activations, (state, metrics) = alone
@@ -81,16 +109,30 @@ def test_a_mesh_gives_what_one_device_gives(alone, text):
     if not fits(model, mesh):
         assert model.config.kv_heads == 1 and "tensor:2" in text
         mesh, compute = on("data:2,fsdp:4")
-    sharded, factors = sharding.shard(model, mesh), sharding.shard_adapter(adapter, mesh)
-    np.testing.assert_allclose(capture.capture(sharded, probes, factors, SPEC, compute=compute), activations, atol=1e-4, rtol=1e-4)
-    anchor = penalty.prepare(sharded, probes, domains, penalty.Spec(0.1), 128, compute)
-    penalty.check(sharded, factors, anchor, SPEC, compute)
+    sharded, factors = (
+        sharding.shard_model(model, mesh),
+        sharding.shard_adapter(adapter, mesh),
+    )
+    np.testing.assert_allclose(
+        capture.capture(sharded, probes, factors, SPEC, compute=compute),
+        activations,
+        atol=1e-4,
+        rtol=1e-4,
+    )
+    anchor = penalty.make_reference(
+        sharded, probes, domains, penalty.CsrConfig(0.1), 128, compute
+    )
+    penalty.check_gradient(sharded, factors, anchor, SPEC, compute)
     found, numbers = two_steps(sharded, factors, anchor, compute)
     for name in ("loss", "grad_norm", "csr", "csr_ratio"):
-        np.testing.assert_allclose(getattr(numbers, name), getattr(metrics, name), rtol=1e-4)
+        np.testing.assert_allclose(
+            getattr(numbers, name), getattr(metrics, name), rtol=1e-4
+        )
     close(found.adapter, state.adapter, 1e-3)
-    wanted = steps.shardings(found, HYPER, mesh)
-    assert jax.tree.all(jax.tree.map(lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), found, wanted))
+    wanted = steps.state_shardings(found, HYPER, mesh)
+    assert jax.tree.all(
+        jax.tree.map(lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), found, wanted)
+    )
 
 
 @pytest.mark.parametrize("text", ["data:8", "fsdp:4", "tensor:2"])
@@ -101,22 +143,42 @@ def test_pure_meshes_give_the_activations_and_tokens_of_one_device(alone, text):
     if not fits(model, mesh):
         assert model.config.kv_heads == 1 and text == "tensor:2"
         return
-    sharded, factors = sharding.shard(model, mesh), sharding.shard_adapter(adapter, mesh)
-    np.testing.assert_allclose(capture.capture(sharded, probes, factors, SPEC, compute=compute), activations, atol=1e-4, rtol=1e-4)
-    complete = lambda *runner: decoding.complete(decoding.Runner(*runner), probes[:4], decoding.Request(8, chunk=4))
+    sharded, factors = (
+        sharding.shard_model(model, mesh),
+        sharding.shard_adapter(adapter, mesh),
+    )
+    np.testing.assert_allclose(
+        capture.capture(sharded, probes, factors, SPEC, compute=compute),
+        activations,
+        atol=1e-4,
+        rtol=1e-4,
+    )
+    complete = lambda *runner: decoding.complete(
+        decoding.Runner(*runner), probes[:4], decoding.Request(8, chunk=4)
+    )
     assert complete(sharded, factors, SPEC, compute) == complete(model, adapter, SPEC)
 
 
 @pytest.fixture(scope="module")
 def wide() -> transformer.Transformer:
     """A quantised model whose every axis splits in two and in four, between groups of 128 weights."""
-    raw = {"model_type": "qwen2", "vocab_size": 160, "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 3,
-           "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": False}  # fmt: skip
+    raw = {
+        "model_type": "qwen2",
+        "vocab_size": 160,
+        "hidden_size": 512,
+        "intermediate_size": 1024,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "tie_word_embeddings": False,
+    }
     model = transformer.Transformer(config.from_dict(raw), nnx.Rngs(0))
-    for row in hf.table(model.config):
+    for row in hf.tensor_table(model.config):
         if row.linear:
             param = functools.reduce(getattr, row.path.split("."), model)
-            packed = [nf4.place(nf4.encode(np.asarray(w).T)) for w in param.get_value()]
+            packed = [
+                nf4.repack(nf4.encode(np.asarray(w).T)) for w in param.get_value()
+            ]
             param.set_value(jax.tree.map(lambda *x: jnp.stack(x), *packed))
     return model
 
@@ -124,24 +186,49 @@ def wide() -> transformer.Transformer:
 def test_under_fsdp_the_codes_travel_and_not_what_they_stand_for(wide):
     mesh, compute = on("fsdp:4,tensor:2")
     compute = dataclasses.replace(compute, dtype=jnp.bfloat16)
-    model = sharding.shard(wide, mesh)
-    state = steps.init(sharding.shard_adapter(check_equivalence.random_adapter(model.config, SPEC, 3), mesh), HYPER)
+    model = sharding.shard_model(wide, mesh)
+    state = steps.init_state(
+        sharding.shard_adapter(
+            check_equivalence.random_adapter(model.config, SPEC, 3), mesh
+        ),
+        HYPER,
+    )
     batch, rows = batches.pad(test_step.examples(), 64, 16)
-    lowered = steps.compiled(SPEC, HYPER, compute).lower(state, model, steps.place(batch, 8, mesh), rows, jax.random.key(1))
+    lowered = steps.jit_train_step(SPEC, HYPER, compute).lower(
+        state, model, steps.shard_batch(batch, 8, mesh), rows, jax.random.key(1)
+    )
     text = lowered.compile().as_text()
-    gathers = [(kind, math.prod(map(int, shape.split(",")))) for kind, shape in re.findall(r"= (\w+)\[([\d,]+)\]\S* all-gather\(", text)]
+    gathers = [
+        (kind, math.prod(map(int, shape.split(","))))
+        for kind, shape in re.findall(r"= (\w+)\[([\d,]+)\]\S* all-gather\(", text)
+    ]
     assert len(gathers) == text.count(" all-gather(") and "all-gather-start" not in text
-    shares = [k * n // 2 for k, n in transformer.shapes(model.config).values()]  # of a weight, on a tensor rank
-    assert {size for kind, size in gathers if kind == "u8"} == {share // 2 for share in shares}
+    shares = [
+        k * n // 2 for k, n in transformer.linear_shapes(model.config).values()
+    ]  # of a weight, on a tensor rank
+    assert {size for kind, size in gathers if kind == "u8"} == {
+        share // 2 for share in shares
+    }
     assert all(size < min(shares) for kind, size in gathers if kind != "u8"), gathers
 
 
-def wide_gradient(wide, compute=transformer.Compute()):
+def wide_gradient(wide, compute=transformer.ComputeConfig()):
     """`steps.gradient` of the quantised model with dropout on: a row at a time on one device, eight on a mesh."""
-    adapter, (batch, rows) = check_equivalence.random_adapter(wide.config, SPEC, 3), batches.pad(test_step.examples(), 64, 16)
+    adapter, (batch, rows) = (
+        check_equivalence.random_adapter(wide.config, SPEC, 3),
+        batches.pad(test_step.examples(), 64, 16),
+    )
     if mesh := compute.mesh:
-        wide, adapter, batch = sharding.shard(wide, mesh), sharding.shard_adapter(adapter, mesh), steps.place(batch, 8, mesh)
-    run = jax.jit(functools.partial(steps.gradient, spec=SPEC, micro_rows=8 if mesh else 1, compute=compute))
+        wide, adapter, batch = (
+            sharding.shard_model(wide, mesh),
+            sharding.shard_adapter(adapter, mesh),
+            steps.shard_batch(batch, 8, mesh),
+        )
+    run = jax.jit(
+        functools.partial(
+            steps.step_gradient, spec=SPEC, micro_rows=8 if mesh else 1, compute=compute
+        )
+    )
     return run(wide, adapter, batch, rows, jax.random.key(1))
 
 
@@ -150,49 +237,91 @@ def on_one_device(wide):
     return wide_gradient(wide)
 
 
-@pytest.mark.parametrize("text", [_slow("data:8"), "fsdp:4", "tensor:4", _slow("fsdp:4,tensor:2"), _slow("data:4,tensor:2")])
-def test_pure_and_mixed_meshes_give_the_gradient_of_one_device(wide, on_one_device, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        _slow("data:8"),
+        "fsdp:4",
+        "tensor:4",
+        _slow("fsdp:4,tensor:2"),
+        _slow("data:4,tensor:2"),
+    ],
+)
+def test_pure_and_mixed_meshes_give_the_gradient_of_one_device(
+    wide, on_one_device, text
+):
     mesh, compute = on(text)
     loss, gradient, _ = wide_gradient(wide, compute)
     np.testing.assert_allclose(loss, on_one_device[0], rtol=1e-5)
     close(gradient, on_one_device[1], 1e-4)
-    for path, lie in sharding.of_adapter(gradient, mesh).items():
+    for path, lie in sharding.adapter_shardings(gradient, mesh).items():
         assert gradient[path].a.sharding.is_equivalent_to(lie.a, 3)
 
 
 @pytest.mark.parametrize("text", [None, _slow("seed:2,fsdp:2,tensor:2")])
 def test_seeds_share_one_base_and_equal_each_alone(wide, text):
     """A step of two seeds with dropout and the penalty, in two modules of each layer."""
-    mesh, compute = on(text) if text else (None, transformer.Compute())
+    mesh, compute = on(text) if text else (None, transformer.ComputeConfig())
     spec = dataclasses.replace(SPEC, modules=("q_proj", "down_proj"))
-    plan = loop.Plan(dataclasses.replace(HYPER, micro_rows=2, csr_every=1), spec, compute)
-    model = sharding.shard(wide, mesh) if mesh else wide
-    adapters = [check_equivalence.random_adapter(wide.config, spec, seed) for seed in range(2)]
+    plan = loop.LoopConfig(
+        dataclasses.replace(HYPER, micro_rows=2, csr_every=1), spec, compute
+    )
+    model = sharding.shard_model(wide, mesh) if mesh else wide
+    adapters = [
+        check_equivalence.random_adapter(wide.config, spec, seed) for seed in range(2)
+    ]
     drawn = [batches.pack(test_step.examples(seed=seed), 64, 16) for seed in range(2)]
     rows = np.int32(max(used for _, used in drawn))
-    states = [loop.fresh(model, plan, 0, axes.host(a)) for a in adapters]
+    states = [loop.initial_state(model, plan, 0, axes.to_host(a)) for a in adapters]
     joined = batches.Batch(*map(np.stack, zip(*(batch for batch, _ in drawn))))
     keys = jax.random.split(jax.random.key(1), 2)
     probes = [e.tolist() for e in test_step.examples(8, seed=9)]
-    anchored = lambda model, compute: penalty.prepare(model, probes, ["code", "math"] * 4, penalty.Spec(0.1), 128, compute)
-    arguments = loop.stack(states, plan), model, steps.place(joined, 2, mesh, "seed"), rows, keys, anchored(model, compute)
-    traced = steps.compiled_together(spec, plan.hyper, compute).trace(*arguments)
+    anchored = lambda model, compute: penalty.make_reference(
+        model, probes, ["code", "math"] * 4, penalty.CsrConfig(0.1), 128, compute
+    )
+    arguments = (
+        loop.stack_seeds(states, plan),
+        model,
+        steps.shard_batch(joined, 2, mesh, "seed"),
+        rows,
+        keys,
+        anchored(model, compute),
+    )
+    traced = steps.jit_train_step_seeds(spec, plan.hyper, compute).trace(*arguments)
     step = traced.lower().compile()
     if mesh is None:
-        decoded = set(re.findall(r"f32\[([\d,]*)\] = bitcast_convert_type", str(traced.jaxpr)))
-        assert decoded and all(shape.split(",")[-2:-1] == ["64"] and len(shape.split(",")) == 3 for shape in decoded), decoded
+        decoded = set(
+            re.findall(r"f32\[([\d,]*)\] = bitcast_convert_type", str(traced.jaxpr))
+        )
+        assert decoded and all(
+            shape.split(",")[-2:-1] == ["64"] and len(shape.split(",")) == 3
+            for shape in decoded
+        ), decoded
         held = lambda tree: sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
-        assert step.memory_analysis().argument_size_in_bytes == held(arguments) < 2 * held(model)
+        assert (
+            step.memory_analysis().argument_size_in_bytes
+            == held(arguments)
+            < 2 * held(model)
+        )
     state, metrics = step(*arguments)
     if mesh is not None:
         assert state.adapter["mlp.down_proj"].a.sharding.spec[0] == "seed"
-    one_device = dataclasses.replace(plan, compute=transformer.Compute())
-    alone, anchor = steps.compiled(spec, plan.hyper, one_device.compute), anchored(wide, one_device.compute)
+    one_device = dataclasses.replace(plan, compute=transformer.ComputeConfig())
+    alone, anchor = (
+        steps.jit_train_step(spec, plan.hyper, one_device.compute),
+        anchored(wide, one_device.compute),
+    )
     for seed, (batch, used) in enumerate(drawn):
-        start = loop.fresh(wide, one_device, 0, axes.host(adapters[seed]))
+        start = loop.initial_state(wide, one_device, 0, axes.to_host(adapters[seed]))
         expected, numbers = alone(start, wide, batch, used, keys[seed], anchor)
         for name in ("loss", "csr", "csr_ratio"):
-            np.testing.assert_allclose(getattr(metrics, name)[seed], getattr(numbers, name), rtol=1e-4)
-        found = loop.unstack(state, plan, 2)[seed]
-        close(found.optimizer[0].mu, expected.optimizer[0].mu)  # a tenth of the clipped gradient
-        close(found.adapter, expected.adapter, 1e-2)  # Adam's first step is as long for a gradient that is rounding alone
+            np.testing.assert_allclose(
+                getattr(metrics, name)[seed], getattr(numbers, name), rtol=1e-4
+            )
+        found = loop.unstack_seeds(state, plan, 2)[seed]
+        close(
+            found.optimizer[0].mu, expected.optimizer[0].mu
+        )  # a tenth of the clipped gradient
+        close(
+            found.adapter, expected.adapter, 1e-2
+        )  # Adam's first step is as long for a gradient that is rounding alone

@@ -9,22 +9,29 @@ from flax import nnx
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
-from jaxent.model import config, transformer
-from jaxent.study import published
+from jaxent.model import config, known_configs, transformer
 
 run = jax.jit(lambda m, *a: m.logits(m(*a)))
 
 
 def rows(tokens, segments=None, positions=None):
     tokens = np.asarray(tokens, np.int32)
-    segments = np.ones_like(tokens) if segments is None else np.asarray(segments, np.int32)
+    segments = (
+        np.ones_like(tokens) if segments is None else np.asarray(segments, np.int32)
+    )
     default = np.broadcast_to(np.arange(tokens.shape[1], dtype=np.int32), tokens.shape)
-    return tokens, segments, default if positions is None else np.asarray(positions, np.int32)
+    return (
+        tokens,
+        segments,
+        default if positions is None else np.asarray(positions, np.int32),
+    )
 
 
 @pytest.mark.parametrize("family", families.ALL, indirect=True)
 def test_logits_equal_transformers(family):
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(family, dtype=torch.float32)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        family, dtype=torch.float32
+    )
     tokens = np.random.default_rng(0).integers(0, 160, (2, 50))
     expected = theirs(torch.tensor(tokens)).logits.detach().numpy()
     found = np.asarray(run(hf.load(family, quantize=False), *rows(tokens)))
@@ -43,9 +50,13 @@ def test_bfloat16_is_as_close_as_torchs(qwen):
     tokens = np.random.default_rng(1).integers(0, 160, (1, 40))
     model = hf.load(qwen, quantize=False)
     exact = np.asarray(run(model, *rows(tokens)))
-    half = transformer.Compute(jnp.bfloat16)
-    ours = np.asarray(jax.jit(lambda m, *a: m.logits(m(*a, compute=half)))(model, *rows(tokens)))
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.bfloat16)
+    half = transformer.ComputeConfig(jnp.bfloat16)
+    ours = np.asarray(
+        jax.jit(lambda m, *a: m.logits(m(*a, compute=half)))(model, *rows(tokens))
+    )
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        qwen, dtype=torch.bfloat16
+    )
     theirs = theirs(torch.tensor(tokens)).logits.detach().float().numpy()
     assert np.abs(ours - exact).mean() < 1.5 * np.abs(theirs - exact).mean()
 
@@ -54,51 +65,82 @@ def test_packed_segments_equal_separate_rows(family):
     model = hf.load(family, quantize=False)
     rng = np.random.default_rng(2)
     parts = [rng.integers(0, 160, n) for n in (20, 13, 30)]
-    segments = np.concatenate([np.full(len(p), i + 1) for i, p in enumerate(parts)] + [np.zeros(7)])
+    segments = np.concatenate(
+        [np.full(len(p), i + 1) for i, p in enumerate(parts)] + [np.zeros(7)]
+    )
     positions = np.concatenate([np.arange(len(p)) for p in parts] + [np.zeros(7)])
     tokens = np.concatenate([*parts, np.zeros(7)])
     packed = np.asarray(run(model, *rows([tokens], [segments], [positions])))[0]
     for part, at in zip(parts, (0, 20, 33)):
         alone = np.asarray(run(model, *rows([part])))[0]
-        np.testing.assert_allclose(packed[at : at + len(part)], alone, atol=1e-5 * np.abs(alone).max())
+        np.testing.assert_allclose(
+            packed[at : at + len(part)], alone, atol=1e-5 * np.abs(alone).max()
+        )
 
 
 def test_taps_are_transformers_hidden_states(qwen):
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.float32)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        qwen, dtype=torch.float32
+    )
     tokens = np.random.default_rng(3).integers(0, 160, (2, 20))
     expected = theirs(torch.tensor(tokens), output_hidden_states=True).hidden_states
     final, taps = hf.load(qwen, quantize=False)(*rows(tokens), tap=lambda x: x)
     assert taps.shape == (3, 2, 20, 128)
     for found, one in zip([*taps, final], expected):
-        np.testing.assert_allclose(found, one.detach().numpy(), atol=2e-5 * one.abs().max().item())
+        np.testing.assert_allclose(
+            found, one.detach().numpy(), atol=2e-5 * one.abs().max().item()
+        )
 
 
 def test_dropout_only_with_a_key_and_only_through_the_adapter(qwen):
     model = hf.load(qwen, quantize=False)
-    spec = lora.Spec(4, 12.0, dropout=0.3)
-    adapter = lora.init(jax.random.key(0), spec, 3, transformer.shapes(model.config))
+    spec = lora.LoraConfig(4, 12.0, dropout=0.3)
+    adapter = lora.init_params(
+        jax.random.key(0), spec, 3, transformer.linear_shapes(model.config)
+    )
     args = rows(np.arange(20)[None])
     bare, plain = model(*args), model(*args, adapter, spec)
     np.testing.assert_array_equal(bare, plain)  # B = 0
     filled = jax.tree.map(lambda x: x + 0.05, adapter)
-    first, again, other = (model(*args, filled, spec, jax.random.key(k)[None]) for k in (0, 0, 1))
+    first, again, other = (
+        model(*args, filled, spec, jax.random.key(k)[None]) for k in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
-    assert np.abs(first - other).max() > 1e-3 and np.abs(first - model(*args, filled, spec)).max() > 1e-3
+    assert (
+        np.abs(first - other).max() > 1e-3
+        and np.abs(first - model(*args, filled, spec)).max() > 1e-3
+    )
 
 
 def gradient_temporaries(layers: int) -> tuple[int, int]:
     """(temporary bytes of a QLoRA gradient over 128 tokens, float32 bytes of one layer's weights)."""
-    raw = {"model_type": "qwen2", "vocab_size": 256, "hidden_size": 512, "intermediate_size": 2048,
-           "num_hidden_layers": layers, "num_attention_heads": 8, "num_key_value_heads": 2,
-           "tie_word_embeddings": True}  # fmt: skip
+    raw = {
+        "model_type": "qwen2",
+        "vocab_size": 256,
+        "hidden_size": 512,
+        "intermediate_size": 2048,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
+    }
     c = config.from_dict(raw)
-    model = hf.abstract(c, dtype=jnp.float32)
-    spec = lora.Spec(8, 24.0, 0.1)
-    adapter = jax.eval_shape(lambda k: lora.init(k, spec, c.layers, transformer.shapes(c)), jax.random.key(0))
+    model = hf.abstract_model(c, dtype=jnp.float32)
+    spec = lora.LoraConfig(8, 24.0, 0.1)
+    adapter = jax.eval_shape(
+        lambda k: lora.init_params(k, spec, c.layers, transformer.linear_shapes(c)),
+        jax.random.key(0),
+    )
     args = jax.eval_shape(lambda: rows(np.zeros((1, 128), np.int32)))
-    loss = lambda adapter, model, args: model(*args, adapter, spec, jax.random.key(1)[None]).sum()
-    memory = jax.jit(jax.grad(loss)).lower(adapter, model, args).compile().memory_analysis()
-    return memory.temp_size_in_bytes, 4 * sum(k * n for k, n in transformer.shapes(c).values())
+    loss = lambda adapter, model, args: model(
+        *args, adapter, spec, jax.random.key(1)[None]
+    ).sum()
+    memory = (
+        jax.jit(jax.grad(loss)).lower(adapter, model, args).compile().memory_analysis()
+    )
+    return memory.temp_size_in_bytes, 4 * sum(
+        k * n for k, n in transformer.linear_shapes(c).values()
+    )
 
 
 def test_remat_keeps_no_dequantised_weights():
@@ -110,32 +152,58 @@ def test_remat_keeps_no_dequantised_weights():
 
 def accumulating(layers: int, rank: int):
     """A loss, and an adapter whose gradient is to be added to what there is, of a small model."""
-    raw = {"model_type": "qwen2", "vocab_size": 256, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": layers,
-           "num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
+    raw = {
+        "model_type": "qwen2",
+        "vocab_size": 256,
+        "hidden_size": 128,
+        "intermediate_size": 256,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
+    }
     model = transformer.Transformer(config.from_dict(raw), nnx.Rngs(0))
-    spec = lora.Spec(rank, 24.0, 0.1)
-    adapter = lora.init(jax.random.key(0), spec, layers, transformer.shapes(model.config))
-    args, key = rows(np.random.default_rng(0).integers(0, 256, (1, 32))), jax.random.key(1)[None]
-    loss = lambda adapter, onto: jnp.sum(model(*args, adapter, spec, key, onto=onto) ** 3)
+    spec = lora.LoraConfig(rank, 24.0, 0.1)
+    adapter = lora.init_params(
+        jax.random.key(0), spec, layers, transformer.linear_shapes(model.config)
+    )
+    args, key = (
+        rows(np.random.default_rng(0).integers(0, 256, (1, 32))),
+        jax.random.key(1)[None],
+    )
+    loss = lambda adapter, onto: jnp.sum(
+        model(*args, adapter, spec, key, onto=onto) ** 3
+    )
     return loss, jax.tree.map(lambda x: x + 0.02, adapter)
 
 
 def test_gradients_are_added_to_what_there_is():
     loss, adapter = accumulating(3, 4)
     gradient = jax.jit(jax.value_and_grad(loss))
-    there = jax.tree.map(lambda x: jnp.arange(x.size, dtype=x.dtype).reshape(x.shape) / x.size, adapter)
+    there = jax.tree.map(
+        lambda x: jnp.arange(x.size, dtype=x.dtype).reshape(x.shape) / x.size, adapter
+    )
     value, plain = gradient(adapter, None)
     same, added = gradient(adapter, there)
     assert same == value
     for path in plain:
-        for one, before, found in zip(*(jax.tree.leaves(tree[path]) for tree in (plain, there, added))):
-            np.testing.assert_allclose(found, one + before, atol=2e-5 * float(abs(one).max()))
+        for one, before, found in zip(
+            *(jax.tree.leaves(tree[path]) for tree in (plain, there, added))
+        ):
+            np.testing.assert_allclose(
+                found, one + before, atol=2e-5 * float(abs(one).max())
+            )
 
 
 def test_added_gradients_take_no_memory_of_their_own():
     loss, adapter = accumulating(8, 256)
     both = sum(x.nbytes for x in jax.tree.leaves(adapter))
-    memory = jax.jit(jax.grad(loss), donate_argnums=1).lower(adapter, adapter).compile().memory_analysis()
+    memory = (
+        jax.jit(jax.grad(loss), donate_argnums=1)
+        .lower(adapter, adapter)
+        .compile()
+        .memory_analysis()
+    )
     assert memory.alias_size_in_bytes == both and memory.temp_size_in_bytes < both / 2
 
 
@@ -149,9 +217,24 @@ def test_added_gradients_take_no_memory_of_their_own():
         ("Qwen/Qwen2.5-Coder-14B", 14_770_033_664, 13_212_057_600, 275_251_200),
         ("Qwen/Qwen2.5-Coder-32B", 32_763_876_352, 31_205_621_760, 536_870_912),
         ("mistralai/Mistral-7B-v0.3", 7_248_023_552, 6_979_321_856, 167_772_160),
-        ("deepseek-ai/deepseek-coder-1.3b-base", 1_346_471_936, 1_214_251_008, 59_965_440),
-        ("deepseek-ai/deepseek-coder-6.7b-base", 6_740_512_768, 6_476_005_376, 159_907_840),
-        ("deepseek-ai/deepseek-coder-33b-base", 33_342_991_360, 32_879_673_344, 492_666_880),
+        (
+            "deepseek-ai/deepseek-coder-1.3b-base",
+            1_346_471_936,
+            1_214_251_008,
+            59_965_440,
+        ),
+        (
+            "deepseek-ai/deepseek-coder-6.7b-base",
+            6_740_512_768,
+            6_476_005_376,
+            159_907_840,
+        ),
+        (
+            "deepseek-ai/deepseek-coder-33b-base",
+            33_342_991_360,
+            32_879_673_344,
+            492_666_880,
+        ),
         ("codellama/CodeLlama-7b-hf", 6_738_546_688, 6_476_005_376, 159_907_840),
         ("codellama/CodeLlama-13b-hf", 13_016_028_160, 12_687_769_600, 250_347_520),
         ("codellama/CodeLlama-34b-hf", 33_743_970_304, 33_218_887_680, 435_683_328),
@@ -161,22 +244,29 @@ def test_added_gradients_take_no_memory_of_their_own():
     ],
 )
 def test_full_size_models(name, parameters, linear, adapter):
-    c = config.from_dict(published.CONFIGS[name])
+    c = config.from_dict(known_configs.CONFIGS[name])
     assert transformer.parameter_count(c) == parameters
-    shapes = transformer.shapes(c)
+    shapes = transformer.linear_shapes(c)
     assert c.layers * sum(k * n for k, n in shapes.values()) == linear
-    tree = jax.eval_shape(lambda k: lora.init(k, lora.Spec(), c.layers, shapes), jax.random.key(0))
-    assert lora.count(tree) == adapter
+    tree = jax.eval_shape(
+        lambda k: lora.init_params(k, lora.LoraConfig(), c.layers, shapes),
+        jax.random.key(0),
+    )
+    assert lora.parameter_count(tree) == adapter
     model = transformer.abstract(c)
     args = jax.eval_shape(lambda: rows(np.zeros((1, 2048), np.int32)))
-    assert jax.eval_shape(lambda m, a, x: m.logits(m(*x, a, lora.Spec())), model, tree, args).shape == (1, 2048, c.vocab)
-    assert len(jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))) == len(hf.table(c))  # every parameter has a row
+    assert jax.eval_shape(
+        lambda m, a, x: m.logits(m(*x, a, lora.LoraConfig())), model, tree, args
+    ).shape == (1, 2048, c.vocab)
+    assert len(jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))) == len(
+        hf.tensor_table(c)
+    )  # every parameter has a row
 
 
 @pytest.mark.parametrize("name", ["Qwen/Qwen2.5-Coder-7B", "Qwen/Qwen3-8B"])
 def test_logical_axes_name_every_dimension(name):
-    model = transformer.abstract(config.from_dict(published.CONFIGS[name]))
-    for row in hf.table(model.config):
+    model = transformer.abstract(config.from_dict(known_configs.CONFIGS[name]))
+    for row in hf.tensor_table(model.config):
         param = model
         for part in row.path.split("."):
             param = getattr(param, part)
@@ -185,4 +275,4 @@ def test_logical_axes_name_every_dimension(name):
 
 def test_unknown_kernel_is_refused():
     with pytest.raises(ValueError, match="expected one of xla, cudnn, splash"):
-        transformer.Compute(kernel="flash")
+        transformer.ComputeConfig(kernel="flash")

@@ -4,7 +4,9 @@ import pathlib
 import fake_runs
 import pytest
 
-from jaxent.report import page, place, records
+from jaxent.report import match, page
+from jaxent.runs import folder as run_folder
+from jaxent.runs import records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,15 +15,17 @@ class Written:
 
     root: pathlib.Path
     found: records.Collection
-    placed: place.Placement
+    placed: match.MatchedResults
     out: pathlib.Path
     page: str
 
 
 def report(root: pathlib.Path, out: pathlib.Path) -> Written:
-    found = records.read(root)
+    found = records.read_records(root)
     page.write(found, out, "A <title>", ["experiments/report.py", "--runs=a b"])
-    return Written(root, found, place.place(found), out, (out / records.REPORT).read_text())
+    return Written(
+        root, found, match.classify(found), out, (out / run_folder.REPORT).read_text()
+    )
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +43,33 @@ def tiny(tmp_path_factory):
     short = {"steps": 8, "data_root": "embedded"}
     path = ((0, 0.5), (4, 0.45), (8, 0.4))
     for seed in (0, 1):
-        fake_runs.run(root, "some/tiny", "B3", seed, path, settings=short, record={"parameters": 1_000_000})
-    fake_runs.run(root, "some/tiny-small", "B3", 0, path, settings=short, record={"parameters": 300_000})
+        fake_runs.run(
+            root,
+            "some/tiny",
+            "B3",
+            seed,
+            path,
+            settings=short,
+            record={"parameters": 1_000_000},
+        )
+    fake_runs.run(
+        root,
+        "some/tiny-small",
+        "B3",
+        0,
+        path,
+        settings=short,
+        record={"parameters": 300_000},
+    )
     fake_runs.run(root, "some/tiny", "B4", 0, path, settings=short)
     fake_runs.run(root, "some/tiny", "B2", 0, ((0, 0.5), (4, None)), settings=short)
     fake_runs.run(root, "some/tiny", "B6", 0, path, settings=short, finished=False)
-    fake_runs.evaluation(root, "some/tiny", 0, name="he", problems=4, subset="subset: 4 of 164 problems")
-    fake_runs.crosstalk(root, "some/tiny", {"math": (0.1, 0.0, 0.2), "creative": (None, None, None)})
+    fake_runs.evaluation(
+        root, "some/tiny", 0, name="he", problems=4, subset="subset: 4 of 164 problems"
+    )
+    fake_runs.crosstalk(
+        root, "some/tiny", {"math": (0.1, 0.0, 0.2), "creative": (None, None, None)}
+    )
     (root / "broken").mkdir()
     (root / "broken" / "run.json").write_text('{"settings": ')
     (root / "broken" / "notes.docx").write_text("")

@@ -7,11 +7,19 @@ import pytest
 from train import test_step
 
 from jaxent.arrays import lora
-from jaxent.checkpoint import hf, run as runs
+from jaxent.checkpoint import hf
+from jaxent.checkpoint import training_state as runs
 from jaxent.data import batches
-from jaxent.train import log, loop, step as steps
+from jaxent.train import log, loop
+from jaxent.train import step as steps
 
-PLAN = loop.Plan(steps.Hyper(steps=12), lora.Spec(4, 12.0, 0.1), test_step.COMPUTE, measure_every=4, save_every=3)
+PLAN = loop.LoopConfig(
+    steps.TrainConfig(steps=12),
+    lora.LoraConfig(4, 12.0, 0.1),
+    test_step.COMPUTE,
+    measure_every=4,
+    save_every=3,
+)
 
 
 def batch_at(step):
@@ -36,36 +44,53 @@ def measure(adapter):
 
 
 def fit(model, folder, draw=batch_at):
-    [ended] = loop.fit(model, PLAN, [loop.Lane(3, draw, measure, folder)], progress=False)
+    [ended] = loop.fit(
+        model, PLAN, [loop.SeedRun(3, draw, measure, folder)], progress=False
+    )
     return ended
 
 
 @pytest.mark.parametrize("step", [1, 10])
-def test_interrupted_run_ends_in_the_identical_adapter_and_records(qwen, tmp_path, step):
+def test_interrupted_run_ends_in_the_identical_adapter_and_records(
+    qwen, tmp_path, step
+):
     model = hf.load(qwen)
     whole = fit(model, tmp_path / "whole")
     with pytest.raises(Killed):
         fit(model, tmp_path / "cut", killed_at(step))
     resumed = fit(model, tmp_path / "cut")
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), whole, resumed))
-    records = [log.read(tmp_path / name / "metrics.jsonl") for name in ("whole", "cut")]
-    timeless = [[{k: v for k, v in r.items() if k != "seconds"} for r in found] for found in records]
+    records = [
+        log.read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "cut")
+    ]
+    timeless = [
+        [{k: v for k, v in r.items() if k != "seconds"} for r in found]
+        for found in records
+    ]
     assert timeless[0] == timeless[1]
     assert [r["step"] for r in records[0] if r["kind"] == "measure"] == [0, 4, 8, 12]
 
 
 def test_half_written_record_is_dropped(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"kind": "train", "step": 1}) + '\n{"kind": "tr')
-    assert log.read(tmp_path / "metrics.jsonl") == [{"kind": "train", "step": 1}]
+    (tmp_path / "metrics.jsonl").write_text(
+        json.dumps({"kind": "train", "step": 1}) + '\n{"kind": "tr'
+    )
+    assert log.read_metrics(tmp_path / "metrics.jsonl") == [
+        {"kind": "train", "step": 1}
+    ]
 
 
 def test_nan_stops_with_the_step_and_saves_the_good_state(qwen, tmp_path):
     def draw(step):
         batch, rows = batch_at(step)
-        return (batch._replace(weights=batch.weights * np.nan) if step == 6 else batch), rows
+        return (
+            batch._replace(weights=batch.weights * np.nan) if step == 6 else batch
+        ), rows
 
     ended = fit(hf.load(qwen), tmp_path, draw)
-    assert isinstance(ended, loop.NonFinite) and re.match("step 7: loss nan.*state after step 6 is saved", str(ended))
+    assert isinstance(ended, loop.NonFiniteError) and re.match(
+        "step 7: loss nan.*state after step 6 is saved", str(ended)
+    )
     checkpoints = runs.Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.latest() == 6
     checkpoints.close()
@@ -75,10 +100,14 @@ def lane(seed, folder, cut=None, bad=None):
     def draw(index):
         if index == cut:
             raise Killed
-        batch, rows = batches.pack(test_step.examples(8, seed=100 * seed + index), 64, 16)
-        return (batch._replace(weights=batch.weights * np.nan) if index == bad else batch), rows
+        batch, rows = batches.pack(
+            test_step.examples(8, seed=100 * seed + index), 64, 16
+        )
+        return (
+            batch._replace(weights=batch.weights * np.nan) if index == bad else batch
+        ), rows
 
-    return loop.Lane(seed, draw, measure, folder / str(seed))
+    return loop.SeedRun(seed, draw, measure, folder / str(seed))
 
 
 def assert_same(found, expected):
@@ -88,9 +117,14 @@ def assert_same(found, expected):
 
 
 @pytest.mark.slow
-def test_seeds_trained_together_equal_seeds_alone_and_resume_and_outlive_one_that_fails(qwen, tmp_path):
+def test_seeds_trained_together_equal_seeds_alone_and_resume_and_outlive_one_that_fails(
+    qwen, tmp_path
+):
     model = hf.load(qwen)
-    alone = [loop.fit(model, PLAN, [lane(s, tmp_path / "alone")], progress=False)[0] for s in (0, 1)]
+    alone = [
+        loop.fit(model, PLAN, [lane(s, tmp_path / "alone")], progress=False)[0]
+        for s in (0, 1)
+    ]
     together = [lane(0, tmp_path, cut=10), lane(1, tmp_path), lane(2, tmp_path, bad=6)]
     with pytest.raises(Killed):
         loop.fit(model, PLAN, together, progress=False)
@@ -98,8 +132,13 @@ def test_seeds_trained_together_equal_seeds_alone_and_resume_and_outlive_one_tha
     first, second, third = loop.fit(model, PLAN, together, progress=False)
     assert_same(first, alone[0])
     assert_same(second, alone[1])
-    assert isinstance(third, loop.NonFinite) and str(third).startswith("step 7")
+    assert isinstance(third, loop.NonFiniteError) and str(third).startswith("step 7")
     for seed in (0, 1):
-        found, wanted = (log.read(f / str(seed) / "metrics.jsonl") for f in (tmp_path, tmp_path / "alone"))
-        assert [(r["kind"], r["step"], r.get("tokens")) for r in found] == [(r["kind"], r["step"], r.get("tokens")) for r in wanted]
-    assert runs.saved(tmp_path / "2" / "checkpoints") >= {6}
+        found, wanted = (
+            log.read_metrics(f / str(seed) / "metrics.jsonl")
+            for f in (tmp_path, tmp_path / "alone")
+        )
+        assert [(r["kind"], r["step"], r.get("tokens")) for r in found] == [
+            (r["kind"], r["step"], r.get("tokens")) for r in wanted
+        ]
+    assert runs.saved_steps(tmp_path / "2" / "checkpoints") >= {6}

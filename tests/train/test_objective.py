@@ -17,7 +17,9 @@ def arrays(tokens=(3, 21), d=16, vocab=50):
 
 def plain(hidden, head, targets, weights):
     logits = hidden @ head.T
-    return (optax.softmax_cross_entropy_with_integer_labels(logits, targets) * weights).sum()
+    return (
+        optax.softmax_cross_entropy_with_integer_labels(logits, targets) * weights
+    ).sum()
 
 
 def test_chunked_loss_and_gradient_equal_the_plain_ones(monkeypatch):
@@ -25,13 +27,23 @@ def test_chunked_loss_and_gradient_equal_the_plain_ones(monkeypatch):
     args = arrays()
     assert objective.chunk_size(63, 50) == 8
     np.testing.assert_allclose(objective.nll_sum(*args), plain(*args), rtol=1e-6)
-    found, expected = (jax.grad(lambda h: 0.7 * f(h, *args[1:]))(args[0]) for f in (objective.nll_sum, plain))
+    found, expected = (
+        jax.grad(lambda h: 0.7 * f(h, *args[1:]))(args[0])
+        for f in (objective.nll_sum, plain)
+    )
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_full_vocabulary_logits_never_exist():
-    shapes = [jax.ShapeDtypeStruct(s, t) for s, t in (
-        ((1, 2048, 64), jnp.bfloat16), ((152064, 64), jnp.bfloat16), ((1, 2048), jnp.int32), ((1, 2048), jnp.float32))]  # fmt: skip
+    shapes = [
+        jax.ShapeDtypeStruct(s, t)
+        for s, t in (
+            ((1, 2048, 64), jnp.bfloat16),
+            ((152064, 64), jnp.bfloat16),
+            ((1, 2048), jnp.int32),
+            ((1, 2048), jnp.float32),
+        )
+    ]
     compiled = jax.jit(jax.value_and_grad(objective.nll_sum)).lower(*shapes).compile()
     assert f"f32[2048,{152064}]" not in compiled.as_text()
     assert compiled.memory_analysis().temp_size_in_bytes < 2048 * 152064 * 4

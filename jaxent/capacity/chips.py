@@ -1,0 +1,98 @@
+"""Accelerators as their makers publish them, and the slices and nodes they are rented in."""
+
+import dataclasses
+import math
+import re
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """peak: dense bfloat16 operations a second. memory: bytes that a program may use. bandwidth: of that memory, bytes a second.
+    link: bytes a second that a chip receives over all its links to others. axes: of a slice, None for a node of GPUs."""
+
+    name: str
+    peak: float
+    memory: float
+    bandwidth: float
+    link: float
+    axes: int | None
+
+
+CHIPS = {
+    chip.name: chip
+    for chip in (
+        Chip("v5e", 197e12, 15.75 * 2**30, 819e9, 200e9, 2),
+        Chip("v5p", 459e12, 95.74 * 2**30, 2765e9, 600e9, 3),
+        Chip("v6e", 918e12, 31.25 * 2**30, 1600e9, 400e9, 2),
+        Chip("h100", 989e12, 80e9, 3350e9, 450e9, None),
+        Chip("h200", 989e12, 141e9, 4800e9, 450e9, None),
+    )
+}
+"""TPUs: docs.cloud.google.com/tpu/docs/v5e, v5p and v6e (16, 95 and 32 GB; 1600, 4800 and 3200 Gbit/s between chips), memory as
+libtpu 0.0.42.1 states it where it refuses a program. GPUs: NVIDIA's data sheets of the H100 and H200 (SXM; without sparsity, half of
+what is printed with it; NVLink 900 GB/s both ways)."""
+
+
+def gpu_target(chip: Chip) -> str:
+    """A Hopper GPU as XLA wants it described (GpuTargetConfigProto, text form) to compile for it where there is none."""
+    device = {
+        "core_count": 132,
+        "fpus_per_core": 128,
+        "threads_per_warp": 32,
+        "threads_per_block_limit": 1024,
+        "threads_per_core_limit": 2048,
+        "shared_memory_per_block": 48 * 2**10,
+        "shared_memory_per_block_optin": 227 * 2**10,
+        "shared_memory_per_core": 228 * 2**10,
+        "registers_per_core_limit": 2**16,
+        "registers_per_block_limit": 2**16,
+        "block_dim_limit_x": 2**31 - 1,
+        "block_dim_limit_y": 2**16 - 1,
+        "block_dim_limit_z": 2**16 - 1,
+        "l2_cache_size": 50 * 2**20,
+        "clock_rate_ghz": 1.98,
+        "memory_bandwidth": int(chip.bandwidth),
+        "device_memory_size": int(chip.memory),
+        "cuda_compute_capability": "{ major: 9 }",
+    }
+    fields = " ".join(
+        f"{name} {value}" if "{" in str(value) else f"{name}: {value}"
+        for name, value in device.items()
+    )
+    known = f'platform_name: "CUDA" dnn_version_info {{ major: 9 minor: 10 }} device_description_str: "NVIDIA {chip.name.upper()}"'
+    return f"gpu_device_info {{ {fields} }} {known}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """A slice of TPUs (v5e:4x4, v5p:2x2x4) or a node of GPUs (h100:8)."""
+
+    chip: Chip
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.chip.name}:{'x'.join(map(str, self.shape))}"
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def tpu(self) -> bool:
+        return self.chip.axes is not None
+
+
+def parse_topology(text: str) -> Topology:
+    """The topology of "v5e:4x4", "v5p:2x2x4" or "h200:8"; ValueError where it is none."""
+    found = re.fullmatch(r"(\w+):([1-9]\d*(?:x[1-9]\d*)*)", text)
+    chip = CHIPS.get(found[1]) if found else None
+    if chip is None:
+        raise ValueError(
+            f"topology {text!r}: expected chip:shape with a chip out of {', '.join(CHIPS)}, as v5e:4x4, v5p:2x2x4 or h100:8"
+        )
+    shape = tuple(map(int, found[2].split("x")))
+    if len(shape) != (chip.axes or 1):
+        raise ValueError(
+            f"topology {text!r}: found {len(shape)} axes, expected {chip.axes or 1} for {chip.name}"
+        )
+    return Topology(chip, shape)

@@ -1,0 +1,1 @@
+"""Which companion data: interference and transfer, measured before training."""

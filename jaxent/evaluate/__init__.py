@@ -1,0 +1,1 @@
+"""Generated programs scored: HumanEval through EvalPlus, in a sandbox."""

@@ -1,0 +1,1 @@
+"""The publication as data: tables, quotes, claims, errata and settings."""

@@ -1,0 +1,1 @@
+"""A run as a folder and a command: specification, checks, execution, queue."""

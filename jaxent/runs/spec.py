@@ -1,0 +1,158 @@
+"""Run specifications: all that decides a run's result, as frozen data, and the folder it goes to."""
+
+import dataclasses
+import pathlib
+import re
+
+from jaxent.arrays import lora
+from jaxent.data import corpora, mix
+from jaxent.measure import penalty
+from jaxent.train import step
+
+_EMBEDDED = pathlib.Path(corpora.__file__).parent / "checkpoints"
+TINY_MODEL = str(_EMBEDDED / "tiny")
+TINY_LADDER = (
+    str(_EMBEDDED / "tiny-small"),
+    TINY_MODEL,
+)  # 0.3 and 1.0M parameters, trained alike
+INTERVENTIONS = {  # what each changes about `Run`'s defaults (sections 2.2 and 6.3)
+    "strong": {},
+    "light": {"rank": 16, "alpha": 32.0, "modules": lora.ATTENTION, "steps": 2000},
+}
+PRESETS = {  # tiny: the embedded checkpoint's texts, sizes and steps for two cores
+    "paper": {},
+    "tiny": {
+        "data_root": corpora.EMBEDDED,
+        "steps": 60,
+        "rank": 16,
+        "alpha": 32.0,
+        "max_length": 256,
+        "learning_rate": 1e-3,
+        "measure_every": 20,
+        "save_every": 20,
+    },
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSpec:
+    """One run. Defaults are section 2.2's; the fields are finetune.py's flags, which explain them.
+
+    intervention: a label; its settings are in the other fields. start: an adapter folder or run folder to begin from, with
+    a fresh optimizer and schedule; relative to the study's folder. csr_lambda: None is 0.1 for B4 and 0 otherwise. B0 measures only.
+    """
+
+    model: str
+    condition: str = "B3"
+    intervention: str = "strong"
+    seed: int = 0
+    start: str | None = None
+    data_root: str | None = None
+    max_examples: int = 50_000
+    rank: int = 64
+    alpha: float = 128.0
+    dropout: float = 0.05
+    modules: tuple[str, ...] = lora.MODULES
+    steps: int = 5000
+    learning_rate: float = 1e-4
+    warmup_ratio: float = 0.03
+    examples: int = 16
+    micro_rows: int = 1
+    max_length: int = 2048
+    packing: str = "packed"
+    curriculum_steps: int = 1000
+    quantize: bool = True
+    dtype: str | None = None
+    probes: str = "triad"
+    replicates: int | None = None
+    csr_lambda: float | None = None
+    csr_every: int = 50
+    csr_variance: float = 0.9
+    csr_target: str = "code"
+    csr_centred: bool = False
+    csr_probes: str = "hexad"
+    measure_every: int = 500
+    save_every: int = 100
+
+    def __post_init__(self):
+        object.__setattr__(self, "modules", tuple(self.modules))
+        if self.csr_lambda is None:
+            object.__setattr__(
+                self, "csr_lambda", 0.1 if self.condition == "B4" else 0.0
+            )
+        if self.examples % self.micro_rows:
+            raise ValueError(
+                f"--micro_rows {self.micro_rows}: expected a divisor of --examples {self.examples}"
+            )
+
+    @property
+    def spec(self) -> lora.LoraConfig:
+        return lora.LoraConfig(self.rank, self.alpha, self.dropout, self.modules)
+
+    @property
+    def hyper(self) -> step.TrainConfig:
+        return step.TrainConfig(
+            self.steps,
+            self.learning_rate,
+            self.warmup_ratio,
+            micro_rows=self.micro_rows,
+            csr_every=self.csr_every,
+        )
+
+    @property
+    def mixture(self) -> mix.Mixture | None:
+        return mix.condition_mixture(self.condition, self.curriculum_steps)
+
+    @property
+    def csr(self) -> penalty.CsrConfig | None:
+        """The penalty's settings, None without one."""
+        return (
+            penalty.CsrConfig(
+                self.csr_lambda, self.csr_target, self.csr_variance, self.csr_centred
+            )
+            if self.csr_lambda
+            else None
+        )
+
+    @property
+    def name(self) -> str:
+        """The run's folder below a study's: model/condition-intervention-seed, then what else sets runs of a study apart."""
+        model = pathlib.Path(self.model).name.lower()
+        if self.condition == "B0":
+            return f"{model}/B0"
+        weight = (
+            f"-lambda{self.csr_lambda:g}"
+            if self.condition == "B4" or self.csr_lambda
+            else ""
+        )
+        origin = f"-from-{_origin(self.start)}" if self.start else ""
+        return f"{model}/{self.condition}-{self.intervention}-seed{self.seed}{weight}{origin}"
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self) | {"modules": list(self.modules)}
+
+
+def run_from_json(found: dict) -> RunSpec:
+    """The `Run` of a `to_json`, fields it lacks at their defaults; ValueError naming a field that is none of `Run`'s."""
+    unknown = sorted(set(found) - {f.name for f in dataclasses.fields(RunSpec)})
+    if unknown:
+        raise ValueError(
+            f"run setting {unknown[0]!r}: expected one of {', '.join(f.name for f in dataclasses.fields(RunSpec))}"
+        )
+    return RunSpec(**found)
+
+
+def _origin(start: str) -> str:
+    path = pathlib.Path(start)
+    return re.sub(
+        r"[^\w.-]+", "-", path.parent.name if path.name == "adapter" else path.name
+    )
+
+
+def differences(run: RunSpec, other: RunSpec) -> list[tuple[str, object, object]]:
+    """(field, value, other's value) of every field in which the two differ."""
+    pairs = (
+        (f.name, getattr(run, f.name), getattr(other, f.name))
+        for f in dataclasses.fields(RunSpec)
+    )
+    return [(name, a, b) for name, a, b in pairs if a != b]

@@ -1,0 +1,1 @@
+"""Intervals, differences and proportions over probe sets, seeds and problems."""

@@ -1,1 +1,0 @@
-"""A study as a list of run specifications: expanded by a pure function, executed one by one on shared base models."""

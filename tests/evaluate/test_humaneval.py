@@ -1,0 +1,195 @@
+import gzip
+import json
+
+import pytest
+
+from jaxent.evaluate import humaneval, provider
+
+LINES = [
+    {
+        "task_id": f"HumanEval/{i}",
+        "entry_point": name,
+        "prompt": f'\n\ndef {name}(x):\n    """Adds {i}."""\n',
+        "canonical_solution": f"    return x + {i}\n",
+        "contract": "",
+        "base_input": [[1]],
+        "plus_input": [[2]],
+        "atol": 0,
+    }
+    for i, name in enumerate(["one", "two", "three"])
+]
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "three.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    return path
+
+
+def solved(problems):
+    return [humaneval.finish_sample(p, p.canonical) for p in problems.items]
+
+
+def test_the_published_file(shared):
+    problems = humaneval.load_problems(
+        shared / "humaneval_plus" / "HumanEvalPlus.jsonl"
+    )
+    assert (len(problems.items), problems.version, problems.subset) == (
+        164,
+        "v0.1.10",
+        "",
+    )
+    assert problems.md5 == "fe585eb4df8c88d844eeb463ea4d0302"
+    assert problems.items[0].entry_point == "has_close_elements"
+    for p in problems.items:
+        assert p.prompt == p.prompt.strip() + "\n" and humaneval.cut_at_stops(
+            p.canonical
+        ) == p.canonical.replace("\t", "    ")
+
+
+def test_a_limit_is_a_subset_and_says_so(file):
+    problems = humaneval.load_problems(file, limit=2)
+    assert [p.task_id for p in problems.items] == ["HumanEval/0", "HumanEval/1"]
+    assert (
+        problems.subset == "subset: 2 of 164 problems" and problems.version == "unknown"
+    )
+    assert problems.content == b"".join(file.read_bytes().splitlines(keepends=True)[:2])
+    with pytest.raises(ValueError, match="limit 4, expected 1 to 3"):
+        humaneval.load_problems(file, limit=4)
+
+
+def test_sources(file, tmp_path, monkeypatch):
+    packed = tmp_path / "three.jsonl.gz"
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    assert humaneval.load_problems(packed) == humaneval.load_problems(file)
+    monkeypatch.setenv("HUMANEVAL_OVERRIDE_PATH", str(file))
+    assert humaneval.load_problems() == humaneval.load_problems(file)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        humaneval.load_problems(tmp_path / "nowhere")
+    file.write_text(json.dumps({"task_id": "HumanEval/0"}))
+    with pytest.raises(ValueError, match="HumanEval/0 lacks .*canonical_solution"):
+        humaneval.load_problems(file)
+
+
+def test_stops_are_evalplus_s_and_its_list_does_not_grow():
+    from evalplus.provider import utility
+
+    before = list(utility.EOS)
+    assert humaneval.STOPS == (
+        *before,
+        *utility.extra_eos_for_direct_completion("humaneval"),
+    )
+    for _ in range(2):
+        assert tuple(provider.Decoder("x", None).eos) == humaneval.STOPS
+    assert utility.EOS == before
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("    return 1\n\ndef f(x):\n", "    return 1\n"),
+        ("    return 1\nprint(f())\nimport os", "    return 1"),
+        ("\treturn 1</s>\n", "    return 1"),
+        ("    define = 1\n    import os\n", "    define = 1\n    import os\n"),
+        ("x" * 10001, "x" * 10000),
+    ],
+)
+def test_cut(text, expected):
+    assert humaneval.cut_at_stops(text) == expected
+
+
+def test_evalplus_s_own_loop_writes_the_same_files(file, tmp_path, monkeypatch):
+    import evalplus.data.humaneval
+    from evalplus import codegen
+
+    def generate(prompts, stops, max_new, n, temperature):
+        assert (stops, max_new, n, temperature) == (humaneval.STOPS, 768, 1, 0.0)
+        name = prompts[0].split("(")[0].split()[-1]
+        return [
+            f"\tunused = 1\n\treturn helper(x)\n\ndef helper({name}):\n  return 1\n"
+        ]
+
+    monkeypatch.setattr(evalplus.data.humaneval, "HUMANEVAL_OVERRIDE_PATH", str(file))
+    codegen.codegen(
+        str(tmp_path / "theirs.jsonl"),
+        provider.Decoder("ours", generate),
+        "humaneval",
+        greedy=True,
+    )
+    problems = humaneval.load_problems(file)
+    ours = [
+        humaneval.finish_sample(
+            p, generate([p.prompt], humaneval.STOPS, 768, 1, 0.0)[0]
+        )
+        for p in problems.items
+    ]
+    humaneval.append_samples(tmp_path, problems, ours)
+    humaneval.write_sanitized(tmp_path, problems)
+    for name, theirs in (
+        (humaneval.RAW, "theirs.raw.jsonl"),
+        (humaneval.SANITIZED, "theirs.jsonl"),
+    ):
+        assert humaneval.read_samples(tmp_path / name) == humaneval.read_samples(
+            tmp_path / theirs
+        )
+        raw = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        assert all(r.pop("subset") == "subset: 3 of 164 problems" for r in raw)
+        assert raw == [
+            json.loads(line) for line in (tmp_path / theirs).read_text().splitlines()
+        ]
+
+
+def test_decoder_samples_and_refuses_temperature_0():
+    def generate(prompts, stops, max_new, n, temperature):
+        return [f"    return {temperature}\nprint(1)"] * n
+
+    warm = provider.Decoder("m", generate, batch_size=3, temperature=0.8)
+    assert warm.codegen("p", do_sample=True, num_samples=5) == ["    return 0.8"] * 3
+    assert warm.codegen("p", do_sample=False, num_samples=1) == ["    return 0.0"]
+    with pytest.raises(ValueError, match="temperature 0"):
+        provider.Decoder("m", generate).codegen("p")
+
+
+@pytest.mark.parametrize("value", ["1+" * 1200 + "1", "not " * 5000 + "1", "'\ud800'"])
+def test_text_the_parsers_fail_on_is_kept(file, value):
+    import evalplus.sanitize
+
+    problem = humaneval.load_problems(file).items[0]
+    sample = humaneval.Sample(problem.task_id, f"def one(x):\n    return {value}\n")
+    with pytest.raises((RecursionError, ValueError)):
+        evalplus.sanitize.sanitize(sample.solution, problem.entry_point)
+    assert humaneval.sanitize(problem, sample) == sample
+
+
+def test_a_killed_run_goes_on(file, tmp_path):
+    problems, identity = humaneval.load_problems(file), {"model": "m", "layers": (1, 2)}
+    assert humaneval.resume(tmp_path, identity) == []
+    samples = solved(problems)
+    humaneval.append_samples(tmp_path, problems, samples[:1])
+    with open(tmp_path / humaneval.RAW, "a") as raw:
+        raw.write('{"task_id": "HumanEval/1", "solu')
+    found = humaneval.resume(tmp_path, identity)
+    assert found == samples[:1]
+    assert [(p.task_id, n) for p, n in humaneval.missing_samples(problems, found)] == [
+        ("HumanEval/1", 1),
+        ("HumanEval/2", 1),
+    ]
+    assert [n for _, n in humaneval.missing_samples(problems, found, n=3)] == [2, 3, 3]
+    humaneval.append_samples(tmp_path, problems, samples[:0:-1])
+    written = humaneval.write_sanitized(tmp_path, problems)
+    assert written == [humaneval.Sample(s.task_id, s.solution.strip()) for s in samples]
+    assert humaneval.read_samples(tmp_path / humaneval.SANITIZED) == written
+    with pytest.raises(ValueError, match="made with model 'm', expected 'other'"):
+        humaneval.resume(tmp_path, {"model": "other", "layers": [1, 2]})
+
+
+def test_a_broken_line_is_named(tmp_path):
+    (tmp_path / "x.jsonl").write_text(
+        '{"task_id": "HumanEval/0", "solution": ""}\n{"task_id": 1}\n'
+    )
+    with pytest.raises(ValueError, match="line 2"):
+        humaneval.read_samples(tmp_path / "x.jsonl")
+    (tmp_path / humaneval.RAW).write_text("")
+    with pytest.raises(ValueError, match="expected both or neither"):
+        humaneval.resume(tmp_path, {})

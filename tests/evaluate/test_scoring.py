@@ -1,0 +1,383 @@
+"""Samples scored by evalplus: all canonical ones pass, hostile ones are contained and fail."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from jaxent.evaluate import humaneval, sandbox, scoring
+
+QUICK = {"min_time_limit": 1.0, "gt_time_limit_factor": 4.0}
+SOLVED = """
+    return any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in numbers[:i])
+"""
+# Deeds that pass the tests only if they succeed, and what is expected of them: base, evalplus's status.
+HOSTILE = {
+    "wrong": ("    return None", "wrong", "fail"),
+    "no function": ("    pass\ndel has_close_elements", "error", "fail"),
+    "syntax": ("    return (", "error", "fail"),
+    "hangs": ("    while True: pass", "timeout", "fail"),
+    "hangs and catches": (
+        "    import time\n    while True:\n        try: time.sleep(99)\n        except BaseException: pass",
+        "timeout",
+        "timeout",
+    ),
+    "hangs without descriptors": (
+        "    import os; os.closerange(0, 4096)\n    while True: pass",
+        "timeout",
+        "fail",
+    ),
+    "exits": ("    import os; os._exit(0)", "died", "timeout"),
+    "crashes": ("    import ctypes; ctypes.string_at(0)", "died", "timeout"),
+    "eats memory": (
+        "    kept = []\n    while True: kept.append(bytes(1 << 28))",
+        "wrong",
+        "fail",
+    ),
+    "forks": (
+        "    import posix, time\n    for _ in range(1000):\n        if posix.fork() == 0:\n"
+        "            posix.setsid()\n            while True: time.sleep(1)" + SOLVED,
+        "wrong",
+        "fail",
+    ),
+    "kills": (
+        "    import posix\n    posix.kill(posix.getppid(), 9); posix.kill(-1, 9)\n"
+        "    for pid in range(2, 1 << 15):\n        try: posix.kill(pid, 9); break\n        except ProcessLookupError: pass\n"
+        "    else: raise ValueError" + SOLVED,
+        "wrong",
+        "fail",
+    ),
+    "writes": (
+        "    import posix; posix.open(MINE + '.new', posix.O_CREAT | posix.O_WRONLY)"
+        + SOLVED,
+        "wrong",
+        "fail",
+    ),
+    "overwrites": (
+        "    import posix; posix.open(MINE, posix.O_WRONLY | posix.O_TRUNC)" + SOLVED,
+        "wrong",
+        "fail",
+    ),
+    "deletes": ("    import posix; posix.unlink(MINE)" + SOLVED, "wrong", "fail"),
+    "fills the disk": (
+        "    import posix\n    for i in range(99):\n        out = posix.open(f'f{i}', posix.O_CREAT | posix.O_WRONLY)\n"
+        "        for _ in range(8): assert posix.write(out, bytes(1 << 20)) == 1 << 20"
+        + SOLVED,
+        "wrong",
+        "fail",
+    ),
+    "calls home": (
+        "    import socket; socket.create_connection(('127.0.0.1', PORT), 1)" + SOLVED,
+        "wrong",
+        "fail",
+    ),
+    "reads secrets": (
+        "    import os; assert 'JAXENT_SECRET' in os.environ" + SOLVED,
+        "wrong",
+        "fail",
+    ),
+}
+
+
+@pytest.fixture
+def official(shared):
+    return humaneval.load_problems(shared / "humaneval_plus" / "HumanEvalPlus.jsonl")
+
+
+def one(problems, task_id, tests, tmp_path):
+    """A data file of one problem, with its first tests."""
+    raw = next(
+        r
+        for r in map(json.loads, problems.content.splitlines())
+        if r["task_id"] == task_id
+    )
+    file = tmp_path / "one.jsonl"
+    file.write_text(
+        json.dumps(raw | {s: raw[s][:tests] for s in ("base_input", "plus_input")})
+        + "\n"
+    )
+    return humaneval.load_problems(file)
+
+
+def fill(folder, problems, samples):
+    humaneval.append_samples(folder, problems, samples)
+    return humaneval.write_sanitized(folder, problems)
+
+
+def canonical(problems):
+    return [humaneval.finish_sample(p, p.canonical) for p in problems.items]
+
+
+def require_sandbox():
+    if missing := sandbox.check_protections().missing:
+        pytest.skip(missing)
+
+
+def test_every_canonical_solution_passes(official, tmp_path):
+    fill(tmp_path, official, canonical(official))
+    scores = scoring.score_samples(tmp_path, official, allow_unsandboxed=True)
+    for suite in ("base", "plus"):
+        assert scores.counts(suite) == {
+            "pass": 164,
+            "wrong": 0,
+            "error": 0,
+            "timeout": 0,
+            "died": 0,
+        }
+        assert scores.counts(suite, as_released=True)["pass"] == 163
+        assert (
+            scores.pass_at(1, suite) == 1.0
+            and scores.pass_at(1, suite, as_released=True) == 163 / 164
+        )
+    assert [e.task_id for e in scores.ended if e.unrecorded] == ["HumanEval/32"]
+    assert scores.subset == "" and "SUBSET" not in scoring.summary(scores)
+    assert scoring.load_scores(tmp_path) == scores
+    theirs = json.loads((tmp_path / scoring.RESULTS).read_text())
+    assert theirs["hash"] == official.md5 and len(theirs["eval"]) == 164
+    assert not list(pathlib.Path.cwd().glob("*eval_results.json"))
+
+
+def test_the_embedded_problems_tell_right_from_wrong(tmp_path):
+    problems = humaneval.load_problems(humaneval.EMBEDDED)
+    fill(
+        tmp_path,
+        problems,
+        [
+            *canonical(problems),
+            *(humaneval.finish_sample(p, "    return None\n") for p in problems.items),
+        ],
+    )
+    scores = scoring.score_samples(tmp_path, problems, allow_unsandboxed=True)
+    for suite in ("base", "plus"):
+        assert scores.counts(suite) == {
+            "pass": 8,
+            "wrong": 8,
+            "error": 0,
+            "timeout": 0,
+            "died": 0,
+        }
+    assert (
+        scores.subset == "subset: 8 problems that are not HumanEval's"
+        and "NOT HUMANEVAL" in scoring.summary(scores)
+    )
+
+
+def test_evalplus_as_released_fails_humaneval_32(official, tmp_path):
+    """Without the repair evalplus itself says fail, and the count made from a repaired run says the same."""
+    problems = one(official, "HumanEval/32", 20, tmp_path)
+    fill(
+        tmp_path,
+        problems,
+        [
+            *canonical(problems),
+            humaneval.finish_sample(problems.items[0], "    return 1e9\n"),
+        ],
+    )
+    scores = scoring.score_samples(
+        tmp_path, problems, repair=False, allow_unsandboxed=True, **QUICK
+    )
+    rows = json.loads((tmp_path / scoring.RESULTS).read_text())["eval"]["HumanEval/32"]
+    assert (
+        [r["base_status"] for r in rows]
+        == [r["plus_status"] for r in rows]
+        == ["fail", "fail"]
+    )
+    assert (
+        scores.counts("plus")["pass"]
+        == scores.counts("plus", as_released=True)["pass"]
+        == 0
+    )
+    repaired = scoring.score_samples(
+        tmp_path, problems, allow_unsandboxed=True, **QUICK
+    )
+    rows = json.loads((tmp_path / scoring.RESULTS).read_text())["eval"]["HumanEval/32"]
+    assert [r["plus_status"] for r in rows] == ["pass", "fail"]
+    assert (
+        repaired.counts("plus")["pass"] == 1
+        and repaired.counts("plus", as_released=True)["pass"] == 0
+    )
+    for text in (
+        (tmp_path / scoring.SCORES).read_text(),
+        scoring.summary(repaired).lower(),
+    ):
+        assert "subset: 1 of 164 problems" in text
+    assert (
+        '"subset"' in (tmp_path / humaneval.RAW).read_text()
+        and '"subset"' in (tmp_path / humaneval.SANITIZED).read_text()
+    )
+
+
+def test_hostile_samples_are_contained_and_fail(official, tmp_path, monkeypatch):
+    require_sandbox()
+    monkeypatch.setenv("JAXENT_SECRET", "s")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(scoring.tempfile, "tempdir", str(scratch))
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    problems = one(official, "HumanEval/0", 3, tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        names = f"MINE, PORT = {str(mine)!r}, {server.getsockname()[1]}\n"
+        deeds = [
+            names + problems.items[0].prompt + deed for deed, _, _ in HOSTILE.values()
+        ]
+        good = problems.items[0].prompt + SOLVED
+        # As they are: sanitize would drop what a deed needs. Good ones before, between and after.
+        lines = [
+            json.dumps({"task_id": "HumanEval/0", "solution": s})
+            for s in (good, *deeds[:8], good, *deeds[8:], good)
+        ]
+        humaneval.write(tmp_path / humaneval.SANITIZED, "\n".join(lines))
+        scores = scoring.score_samples(tmp_path, problems, **QUICK)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    rows = json.loads((tmp_path / scoring.RESULTS).read_text())["eval"]["HumanEval/0"]
+    found = [
+        (e.base, row["base_status"]) for e, row in zip(scores.ended, rows, strict=True)
+    ]
+    good, expected = ("pass", "pass"), [tuple(ends) for _, *ends in HOSTILE.values()]
+    names = ["good", *list(HOSTILE)[:8], "good", *list(HOSTILE)[8:], "good"]
+    assert dict(zip(names, found)) == {"good": good} | dict(zip(HOSTILE, expected))
+    assert scores.counts("base")["pass"] == scores.counts("plus")["pass"] == 3
+    assert mine.read_text() == "mine" and not list(scratch.iterdir())
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "eval_results.json",
+        "evalplus.log",
+        "mine",
+        "one.jsonl",
+        "samples.jsonl",
+        "scores.json",
+        "scratch",
+    ]
+    if shutil.which("pgrep"):
+        assert (
+            subprocess.run(
+                ["pgrep", "-f", str(scratch)], capture_output=True, text=True
+            ).stdout
+            == ""
+        )
+
+
+def test_a_sandbox_in_which_canonical_solutions_fail_is_an_error(official, tmp_path):
+    """Rather than 0 for every sample."""
+    require_sandbox()
+    problems = one(official, "HumanEval/0", 3, tmp_path)
+    raw = json.loads(problems.content) | {
+        "canonical_solution": f"    import posix; posix.stat({str(tmp_path)!r})\n"
+        + SOLVED
+    }
+    problems = dataclasses.replace(problems, content=json.dumps(raw).encode() + b"\n")
+    fill(tmp_path, problems, canonical(problems))
+    with pytest.raises(
+        RuntimeError, match="HumanEval/0: the canonical solution ends in 'wrong'"
+    ):
+        scoring.score_samples(tmp_path, problems, **QUICK)
+    assert (
+        not (tmp_path / scoring.SCORES).exists()
+        and not (tmp_path / scoring.RESULTS).exists()
+    )
+
+
+def scores_of(ends) -> scoring.Scores:
+    ended = tuple(scoring.Ended(f"HumanEval/{i}", b, p, u) for i, b, p, u in ends)
+    return scoring.Scores(ended, "", {}, {}, {}, {}, "")
+
+
+def test_plus_needs_base_and_estimates_are_unbiased():
+    scores = scores_of(
+        [
+            (0, "pass", "pass", ()),
+            (0, "wrong", "pass", ()),
+            (0, "pass", "timeout", ()),
+            (1, "pass", "pass", ("plus",)),
+            (1, "died", "wrong", ()),
+            (1, "error", "error", ()),
+        ]
+    )
+    assert scores.counts("base") == {
+        "pass": 3,
+        "wrong": 1,
+        "error": 1,
+        "timeout": 0,
+        "died": 1,
+    }
+    assert scores.counts("plus") == {
+        "pass": 2,
+        "wrong": 1,
+        "error": 1,
+        "timeout": 1,
+        "died": 1,
+    }
+    assert scores.counts("plus", as_released=True) == {
+        "pass": 1,
+        "wrong": 2,
+        "error": 1,
+        "timeout": 1,
+        "died": 1,
+    }
+    assert scores.pass_at(1, "base") == pytest.approx((2 / 3 + 1 / 3) / 2)
+    # Of 3 samples, 1 or 2 right: drawing 2 misses in 1 or 0 of 3 ways.
+    assert scores.pass_at(2, "base") == pytest.approx((1 + 2 / 3) / 2)
+    assert scores.pass_at(3, "plus", as_released=True) == 0.5
+    with pytest.raises(ValueError, match="pass@4 of 3 samples"):
+        scores.pass_at(4, "base")
+
+
+def test_stale_scores_are_refused(tmp_path):
+    scores = dataclasses.replace(
+        scores_of([(0, "pass", "pass", ())]), samples_sha256="0" * 64
+    )
+    humaneval.write(tmp_path / scoring.SCORES, json.dumps(scoring._record(scores)))
+    (tmp_path / humaneval.SANITIZED).write_text("")
+    with pytest.raises(ValueError, match="stale"):
+        scoring.load_scores(tmp_path)
+
+
+def test_missing_and_surplus_samples_are_named(official, tmp_path):
+    fill(tmp_path, official, canonical(official)[:-1])
+    with pytest.raises(ValueError, match="0 samples of HumanEval/163, expected 1"):
+        scoring.score_samples(tmp_path, official)
+    with pytest.raises(
+        ValueError, match="samples of HumanEval/1, which is not among the 1 problems"
+    ):
+        scoring.score_samples(tmp_path, one(official, "HumanEval/0", 3, tmp_path))
+
+
+def test_no_scoring_without_a_sandbox_unless_allowed(official, tmp_path, monkeypatch):
+    problems = one(official, "HumanEval/0", 3, tmp_path)
+    fill(tmp_path, problems, canonical(problems))
+    lacking = sandbox.Protections("limits", "no namespaces here")
+    monkeypatch.setattr(sandbox, "check", lambda: lacking)
+    with pytest.raises(PermissionError, match="no namespaces here"):
+        scoring.score_samples(tmp_path, problems, **QUICK)
+    scores = scoring.score_samples(tmp_path, problems, allow_unsandboxed=True, **QUICK)
+    assert (
+        scores.counts("plus")["pass"] == 1
+        and scores.sandbox["missing"] == "no namespaces here"
+    )
+
+
+def test_the_child_imports_no_jax():
+    """Which would cost seconds, and threads and memory in every fork."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import _evalplus_child; sys.exit('jax' in sys.modules)"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code, str(pathlib.Path(scoring.__file__).parent)]
+        ).returncode
+        == 0
+    )
+
+
+def test_the_child_s_environment_is_clean(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "s")
+    assert (
+        "HF_TOKEN" not in sandbox.environment()
+        and sandbox.environment()["PATH"] == os.environ["PATH"]
+    )

@@ -1,0 +1,99 @@
+import json
+import pathlib
+
+import pytest
+
+from jaxent.runs import questions
+from jaxent.runs import spec as specs
+
+
+def test_names_say_what_sets_runs_apart():
+    names = [
+        specs.RunSpec("Qwen/Qwen2.5-Coder-7B").name,
+        specs.RunSpec("Qwen/Qwen2.5-Coder-7B", "B0").name,
+        specs.RunSpec("/x/tiny", "B4", "light", 2).name,
+        specs.RunSpec("/x/tiny", "B2", csr_lambda=0.3).name,
+        specs.RunSpec("/x/tiny", "B2", start="tiny/B3-strong-seed0").name,
+        specs.RunSpec("/x/tiny", "B2", start="/y/some run/adapter").name,
+    ]
+    assert names == [
+        "qwen2.5-coder-7b/B3-strong-seed0",
+        "qwen2.5-coder-7b/B0",
+        "tiny/B4-light-seed2-lambda0.1",
+        "tiny/B2-strong-seed0-lambda0.3",
+        "tiny/B2-strong-seed0-from-B3-strong-seed0",
+        "tiny/B2-strong-seed0-from-some-run",
+    ]
+
+
+def test_json_round_trip_and_what_is_refused():
+    run = specs.RunSpec("m", "B4", modules=["q_proj"], rank=3)
+    assert (
+        specs.run_from_json(run.to_json()) == run
+        and run.csr_lambda == 0.1
+        and run.modules == ("q_proj",)
+    )
+    assert specs.run_from_json({"model": "m"}) == specs.RunSpec("m")
+    assert specs.differences(run, specs.RunSpec("m", "B4", modules=["q_proj"])) == [
+        ("rank", 3, 64)
+    ]
+    with pytest.raises(
+        ValueError, match="run setting 'ranks': expected one of model, condition"
+    ):
+        specs.run_from_json({"model": "m", "ranks": 3})
+    with pytest.raises(
+        ValueError, match="--micro_rows 3: expected a divisor of --examples 16"
+    ):
+        specs.RunSpec("m", micro_rows=3)
+
+
+def test_interventions_are_the_papers():
+    strong, light = (
+        specs.RunSpec("m", intervention=i, **specs.INTERVENTIONS[i])
+        for i in ("strong", "light")
+    )
+    assert (strong.rank, strong.alpha, len(strong.modules), strong.steps) == (
+        64,
+        128.0,
+        7,
+        5000,
+    )
+    assert (light.rank, light.alpha, light.modules, light.steps) == (
+        16,
+        32.0,
+        ("q_proj", "k_proj", "v_proj", "o_proj"),
+        2000,
+    )
+
+
+def test_csr_lambda_is_tables_11_and_12():
+    runs = questions.csr_lambda(["Qwen/Qwen2.5-Coder-32B"])
+    assert [r.name for r in runs] == [
+        f"qwen2.5-coder-32b/B4-strong-seed0-lambda{x}" for x in ("0.03", "0.1", "0.3")
+    ]
+    wide = questions.csr_lambda(
+        ["m"], (0, 1, 2), (0, 0.03, 0.1, 0.3), ("strong", "light"), {"steps": 300}
+    )
+    assert (
+        len({r.name for r in wide}) == 24
+        and {r.steps for r in wide} == {300}
+        and {r.rank for r in wide} == {64, 16}
+    )
+    assert [r.csr for r in wide if not r.csr_lambda] == [None] * 6
+
+
+def test_the_embedded_ladder_is_two_sizes_trained_alike():
+    folders = [pathlib.Path(f) for f in specs.TINY_LADDER]
+    records = [json.loads((f / "pretraining.json").read_text()) for f in folders]
+    alike = [
+        {k: v for k, v in r["settings"].items() if k != "hidden_size"} for r in records
+    ]
+    assert alike[0] == alike[1] and [r["settings"]["hidden_size"] for r in records] == [
+        64,
+        128,
+    ]
+    for domain in records[0]["domains"]:
+        losses = [r["domains"][domain]["held_out_loss"] for r in records]
+        assert losses == sorted(losses, reverse=True), domain
+    assert len({(f / "tokenizer.json").read_bytes() for f in folders}) == 1
+    assert sum(f.stat().st_size for folder in folders for f in folder.iterdir()) < 10e6
