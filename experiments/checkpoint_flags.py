@@ -21,7 +21,7 @@ flags.DEFINE_enum(
     "paper: the published settings; tiny: the embedded checkpoint, small settings",
 )
 flags.DEFINE_bool(
-    "quantize",
+    "load_in_4bit",
     True,
     "NF4 with double quantisation; otherwise the checkpoint's own weights",
 )
@@ -37,7 +37,7 @@ flags.adopt_module_key_flags(device_flags)
 def begin(tiny: dict, paper: dict = {}) -> float:
     """Makes the preset's flags (flag: value) the defaults, the embedded checkpoint under tiny; returns `time.perf_counter()`.
 
-    A flag given on the command line stays as given. ValueError without --model, or --out where the script has it.
+    A flag given on the command line stays as given. ValueError without --model, or --output_dir where the script has it.
     """
     started = time.perf_counter()
     logging.set_verbosity(logging.WARNING)
@@ -46,26 +46,26 @@ def begin(tiny: dict, paper: dict = {}) -> float:
     ).items():
         if not FLAGS[flag].present:
             setattr(FLAGS, flag, value)
-    for name in ("model", "out"):
+    for name in ("model", "output_dir"):
         if name in FLAGS and not FLAGS[name].value:
             raise ValueError(f"--{name} is missing (or use --preset=tiny)")
     return started
 
 
 def opened():
-    """(the `validate.Checkpoint`, the adapter, its `lora.LoraConfig`); None and None without --adapter."""
+    """(the `validate.Checkpoint`, the adapter, None without --adapter)."""
     found = validate.open_checkpoint(FLAGS.model)
-    return found, *(
-        peft.load_adapter(FLAGS.adapter, found.config)
-        if FLAGS.adapter
-        else (None, None)
-    )
+    adapter = peft.load_adapter(FLAGS.adapter, found.config) if FLAGS.adapter else None
+    return found, adapter
 
 
 def loaded(found: validate.Checkpoint, adapter, mesh):
     """(the model, the adapter, the arithmetic), on the mesh if there is one."""
     model = hf.load(
-        str(found.folder), FLAGS.quantize, progress=processes.is_primary(), mesh=mesh
+        str(found.folder),
+        FLAGS.load_in_4bit,
+        progress=processes.is_primary(),
+        mesh=mesh,
     )
     adapter = (
         sharding.shard_adapter(adapter, mesh)
@@ -78,5 +78,5 @@ def loaded(found: validate.Checkpoint, adapter, mesh):
 def mesh(found: validate.Checkpoint):
     """The mesh, None without one; ValueError where --mesh does not split the model."""
     return sharding.choose_mesh(
-        hf.abstract_model(found.config, FLAGS.quantize), FLAGS.mesh
+        hf.abstract_model(found.config, FLAGS.load_in_4bit), FLAGS.mesh
     )

@@ -39,7 +39,7 @@ flags.adopt_module_key_flags(study_flags)
 def main(_):
     logging.set_verbosity(logging.WARNING)
     out, settings, models = (
-        pathlib.Path(FLAGS.out),
+        pathlib.Path(FLAGS.output_dir),
         study_flags.settings(),
         study_flags.models([paper_tables.HUB[paper_tables.QWEN_7B]]),
     )

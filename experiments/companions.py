@@ -1,7 +1,7 @@
 """Which companion data keeps a model coding: all conditions under strong and light intervention, HumanEval(+) of each (sections 5, 6.3).
 
     python experiments/companions.py
-    python experiments/companions.py --preset=tiny --steps=30 --evaluate_flags=--max_new=64
+    python experiments/companions.py --preset=tiny --max_steps=30 --evaluate_flags=--max_new_tokens=64
 
 Reproduces Table 9 (Qwen2.5-Coder-32B, strong, HumanEval and HumanEval+: B0 65.9 and 58.5%, B4 57.9 and 49.4, B2 56.7 and 48.2, B1
 54.9 and 47.6, B6 45.1 and 41.5, B3 42.7 and 36.6, B5 12.8 and 10.4), Table 10 (SV energy: B4 .001, B2 .006, B1 .014, B6 .041, B5 .646,
@@ -38,7 +38,9 @@ flags.DEFINE_string(
     "HumanEvalPlus.jsonl (default: what evalplus downloads; with --preset=tiny eight embedded problems)",
 )
 flags.DEFINE_list(
-    "evaluate_flags", [], "further flags of evaluate.py, such as --limit=8,--max_new=64"
+    "evaluate_flags",
+    [],
+    "further flags of evaluate.py, such as --limit=8,--max_new_tokens=64",
 )
 flags.adopt_module_key_flags(study_flags)
 BY = ("model", "intervention", "condition")
@@ -95,7 +97,7 @@ def text(found) -> str:
             summary
             | {
                 "coding": evaluate_runs.coding_scores(
-                    pathlib.Path(FLAGS.out) / run.name
+                    pathlib.Path(FLAGS.output_dir) / run.name
                 )
             },
         )

@@ -1,12 +1,12 @@
 """Crosstalk between knowledge domains: what removing one domain's direction does to another's recall (section 3.6).
 
     python experiments/crosstalk.py
-    python experiments/crosstalk.py --adapter=runs/qwen7b_b3_0/adapter --out=runs/crosstalk-b3
+    python experiments/crosstalk.py --adapter=runs/qwen7b_b3_0/adapter --output_dir=runs/crosstalk-b3
     python experiments/crosstalk.py --preset=tiny
 
 Reproduces Table 8 on Qwen2.5-Coder-7B (code against creative writing: CT 0.0015, BDR 0.991, asymmetry 1.00; math .088, .750,
 1.00; formal logic .092, .747, 1.00; medical .170, .487, 1.00; legal .296, .499, .23). Writes crosstalk.json, table.txt and
-the figure crosstalk (PNG and SVG) to --out (runs/crosstalk); what is there is not measured again. About 6 GB and a minute on one GPU.
+the figure crosstalk (PNG and SVG) to --output_dir (runs/crosstalk); what is there is not measured again. About 6 GB and a minute on one GPU.
 """
 
 import json
@@ -29,12 +29,12 @@ from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("out", None, "folder for the results")
+flags.DEFINE_string("output_dir", None, "folder for the results")
 flags.DEFINE_string("probes", "hexad", "probe set: hexad, triad or a JSONL file")
 flags.DEFINE_enum(
     "pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last"
 )
-flags.DEFINE_float("alpha", 1.0, "ridge penalty")
+flags.DEFINE_float("ridge_alpha", 1.0, "ridge penalty")
 flags.DEFINE_bool(
     "dry_run", False, "print what would be measured, with its cost, and stop"
 )
@@ -113,7 +113,7 @@ def finished(out: pathlib.Path, about: dict) -> dict | None:
     for name, value in about.items():
         if there.get(name) != value:
             raise ValueError(
-                f"--out {out} holds a measurement with {name} {there.get(name)!r}, not {value!r}: give another folder"
+                f"--output_dir {out} holds a measurement with {name} {there.get(name)!r}, not {value!r}: give another folder"
             )
     return there
 
@@ -121,7 +121,7 @@ def finished(out: pathlib.Path, about: dict) -> dict | None:
 @processes.exit_together()
 def main(_):
     try:
-        defaults = {"out": "runs/crosstalk"}
+        defaults = {"output_dir": "runs/crosstalk"}
         started = checkpoint_flags.begin(
             defaults, defaults | {"model": paper_tables.HUB[paper_tables.QWEN_7B]}
         )
@@ -133,17 +133,17 @@ def main(_):
                             FLAGS.model,
                             "B0",
                             probes=FLAGS.probes,
-                            quantize=FLAGS.quantize,
+                            quantize=FLAGS.load_in_4bit,
                         )
                     ],
-                    pathlib.Path(FLAGS.out),
+                    pathlib.Path(FLAGS.output_dir),
                     FLAGS.teraflops,
                 )
             )
             return
         probe_set = probes.load_probes(FLAGS.probes)
         device_flags.start()
-        found, adapter, spec = checkpoint_flags.opened()
+        found, adapter = checkpoint_flags.opened()
         mesh = checkpoint_flags.mesh(found)
         examples, labels = (
             validate.encoded(found, probe_set),
@@ -154,12 +154,12 @@ def main(_):
             "adapter": FLAGS.adapter,
             "probe_set": probe_set.name,
             "pooling": FLAGS.pooling,
-            "alpha": FLAGS.alpha,
+            "alpha": FLAGS.ridge_alpha,
             "dtype": str(np.dtype(transformer.default_compute(FLAGS.dtype).dtype)),
-            "quantize": FLAGS.quantize,
+            "load_in_4bit": FLAGS.load_in_4bit,
         }
         about |= validate.hashes(found, FLAGS.adapter, probe_set)
-        out = pathlib.Path(FLAGS.out)
+        out = pathlib.Path(FLAGS.output_dir)
         before = json.loads(
             processes.broadcast_from_primary(lambda: json.dumps(finished(out, about)))
         )
@@ -174,13 +174,12 @@ def main(_):
         model,
         examples,
         adapter,
-        spec,
         capture.CaptureConfig(-1, FLAGS.pooling),
         compute,
     )
     if not processes.shutdown():
         return
-    measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.alpha).to_json()
+    measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.ridge_alpha).to_json()
     about |= validate.provenance(found, started, FLAGS.adapter, probe_set)
     run_folder.write_text(out / NAME, json.dumps(about | measured, indent=1) + "\n")
     run_folder.write_text(out / "table.txt", table(measured) + "\n")

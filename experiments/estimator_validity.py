@@ -1,12 +1,12 @@
 """Do the estimators measure overlap? Each against a known truth, over noise, scale, sample size and correlated noise.
 
-    python experiments/estimator_validity.py --out=runs/validity
+    python experiments/estimator_validity.py --output_dir=runs/validity
     python experiments/estimator_validity.py --preset=tiny        # fewer draws
 
 A study of our own, which the paper lacks: synthetic activations whose concepts share a known part of their structure
 (`jaxent.measure.synthetic`), and real activations of the embedded checkpoint (or --model) on the triad probes, their
 class structure rotated to a known overlap. Also simulates the coverage of the 95% intervals over replicate
-sets, of triad's eight and hexad's five. Writes validity.json, table.txt and the figure validity (PNG and SVG) to --out.
+sets, of triad's eight and hexad's five. Writes validity.json, table.txt and the figure validity (PNG and SVG) to --output_dir.
 A quarter of an hour on two cores, no GPU; on one device.
 """
 
@@ -44,7 +44,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("dimensions", 128, "dimensions of the synthetic activations")
 flags.DEFINE_integer("seed", 0, "seed of all draws")
-flags.DEFINE_string("out", "runs/validity", "folder for the results")
+flags.DEFINE_string("output_dir", "runs/validity", "folder for the results")
 
 NAMES = ("cvo", "sei", "nested_ei", "ei")
 SIZES, SETS = (3, 4, 4), 8
@@ -284,7 +284,7 @@ def main(_):
     with tqdm.tqdm(total=total, desc="draws", unit="draw") as bar:
         panels = [study(panel, real, bar) for panel in PANELS]
         covered = coverage(bar)
-    out = pathlib.Path(FLAGS.out)
+    out = pathlib.Path(FLAGS.output_dir)
     found = {
         "panels": panels,
         "coverage": covered,

@@ -1,10 +1,10 @@
 """HumanEval and HumanEval+ pass@1 of a checkpoint, with or without an adapter, through EvalPlus (section 3.2).
 
-    python experiments/evaluate.py --model=Qwen/Qwen2.5-Coder-7B --adapter=runs/qwen7b_b3_0/adapter --out=runs/evaluate
+    python experiments/evaluate.py --model=Qwen/Qwen2.5-Coder-7B --adapter=runs/qwen7b_b3_0/adapter --output_dir=runs/evaluate
     python experiments/evaluate.py --preset=tiny
 
 Raw completion, greedy, 768 new tokens, all 164 problems decoded together. Writes samples.raw.jsonl (as rows finish: a
-killed run continues), samples.jsonl, eval_results.json, scores.json and evaluation.json to --out. Reproduces a row of
+killed run continues), samples.jsonl, eval_results.json, scores.json and evaluation.json to --output_dir. Reproduces a row of
 Table 9: Qwen2.5-Coder-32B has 65.9% and 58.5% (108 and 96 of 164). A 7B model with NF4 weights takes about 6 GB, and with
 164 rows of 1280 tokens 12 GB of cache; scoring takes minutes on a few cores. Generated programs run in a sandbox.
 """
@@ -33,7 +33,7 @@ from jaxent.runs import folder as run_folder
 from jaxent.runs import validate
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("out", None, "folder for the results")
+flags.DEFINE_string("output_dir", None, "folder for the results")
 flags.DEFINE_enum(
     "weights",
     "nf4",
@@ -46,10 +46,10 @@ flags.DEFINE_string(
     "HumanEvalPlus.jsonl (default: what evalplus downloads; with --preset=tiny eight embedded problems)",
 )
 flags.DEFINE_integer("limit", None, "first problems only; every output says so")
-flags.DEFINE_integer("max_new", 768, "new tokens a problem")
+flags.DEFINE_integer("max_new_tokens", 768, "new tokens a problem")
 flags.DEFINE_float("temperature", 0.0, "0: greedy")
 flags.DEFINE_float("top_p", 1.0, "share of the probability that is sampled from")
-flags.DEFINE_integer("samples", 1, "samples a problem, for pass@k")
+flags.DEFINE_integer("n_samples", 1, "samples a problem, for pass@k")
 flags.DEFINE_integer("seed", 0, "seed of sampling")
 flags.DEFINE_float("min_time_limit", 10.0, "seconds a test may take at least")
 flags.DEFINE_float(
@@ -66,9 +66,7 @@ flags.adopt_module_key_flags(checkpoint_flags)
 
 def runner(config: configs.Config, mesh) -> loop.Runner:
     """The model in the form --weights asks for, on the mesh if there is one."""
-    adapter, spec = (
-        peft.load_adapter(FLAGS.adapter, config) if FLAGS.adapter else (None, None)
-    )
+    adapter = peft.load_adapter(FLAGS.adapter, config) if FLAGS.adapter else None
     model, adapter, compute = checkpoint_flags.loaded(
         validate.open_checkpoint(FLAGS.model), adapter, mesh
     )
@@ -84,11 +82,11 @@ def runner(config: configs.Config, mesh) -> loop.Runner:
                 f"--weights={FLAGS.weights} needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} are free: use nf4"
             )
         model = transformer.to_dense(
-            model, compute.dtype, adapter if FLAGS.weights == "merged" else None, spec
+            model, compute.dtype, adapter if FLAGS.weights == "merged" else None
         )
     if FLAGS.weights == "merged":
-        adapter = spec = None
-    return loop.Runner(model, adapter, spec, compute)
+        adapter = None
+    return loop.Runner(model, adapter, compute)
 
 
 def generated(
@@ -101,29 +99,28 @@ def generated(
     """Generates the samples that are missing, each on disk as soon as it is done; what it took."""
     todo = [
         problem
-        for problem, count in humaneval.missing_samples(problems, done, FLAGS.samples)
+        for problem, count in humaneval.missing_samples(problems, done, FLAGS.n_samples)
         for _ in range(count)
     ]
     if not todo:
         return {"samples": 0}
     run, tokenizer = runner(found.config, mesh), found.tokenizer
     longest = max(map(len, tokenizer.encode([p.prompt for p in todo])))
-    if longest + FLAGS.max_new > found.config.context and processes.is_primary():
+    if longest + FLAGS.max_new_tokens > found.config.context and processes.is_primary():
         print(
-            f"{longest} prompt and {FLAGS.max_new} new tokens pass the model's context of {found.config.context}: positions it has not seen"
+            f"{longest} prompt and {FLAGS.max_new_tokens} new tokens pass the model's context of {found.config.context}: positions it has not seen"
         )
     started = time.perf_counter()
     texts = generate(
         run.model,
         tokenizer,
         [p.prompt for p in todo],
-        FLAGS.max_new,
+        FLAGS.max_new_tokens,
         stops=humaneval.STOPS,
         temperature=FLAGS.temperature,
         top_p=FLAGS.top_p,
         seed=int(np.random.SeedSequence([FLAGS.seed, len(done)]).generate_state(1)[0]),
         adapter=run.adapter,
-        spec=run.spec,
         compute=run.compute,
         progress=processes.is_primary(),
         on_done=lambda row, completion: (
@@ -151,12 +148,12 @@ def identity(tokenizer, problems: humaneval.Problems) -> dict:
         "model",
         "adapter",
         "weights",
-        "quantize",
+        "load_in_4bit",
         "dtype",
-        "max_new",
+        "max_new_tokens",
         "temperature",
         "top_p",
-        "samples",
+        "n_samples",
         "seed",
     )
     return {name: FLAGS[name].value for name in names} | {
@@ -185,16 +182,16 @@ def main(_):
     try:
         started = checkpoint_flags.begin(
             {
-                "out": "runs/evaluate",
-                "max_new": 64,
+                "output_dir": "runs/evaluate",
+                "max_new_tokens": 64,
                 "humaneval": str(humaneval.EMBEDDED),
             }
         )
         device_flags.start()
         choose.Sampling(FLAGS.temperature, FLAGS.top_p)
-        if FLAGS.samples < 1 or (FLAGS.samples > 1 and FLAGS.temperature == 0):
+        if FLAGS.n_samples < 1 or (FLAGS.n_samples > 1 and FLAGS.temperature == 0):
             raise ValueError(
-                f"--samples {FLAGS.samples}: expected 1, or a --temperature above 0"
+                f"--n_samples {FLAGS.n_samples}: expected 1, or a --temperature above 0"
             )
         if FLAGS.score:
             processes.broadcast_from_primary(
@@ -205,7 +202,7 @@ def main(_):
         )
         found = checkpoint_flags.opened()[0]
         mesh = checkpoint_flags.mesh(found)
-        out = pathlib.Path(FLAGS.out)
+        out = pathlib.Path(FLAGS.output_dir)
         took = generated(out, found, mesh, problems, resumed(out, found, problems))
     except (ValueError, FileNotFoundError, PermissionError) as error:
         sys.exit(f"evaluate: {error}")
@@ -218,12 +215,12 @@ def main(_):
         "model",
         "adapter",
         "weights",
-        "quantize",
+        "load_in_4bit",
         "dtype",
-        "max_new",
+        "max_new_tokens",
         "temperature",
         "top_p",
-        "samples",
+        "n_samples",
     )
     record = {
         "settings": {f: FLAGS[f].value for f in settings},
@@ -239,7 +236,7 @@ def main(_):
         scores = scoring.score_samples(
             out, problems, **limits, allow_unsandboxed=FLAGS.allow_unsandboxed
         )
-        ks = sorted({1, FLAGS.samples})
+        ks = sorted({1, FLAGS.n_samples})
         record |= {
             "scoring_seconds": time.perf_counter() - began,
             "pass": {

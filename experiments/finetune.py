@@ -1,13 +1,13 @@
 """Fine-tunes a LoRA adapter under one of the paper's conditions and measures entanglement as it goes.
 
-    python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --condition=B3 --seed=0 --out=runs/qwen7b_b3_0
-    python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --seeds=0,1,2,3 --seed_mode=vmap --mesh=data:2,fsdp:4 --out=runs
+    python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --condition=B3 --seed=0 --output_dir=runs/qwen7b_b3_0
+    python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --seeds=0,1,2,3 --seed_mode=vmap --mesh=data:2,fsdp:4 --output_dir=runs
     python experiments/finetune.py --preset=tiny
 
 The defaults are section 2.2's; --intervention=light is section 6.3's. Reproduces one row of Table 3:
 Qwen-7B, B3, seed 0: EI 0.955 before, 0.712 after. Writes run.json, metrics.jsonl, checkpoints/ and, at
-the end, adapter/ (PEFT's format) and summary.json to --out. --resume continues a killed run exactly, also on other devices.
-With --seeds each seed has a folder in --out; runs that are there are skipped or continued.
+the end, adapter/ (PEFT's format) and summary.json to --output_dir. --resume continues a killed run exactly, also on other devices.
+With --seeds each seed has a folder in --output_dir; runs that are there are skipped or continued.
 """
 
 import dataclasses
@@ -45,15 +45,15 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("seed", 0, "seed of adapter, data order and dropout")
 flags.DEFINE_list("seeds", None, "several seeds instead of one: see --seed_mode")
 flags.DEFINE_string(
-    "start", None, "adapter folder to begin from, with a fresh optimizer and schedule"
+    "adapter", None, "adapter folder to begin from, with a fresh optimizer and schedule"
 )
 flags.DEFINE_float(
     "csr_lambda",
     None,
     "weight of CSR's penalty (section 6.1; default 0.1 for B4, 0 otherwise)",
 )
-flags.DEFINE_string("out", None, "run folder")
-flags.DEFINE_bool("resume", False, "continue the run in --out")
+flags.DEFINE_string("output_dir", None, "run folder")
+flags.DEFINE_bool("resume", False, "continue the run in --output_dir")
 flags.adopt_module_key_flags(run_flags)
 flags.adopt_module_key_flags(device_flags)
 
@@ -66,15 +66,15 @@ def described() -> tuple[specs.RunSpec, pathlib.Path]:
         if tiny
         else {"model": FLAGS.model}
     )
-    out = FLAGS.out or ("runs/tiny" if tiny else None)
-    named = run_flags.given("model", "condition", "seed", "start", "csr_lambda")
+    out = FLAGS.output_dir or ("runs/tiny" if tiny else None)
+    named = run_flags.given("model", "condition", "seed", "adapter", "csr_lambda")
     settings = (
         specs.INTERVENTIONS[FLAGS.intervention]
         | preset
         | named
         | {"intervention": FLAGS.intervention}
     )
-    for name, value in (("model", settings["model"]), ("out", out)):
+    for name, value in (("model", settings["model"]), ("output_dir", out)):
         if not value:
             raise ValueError(f"--{name} is missing (or use --preset=tiny)")
     return specs.RunSpec(**settings), pathlib.Path(out)

@@ -17,7 +17,7 @@ from jaxent.distributed import processes
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("prompt", None, "text to continue (default: standard input)")
-flags.DEFINE_integer("max_new", 256, "new tokens")
+flags.DEFINE_integer("max_new_tokens", 256, "new tokens")
 flags.DEFINE_float("temperature", 0.0, "0: greedy")
 flags.DEFINE_float("top_p", 1.0, "share of the probability that is sampled from")
 flags.DEFINE_integer("seed", 0, "seed of sampling")
@@ -41,7 +41,7 @@ def main(_):
         checkpoint_flags.begin({})
         device_flags.start()
         choose.Sampling(FLAGS.temperature, FLAGS.top_p)
-        found, adapter, spec = checkpoint_flags.opened()
+        found, adapter = checkpoint_flags.opened()
         mesh = checkpoint_flags.mesh(found)
         begun = prompt()
         if not found.tokenizer.encode([begun])[0]:
@@ -62,9 +62,8 @@ def main(_):
         model,
         found.tokenizer,
         begun,
-        FLAGS.max_new,
+        FLAGS.max_new_tokens,
         adapter=adapter,
-        spec=spec,
         compute=compute,
         **options,
     ):

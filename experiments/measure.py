@@ -1,10 +1,10 @@
 """Measures entanglement in a checkpoint, with or without an adapter, at one layer or all of them.
 
-    python experiments/measure.py --model=Qwen/Qwen2.5-Coder-7B --adapter=runs/qwen7b_b3_0/adapter --out=runs/measure
+    python experiments/measure.py --model=Qwen/Qwen2.5-Coder-7B --adapter=runs/qwen7b_b3_0/adapter --output_dir=runs/measure
     python experiments/measure.py --preset=tiny
 
 Writes measure.json (one record a layer), table.txt and the figures damage, spectrum, estimates and, with several layers,
-depth (PNG and SVG) to --out. With an adapter, also its SV energy and how far it moved the probes' activations from the base
+depth (PNG and SVG) to --output_dir. With an adapter, also its SV energy and how far it moved the probes' activations from the base
 model's, inside and outside the target domain's subspace (section 6.1). A 7B model takes about 6 GB and a minute on one GPU; the measurement itself
 takes seconds. Section 3.2 measures the terminal layer: Qwen-7B's base has EI 0.945 (Table 2).
 """
@@ -27,9 +27,9 @@ from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("out", None, "folder for the results")
+flags.DEFINE_string("output_dir", None, "folder for the results")
 flags.DEFINE_string("probes", "triad", "probe set: triad, hexad or a JSONL file")
-flags.DEFINE_integer("replicates", None, "first replicate sets of the probes only")
+flags.DEFINE_integer("probe_sets", None, "first replicate sets of the probes only")
 flags.DEFINE_string(
     "layers", "last", "last (after the final norm), all, or numbers: 0 is the embedding"
 )
@@ -41,7 +41,9 @@ flags.DEFINE_bool(
     True,
     "the last layer's activations after the final norm; otherwise before it",
 )
-flags.DEFINE_float("alpha", None, "ridge penalty (default 1; with --scale_free 0.1)")
+flags.DEFINE_float(
+    "ridge_alpha", None, "ridge penalty (default 1; with --scale_free 0.1)"
+)
 flags.DEFINE_bool(
     "scale_free",
     False,
@@ -234,10 +236,12 @@ def adapter_lines(measured: list[dict]) -> str:
 @processes.exit_together()
 def main(_):
     try:
-        started = checkpoint_flags.begin({"layers": "all", "out": "runs/measure"})
-        probe_set = probes.load_probes(FLAGS.probes, FLAGS.replicates)
+        started = checkpoint_flags.begin(
+            {"layers": "all", "output_dir": "runs/measure"}
+        )
+        probe_set = probes.load_probes(FLAGS.probes, FLAGS.probe_sets)
         device_flags.start()
-        found, adapter, spec = checkpoint_flags.opened()
+        found, adapter = checkpoint_flags.opened()
         mesh = checkpoint_flags.mesh(found)
         layers = chosen_layers(found.config)
         examples, labels = (
@@ -260,15 +264,15 @@ def main(_):
     )
 
     def activations(adapter):
-        x = capture.capture(model, examples, adapter, spec, where, compute)
+        x = capture.capture(model, examples, adapter, where, compute)
         return x[layers] if len(layers) > 1 else x[None]
 
     x = activations(adapter)
     if adapter is not None:
-        moved, before = energy.sv_energy(model, adapter, spec), activations(None)
+        moved, before = energy.sv_energy(model, adapter), activations(None)
     if not processes.shutdown():
         return
-    estimated = entangle.measure_layers(x, labels, FLAGS.alpha, FLAGS.scale_free)
+    estimated = entangle.measure_layers(x, labels, FLAGS.ridge_alpha, FLAGS.scale_free)
     about = {
         "model": FLAGS.model,
         "adapter": FLAGS.adapter,
@@ -277,7 +281,7 @@ def main(_):
         "final_norm": FLAGS.final_norm,
         "scale_free": FLAGS.scale_free,
         "dtype": str(np.dtype(compute.dtype)),
-        "quantize": FLAGS.quantize,
+        "load_in_4bit": FLAGS.load_in_4bit,
     }
     if adapter is not None:
         about |= {"sv_energy": moved.total, "sv_energy_modules": moved.modules}
@@ -289,7 +293,7 @@ def main(_):
     if adapter is not None:
         moves = drift(x, before, domains)
         measured = [one | {"drift": move} for one, move in zip(measured, moves)]
-    out = pathlib.Path(FLAGS.out)
+    out = pathlib.Path(FLAGS.output_dir)
     run_folder.write_text(out / "measure.json", json.dumps(measured, indent=1) + "\n")
     text = table(measured) + (
         "" if adapter is None else f"\n\n{adapter_lines(measured)}"

@@ -1,9 +1,9 @@
 """Every table, figure and claim of the paper beside what the runs in a folder measured, as one page.
 
-    python experiments/report.py --runs=runs --out=report
+    python experiments/report.py --runs=runs --output_dir=report
 
 Reads run folders, evaluations, crosstalk.json, measure.json, validity.json and studies anywhere below --runs (any number of them,
-none needed) and writes report.html, which needs no network and no other file, tables/ (Markdown, LaTeX, CSV) and figures/ (PNG, SVG) to --out.
+none needed) and writes report.html, which needs no network and no other file, tables/ (Markdown, LaTeX, CSV) and figures/ (PNG, SVG) to --output_dir.
 No accelerator, no JAX; about half a minute.
 """
 
@@ -17,7 +17,7 @@ from jaxent.runs import records
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", "runs", "folder of runs, read with all folders below it")
-flags.DEFINE_string("out", "report", "folder for the page, tables and figures")
+flags.DEFINE_string("output_dir", "report", "folder for the page, tables and figures")
 flags.DEFINE_string(
     "title",
     "Entanglement under fine-tuning: published and measured",
@@ -30,7 +30,7 @@ def main(_):
         found = records.read_records(pathlib.Path(FLAGS.runs))
     except FileNotFoundError as error:
         sys.exit(f"report: {error}")
-    written = page.write(found, pathlib.Path(FLAGS.out), FLAGS.title, sys.argv)
+    written = page.write(found, pathlib.Path(FLAGS.output_dir), FLAGS.title, sys.argv)
     for note in found.unread:
         print(f"{note.path}: {note.text}")
     numbers = {

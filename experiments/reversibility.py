@@ -29,7 +29,7 @@ flags.DEFINE_list(
 flags.DEFINE_integer(
     "further_steps",
     None,
-    "steps of that (default: three tenths of --steps, 1500 of 5000)",
+    "steps of that (default: three tenths of --max_steps, 1500 of 5000)",
 )
 flags.adopt_module_key_flags(study_flags)
 BY = ("model", "condition")
@@ -59,14 +59,16 @@ def runs():
 def text(found) -> str:
     """B3 from the base model, what came after it, by model; then every seed of the latter by step (0: the end of B3)."""
     first, then = (
-        [(run, s) for run, s in found if bool(run.start) == continued]
+        [(run, s) for run, s in found if bool(run.adapter) == continued]
         for continued in (False, True)
     )
     drawn = lambda title, chosen: (
         f"{title}\n{summary_table.format_summary(summary_table.summarise_runs(chosen, BY, FOUND), BY, (FOUND,))}"
     )
     course = summary_table.summarise_steps(
-        queue.read_measurements([run for run, _ in then], pathlib.Path(FLAGS.out)),
+        queue.read_measurements(
+            [run for run, _ in then], pathlib.Path(FLAGS.output_dir)
+        ),
         (*BY, "seed"),
         COURSE,
     )

@@ -4,7 +4,6 @@ import dataclasses
 
 from absl import flags
 
-from jaxent.data import batches
 from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
@@ -13,33 +12,37 @@ flags.DEFINE_string(
     "data_root", None, "folder of local files, or 'embedded'; the Hub otherwise"
 )
 flags.DEFINE_integer(
-    "max_examples", _OF["max_examples"], "examples read from each source"
+    "max_train_samples", _OF["max_train_samples"], "examples read from each source"
 )
-flags.DEFINE_integer("rank", _OF["rank"], "LoRA rank")
-flags.DEFINE_float("alpha", _OF["alpha"], "LoRA alpha")
-flags.DEFINE_float("dropout", _OF["dropout"], "LoRA dropout")
-flags.DEFINE_list("modules", list(_OF["modules"]), "adapted linear modules")
-flags.DEFINE_integer("steps", _OF["steps"], "optimizer steps")
+flags.DEFINE_integer("lora_r", _OF["lora_r"], "LoRA rank")
+flags.DEFINE_float("lora_alpha", _OF["lora_alpha"], "LoRA alpha")
+flags.DEFINE_float("lora_dropout", _OF["lora_dropout"], "LoRA dropout")
+flags.DEFINE_list(
+    "lora_target_modules", list(_OF["lora_target_modules"]), "adapted linear modules"
+)
+flags.DEFINE_integer("max_steps", _OF["max_steps"], "optimizer steps")
 flags.DEFINE_float("learning_rate", _OF["learning_rate"], "peak learning rate")
 flags.DEFINE_float("warmup_ratio", _OF["warmup_ratio"], "share of steps that warm up")
 flags.DEFINE_integer(
-    "examples",
-    _OF["examples"],
+    "batch_size",
+    _OF["batch_size"],
     "examples an optimizer step (batch 1 x accumulation 16)",
 )
 flags.DEFINE_integer(
-    "micro_rows", _OF["micro_rows"], "packed rows run at a time; must divide --examples"
+    "micro_batch_size",
+    _OF["micro_batch_size"],
+    "packed rows run at a time; must divide --batch_size",
 )
 flags.DEFINE_integer("max_length", _OF["max_length"], "tokens an example and a row")
-flags.DEFINE_enum(
-    "packing", _OF["packing"], batches.PACKINGS, "packed, or none: an example a row"
+flags.DEFINE_bool(
+    "packing", _OF["packing"], "pack examples into rows; --nopacking: one a row"
 )
 flags.DEFINE_integer(
     "curriculum_steps", _OF["curriculum_steps"], "B5's steps of math before code"
 )
 flags.DEFINE_bool(
-    "quantize",
-    _OF["quantize"],
+    "load_in_4bit",
+    _OF["load_in_4bit"],
     "NF4 with double quantisation; otherwise the checkpoint's own weights",
 )
 flags.DEFINE_enum(
@@ -49,7 +52,7 @@ flags.DEFINE_enum(
     "arithmetic (default: float32 on CPU, else bfloat16)",
 )
 flags.DEFINE_string("probes", _OF["probes"], "probe set: triad, hexad or a JSONL file")
-flags.DEFINE_integer("replicates", None, "first replicate sets of the probes only")
+flags.DEFINE_integer("probe_sets", None, "first replicate sets of the probes only")
 flags.DEFINE_integer(
     "csr_every",
     _OF["csr_every"],
@@ -74,9 +77,9 @@ flags.DEFINE_string(
     "probe set of the penalty: triad, hexad or a JSONL file",
 )
 flags.DEFINE_integer(
-    "measure_every", _OF["measure_every"], "steps between measurements"
+    "measure_steps", _OF["measure_steps"], "steps between measurements"
 )
-flags.DEFINE_integer("save_every", _OF["save_every"], "steps between checkpoints")
+flags.DEFINE_integer("save_steps", _OF["save_steps"], "steps between checkpoints")
 
 
 def given(*more: str) -> dict:

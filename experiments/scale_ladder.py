@@ -72,7 +72,7 @@ def text(found) -> str:
     )
     both, by = [run for run, _ in of("B3", "B2")], ("model", "condition")
     course = summary_table.summarise_steps(
-        queue.read_measurements(both, pathlib.Path(FLAGS.out)), by, COURSE
+        queue.read_measurements(both, pathlib.Path(FLAGS.output_dir)), by, COURSE
     )
     return "\n\n".join(
         [

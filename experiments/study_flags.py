@@ -25,7 +25,7 @@ flags.DEFINE_list(
 flags.DEFINE_alias("model", "models")
 flags.DEFINE_list("seeds", None, "seeds instead of the study's")
 flags.DEFINE_string(
-    "out",
+    "output_dir",
     "runs",
     "folder of all runs; a study's own results go to a folder of its name in it",
 )
@@ -70,7 +70,7 @@ def main(
     @processes.exit_together()
     def start(_):
         logging.set_verbosity(logging.WARNING)
-        out = pathlib.Path(FLAGS.out)
+        out = pathlib.Path(FLAGS.output_dir)
         try:
             device_flags.check()
             found = runs()

@@ -3,13 +3,13 @@
     pip install -e '.[test]'
     python scripts/benchmark_decode.py                    # 4 layers of Qwen2.5-Coder-0.5B's shapes, batches 1, 8, 32, 164
     python scripts/benchmark_decode.py --layers=24 --vocab=151936 --batches=1,8
-    python scripts/benchmark_decode.py --new=768 --ends   # rows end one by one, as HumanEval's do at their stop strings
+    python scripts/benchmark_decode.py --max_new_tokens=768 --ends   # rows end one by one, as HumanEval's do at their stop strings
 
 Greedy, ragged prompts, no eos: both generate the same number of tokens. transformers is warmed up with two tokens, ours
 runs twice: it compiles in the first, which is printed, and the second counts. `of the limit` compares a step of ours with the time that reading every
 weight and the cache once takes at this machine's measured memory bandwidth (without --ends).
 
-With --ends each row has a length of its own, drawn from an exponential distribution of mean a quarter of --new and cut at --new. Both are told of a
+With --ends each row has a length of its own, drawn from an exponential distribution of mean a quarter of --max_new_tokens and cut at --max_new_tokens. Both are told of a
 row's end by a function of the row: transformers by a stopping criterion after every token, ours by `stopped` after every chunk. Tokens per second
 count the tokens up to the rows' ends; transformers pads ended rows until all have ended, ours decodes on to the end of the chunk.
 """
@@ -35,8 +35,12 @@ FLAGS = flags.FLAGS
 flags.DEFINE_integer("layers", 4, "decoder layers")
 flags.DEFINE_integer("vocab", 32_000, "tokens of the vocabulary")
 flags.DEFINE_list("batches", ["1", "8", "32", "164"], "rows decoded together")
-flags.DEFINE_integer("new", 256, "new tokens a row (HumanEval is allowed 768)")
-flags.DEFINE_bool("ends", False, "rows end at lengths of their own instead of at --new")
+flags.DEFINE_integer(
+    "max_new_tokens", 256, "new tokens a row (HumanEval is allowed 768)"
+)
+flags.DEFINE_bool(
+    "ends", False, "rows end at lengths of their own instead of at --max_new_tokens"
+)
 flags.DEFINE_integer(
     "longest", 256, "tokens of the longest prompt; the shortest has an eighth"
 )
@@ -145,10 +149,12 @@ def main(_):
                 rng.integers(1, FLAGS.vocab, n).tolist()
                 for n in rng.integers(FLAGS.longest // 8, FLAGS.longest + 1, batch)
             ]
-            lengths = np.full(batch, FLAGS.new)
+            lengths = np.full(batch, FLAGS.max_new_tokens)
             if FLAGS.ends:
                 lengths = np.clip(
-                    np.ceil(rng.exponential(FLAGS.new / 4, batch)), 1, FLAGS.new
+                    np.ceil(rng.exponential(FLAGS.max_new_tokens / 4, batch)),
+                    1,
+                    FLAGS.max_new_tokens,
                 ).astype(int)
             torch_run(theirs, prompts[:1], np.array([2]))
             torch_seconds, expected = timed(lambda: torch_run(theirs, prompts, lengths))
@@ -156,9 +162,11 @@ def main(_):
             first, (seconds, found) = run(lengths)[0], run(lengths)
             run(np.ones(batch, int))
             prefill = run(np.ones(batch, int))[0]
-            step = (seconds - prefill) / (FLAGS.new - 1)
+            step = (seconds - prefill) / (FLAGS.max_new_tokens - 1)
             cache = batch * caches.row_bytes(
-                ours.model.config, FLAGS.longest + FLAGS.new // 2, ours.compute.dtype
+                ours.model.config,
+                FLAGS.longest + FLAGS.max_new_tokens // 2,
+                ours.compute.dtype,
             )
             same = np.mean(
                 [

@@ -187,22 +187,22 @@ def _by_the_clock() -> tuple[float, float]:
         tokens.load_tokenizer(_TINY).encode(probe_set.texts),
         concepts.label_probes(probe_set.labels),
     )
-    model, spec = hf.load(_TINY), lora.LoraConfig()
-    adapter = lora.init_params(
+    model, lora_config = hf.load(_TINY), lora.LoraConfig()
+    adapter = lora.init_adapter(
         jax.random.key(0),
-        spec,
+        lora_config,
         model.config.layers,
         transformer.linear_shapes(model.config),
     )
     compute = transformer.default_compute()
     measured = best(
         lambda: entangle.measure(
-            capture.capture(model, examples, adapter, spec, compute=compute), labels
+            capture.capture(model, examples, adapter, compute=compute), labels
         )
     )
     hyper = steps.TrainConfig()
     batch, rows = batches.pack([np.full(512, 7, np.int32)] * 16, 512, 16)
-    run = steps.jit_train_step(spec, hyper, compute)
+    run = steps.jit_train_step(hyper, compute)
     copied = lambda: jax.tree.map(jnp.copy, adapter)
     return measured, best(
         lambda: jax.block_until_ready(
@@ -225,7 +225,7 @@ def step_memory(
 
     CSR's probes are 64 tokens long and run `length` tokens at a time.
     """
-    array, spec, hyper = (
+    array, lora_config, hyper = (
         jax.ShapeDtypeStruct,
         lora.LoraConfig(rank),
         steps.TrainConfig(),
@@ -235,7 +235,9 @@ def step_memory(
         if row.linear:
             hf.set_param(model, row.path, nf4.abstract(row.shape[::-1], config.layers))
     make = lambda key: steps.init_state(
-        lora.init_params(key, spec, config.layers, transformer.linear_shapes(config)),
+        lora.init_adapter(
+            key, lora_config, config.layers, transformer.linear_shapes(config)
+        ),
         hyper,
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -255,7 +257,7 @@ def step_memory(
         ids, ids, ids, array(micro, jnp.float32), base, basis, array((), jnp.float32)
     )
     compiled = lambda anchor: (
-        steps.jit_train_step(spec, hyper, compute)
+        steps.jit_train_step(hyper, compute)
         .lower(
             jax.eval_shape(make, key), model, batch, array((), jnp.int32), key, anchor
         )

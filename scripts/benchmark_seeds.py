@@ -1,9 +1,9 @@
 """Throughput of seeds trained in one step over one NF4 base, against the same seeds one after the other.
 
     python scripts/benchmark_seeds.py                # 4 layers of Qwen2.5-Coder-0.5B's shapes, 1, 2, 4 and 8 seeds
-    python scripts/benchmark_seeds.py --layers=24 --rows=2 --length=2048
+    python scripts/benchmark_seeds.py --layers=24 --rows=2 --max_length=2048
 
-Random weights. Every seed has its own examples, dropout, adapter and optimizer; a step has --rows packed rows of --length tokens
+Random weights. Every seed has its own examples, dropout, adapter and optimizer; a step has --rows packed rows of --max_length tokens
 a seed. The first step compiles and does not count.
 """
 
@@ -28,8 +28,8 @@ flags.DEFINE_integer("layers", 4, "decoder layers")
 flags.DEFINE_integer("vocab", 32_000, "tokens of the vocabulary")
 flags.DEFINE_list("seeds", ["1", "2", "4", "8"], "numbers of seeds")
 flags.DEFINE_integer("rows", 1, "packed rows a seed and step")
-flags.DEFINE_integer("length", 256, "tokens a row")
-flags.DEFINE_integer("steps", 3, "steps timed")
+flags.DEFINE_integer("max_length", 256, "tokens a row")
+flags.DEFINE_integer("max_steps", 3, "steps timed")
 flags.DEFINE_enum(
     "dtype",
     None,
@@ -71,12 +71,12 @@ def seconds(
     """(seconds a step of `number` seeds, bytes of temporaries of one compiled step)."""
     examples = [
         np.random.default_rng(seed)
-        .integers(1, FLAGS.vocab, FLAGS.length)
+        .integers(1, FLAGS.vocab, FLAGS.max_length)
         .astype(np.int32)
         for seed in range(number)
     ]
     drawn = [
-        batches.pad([e] * FLAGS.rows, FLAGS.length, FLAGS.rows)[0] for e in examples
+        batches.pad([e] * FLAGS.rows, FLAGS.max_length, FLAGS.rows)[0] for e in examples
     ]
     states, keys = (
         [loop.initial_state(model, plan, seed) for seed in range(number)],
@@ -84,14 +84,14 @@ def seconds(
     )
     if together and number > 1:
         run, state = (
-            steps.jit_train_step_seeds(plan.spec, plan.hyper, plan.compute),
+            steps.jit_train_step_seeds(plan.hyper, plan.compute),
             loop.stack_seeds(states, plan),
         )
         given = [(batches.Batch(*map(np.stack, zip(*drawn))), keys)]
         states = [state]
     else:
         run, given = (
-            steps.jit_train_step(plan.spec, plan.hyper, plan.compute),
+            steps.jit_train_step(plan.hyper, plan.compute),
             list(zip(drawn, keys)),
         )
     rows = np.int32(FLAGS.rows)
@@ -102,7 +102,7 @@ def seconds(
         .temp_size_in_bytes
     )
     times = []
-    for _ in range(FLAGS.steps + 1):
+    for _ in range(FLAGS.max_steps + 1):
         started = time.perf_counter()
         states = [
             run(state, model, batch, rows, key)[0]
@@ -124,7 +124,7 @@ def main(_):
         (apart, _), (together, memory) = (
             seconds(model, plan, number, t) for t in (False, True)
         )
-        tokens = number * FLAGS.rows * FLAGS.length
+        tokens = number * FLAGS.rows * FLAGS.max_length
         rows.append(
             [
                 str(number),
@@ -149,7 +149,7 @@ def main(_):
         )
     device = jax.devices()[0].device_kind
     print(
-        f"\n{FLAGS.layers} layers, {FLAGS.rows} rows of {FLAGS.length} tokens a seed, {np.dtype(plan.compute.dtype)}, {device}"
+        f"\n{FLAGS.layers} layers, {FLAGS.rows} rows of {FLAGS.max_length} tokens a seed, {np.dtype(plan.compute.dtype)}, {device}"
     )
     print(
         console.format_table(

@@ -38,12 +38,12 @@ from jaxent.train import step as steps
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id", required=True)
-flags.DEFINE_integer("rank", 8, "rank of the adapter (alpha is three times as much)")
-flags.DEFINE_integer("examples", 4, "examples an optimizer step")
-flags.DEFINE_integer("length", 128, "tokens an example, at most")
-flags.DEFINE_integer("steps", 20, "optimizer steps")
+flags.DEFINE_integer("lora_r", 8, "rank of the adapter (alpha is three times as much)")
+flags.DEFINE_integer("batch_size", 4, "examples an optimizer step")
+flags.DEFINE_integer("max_length", 128, "tokens an example, at most")
+flags.DEFINE_integer("max_steps", 20, "optimizer steps")
 flags.DEFINE_integer(
-    "new_tokens", 64, "tokens decoded greedily from each of two prompts"
+    "max_new_tokens", 64, "tokens decoded greedily from each of two prompts"
 )
 
 
@@ -81,8 +81,8 @@ def rows(ids: list[list[int]]):
     )
 
 
-def logits(model, ids, adapter=None, spec=None) -> np.ndarray:
-    run = jax.jit(lambda m, a, *x: m.logits(m(*x, a, spec)))
+def logits(model, ids, adapter=None) -> np.ndarray:
+    run = jax.jit(lambda m, a, *x: m.logits(m(*x, a)))
     return np.asarray(run(model, adapter, *rows(ids)))
 
 
@@ -181,17 +181,20 @@ def quantised_by_bitsandbytes(path: str, out: str):
     return model
 
 
-def random_adapter(config, spec, seed: int):
+def random_adapter(config, lora_config, seed: int):
     """An adapter whose B is not zero, so that every factor has a gradient."""
-    adapter = lora.init_params(
-        jax.random.key(seed), spec, config.layers, transformer.linear_shapes(config)
+    adapter = lora.init_adapter(
+        jax.random.key(seed),
+        lora_config,
+        config.layers,
+        transformer.linear_shapes(config),
     )
-    keys = jax.random.split(jax.random.key(seed + 1), len(adapter))
+    keys = jax.random.split(jax.random.key(seed + 1), len(adapter.params))
     filled = {
         path: lora.LoraParams(f.a, 0.02 * jax.random.normal(k, f.b.shape))
-        for k, (path, f) in zip(keys, adapter.items())
+        for k, (path, f) in zip(keys, adapter.params.items())
     }
-    return filled
+    return lora.Adapter(filled, lora_config)
 
 
 def torch_factors(model, which: str) -> dict[str, lora.LoraParams]:
@@ -262,7 +265,7 @@ def torch_train(model, groups, hyper: steps.TrainConfig) -> list[float]:
 def check_qlora(
     path: str,
     examples: list[np.ndarray],
-    spec: lora.LoraConfig,
+    lora_config: lora.LoraConfig,
     hyper: steps.TrainConfig,
 ) -> list[Check]:
     """LoRA on the same NF4 bytes: forward, gradient, optimizer steps."""
@@ -270,20 +273,20 @@ def check_qlora(
     per_step = len(examples) // hyper.steps
     groups = [examples[i * per_step : (i + 1) * per_step] for i in range(hyper.steps)]
     ids = [examples[0].tolist()]
-    start = lora.init_params(
-        jax.random.key(0), spec, config.layers, transformer.linear_shapes(config)
+    start = lora.init_adapter(
+        jax.random.key(0), lora_config, config.layers, transformer.linear_shapes(config)
     )
-    filled = random_adapter(config, spec, 1)
+    filled = random_adapter(config, lora_config, 1)
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         base = quantised_by_bitsandbytes(path, str(scratch / "base"))
-        adapters.save_adapter(filled, spec, scratch / "filled", path)
-        adapters.save_adapter(start, spec, scratch / "start", path)
+        adapters.save_adapter(filled, scratch / "filled", path)
+        adapters.save_adapter(start, scratch / "start", path)
         ours = hf.load(str(scratch / "base"))
         theirs = peft.PeftModel.from_pretrained(
             base, scratch / "filled", is_trainable=True
         )
-        theirs.train()  # spec has no dropout; bitsandbytes' evaluation kernel rewrites weights
+        theirs.train()  # there is no dropout; bitsandbytes' evaluation kernel rewrites weights
         expected = torch_logits(theirs, ids)
         torch_loss(theirs, groups[0])
         expected_gradient = torch_factors(theirs, "grad")
@@ -298,14 +301,14 @@ def check_qlora(
     packed = [batches.pack(group, length * 2, rows=per_step) for group in groups]
     gradient = jax.jit(
         lambda m, a, b, r: steps.step_gradient(
-            m, a, b, r, None, spec=spec, micro_rows=1, compute=compute
+            m, a, b, r, None, micro_batch_size=1, compute=compute
         )[1]
     )
     found_gradient = gradient(ours, filled, *packed[0])
     state, losses, step = (
         steps.init_state(start, hyper),
         [],
-        steps.jit_train_step(spec, hyper, compute),
+        steps.jit_train_step(hyper, compute),
     )
     for batch, used in packed:
         state, metrics = step(state, ours, batch, used, jax.random.key(0))
@@ -315,20 +318,20 @@ def check_qlora(
         Check(
             "LoRA on NF4, logits",
             "PEFT",
-            relative(logits(ours, ids, filled, spec), expected),
+            relative(logits(ours, ids, filled), expected),
             1e-4,
         ),
         Check(
             "LoRA on NF4, gradient",
             "PEFT",
-            tree_relative(found_gradient, expected_gradient),
+            tree_relative(found_gradient.params, expected_gradient),
             1e-4,
         ),
         Check(f"{hyper.steps} optimizer steps, losses", "torch", loss_gap, 1e-5),
         Check(
             f"{hyper.steps} optimizer steps, adapter",
             "torch",
-            tree_relative(state.adapter, expected_adapter),
+            tree_relative(state.adapter.params, expected_adapter),
             1e-3,
         ),
     ]
@@ -347,17 +350,19 @@ def sample(path: str, count: int, length: int) -> list[np.ndarray]:
 
 def main(_):
     path = str(safetensors_folder.locate(FLAGS.model))
-    examples = sample(path, FLAGS.examples * FLAGS.steps, FLAGS.length)
-    spec = lora.LoraConfig(FLAGS.rank, 3.0 * FLAGS.rank, dropout=0.0)
-    hyper = steps.TrainConfig(steps=FLAGS.steps, learning_rate=1e-3, warmup_ratio=0.1)
+    examples = sample(path, FLAGS.batch_size * FLAGS.max_steps, FLAGS.max_length)
+    lora_config = lora.LoraConfig(FLAGS.lora_r, 3.0 * FLAGS.lora_r, dropout=0.0)
+    hyper = steps.TrainConfig(
+        steps=FLAGS.max_steps, learning_rate=1e-3, warmup_ratio=0.1
+    )
     shortest = min(map(len, examples))
     ids = [e[:shortest].tolist() for e in examples[:2]]
     print(f"{'check':<34} {'against':<14} {'difference':>10} {'bound':>10}")
     failed = 0
     for group in (
-        lambda: check_dense(path, ids, FLAGS.new_tokens),
+        lambda: check_dense(path, ids, FLAGS.max_new_tokens),
         lambda: check_nf4(path),
-        lambda: check_qlora(path, examples, spec, hyper),
+        lambda: check_qlora(path, examples, lora_config, hyper),
     ):
         for check in group():
             print(check, flush=True)

@@ -3,7 +3,7 @@
     python scripts/plan.py --model=Qwen/Qwen2.5-Coder-32B --topology=v5e:4x4
     python scripts/plan.py --model=Qwen/Qwen2.5-Coder-32B --topology=v5e:4x4 --mesh=fsdp:4,tensor:4 --seeds=8
     python scripts/plan.py --model=Qwen/Qwen2.5-Coder-14B --topology=v6e:4x4 --search
-    python scripts/plan.py --all --out=docs/capacity.md
+    python scripts/plan.py --all --output_dir=docs/capacity.md
 
 With libtpu (pip install -e '.[plan]'; it needs no TPU) or JAX's CUDA plugin (pip install -e '.[plan-gpu]'; it needs no GPU) the package's own
 training step, measuring step and decoding chunk are compiled for the chips asked for: a minute or so each on one core. For GPUs that is with
@@ -48,7 +48,7 @@ flags.DEFINE_bool(
     "compile", True, "compile where the compiler is installed; otherwise by formula"
 )
 flags.DEFINE_float(
-    "effort",
+    "compiler_effort",
     -1.0,
     "of the compiler: -1 is five times as fast as 0, its temporaries up to a tenth larger",
     -1.0,
@@ -59,15 +59,17 @@ flags.DEFINE_float(
     programs.Job.rows,
     "packed rows an optimizer step uses on average (default: B3's with Qwen's tokenizer)",
 )
-flags.DEFINE_integer("rank", _RUN.rank, "LoRA rank")
+flags.DEFINE_integer("lora_r", _RUN.lora_r, "LoRA rank")
 flags.DEFINE_integer("max_length", _RUN.max_length, "tokens an example and a row")
-flags.DEFINE_integer("micro_rows", _RUN.micro_rows, "packed rows a chip runs at a time")
-flags.DEFINE_integer("examples", _RUN.examples, "examples an optimizer step")
-flags.DEFINE_integer("steps", _RUN.steps, "optimizer steps")
-flags.DEFINE_integer("measure_every", _RUN.measure_every, "steps between measurements")
-flags.DEFINE_bool("quantize", True, "NF4; otherwise bfloat16 weights")
 flags.DEFINE_integer(
-    "new",
+    "micro_batch_size", _RUN.micro_batch_size, "packed rows a chip runs at a time"
+)
+flags.DEFINE_integer("batch_size", _RUN.batch_size, "examples an optimizer step")
+flags.DEFINE_integer("max_steps", _RUN.max_steps, "optimizer steps")
+flags.DEFINE_integer("measure_steps", _RUN.measure_steps, "steps between measurements")
+flags.DEFINE_bool("load_in_4bit", True, "NF4; otherwise bfloat16 weights")
+flags.DEFINE_integer(
+    "max_new_tokens",
     programs.Job.new,
     "tokens generated for each of the coding benchmark's 164 problems, at most",
 )
@@ -86,7 +88,7 @@ flags.DEFINE_list(
     ],
     "with --all",
 )
-flags.DEFINE_string("out", None, "with --all: Markdown file")
+flags.DEFINE_string("output_dir", None, "with --all: Markdown file")
 
 _KINDS = {
     "all-gather": "gather",
@@ -102,11 +104,11 @@ def job(model: str, topology: str) -> programs.Job:
     names = (
         "rank",
         "max_length",
-        "micro_rows",
-        "examples",
-        "steps",
-        "measure_every",
-        "quantize",
+        "micro_batch_size",
+        "batch_size",
+        "max_steps",
+        "measure_steps",
+        "load_in_4bit",
     )
     run = specs.RunSpec(model, **{name: FLAGS[name].value for name in names})
     return programs.Job(
@@ -115,7 +117,7 @@ def job(model: str, topology: str) -> programs.Job:
         chips.parse_topology(topology),
         seeds=FLAGS.seeds,
         rows=FLAGS.rows,
-        new=FLAGS.new,
+        new=FLAGS.max_new_tokens,
     )
 
 
@@ -262,7 +264,7 @@ def plan_now(one: programs.Job) -> roofline.Plan:
     return roofline.plan_of(
         one,
         compiles(one),
-        FLAGS.effort,
+        FLAGS.compiler_effort,
         lambda text: tqdm.tqdm.write(f"compiling {text}", file=sys.stderr),
     )
 
@@ -282,7 +284,7 @@ def searched(found: list[roofline.Plan]) -> str:
 
 
 def everything() -> None:
-    """The table of the paper's models on --topologies, as Markdown in --out, which always holds the cells that are done."""
+    """The table of the paper's models on --topologies, as Markdown in --output_dir, which always holds the cells that are done."""
     cells = [
         job(model, topology)
         for topology in FLAGS.topologies
@@ -292,15 +294,17 @@ def everything() -> None:
     for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
         best = fastest(roofline.search_meshes(one))
         rows[str(one.topology)].append(row(best, roofline.plan_of(best.job)))
-        if FLAGS.out:
-            run_folder.write_text(pathlib.Path(FLAGS.out), document(rows))
-    print(f"Written: {FLAGS.out}" if FLAGS.out else document(rows))
+        if FLAGS.output_dir:
+            run_folder.write_text(pathlib.Path(FLAGS.output_dir), document(rows))
+    print(f"Written: {FLAGS.output_dir}" if FLAGS.output_dir else document(rows))
 
 
 def document(rows: dict[str, list[list[str]]]) -> str:
     """The Markdown of each topology's rows, without topologies that have none yet."""
     command = shlex.join(["python", "scripts/plan.py", *sys.argv[1:]])
-    versions = f"{compiler.compiler_versions()}; compiler effort {FLAGS.effort:g}."
+    versions = (
+        f"{compiler.compiler_versions()}; compiler effort {FLAGS.compiler_effort:g}."
+    )
     parts = [_DOCUMENT.format(command=command, versions=versions, share=roofline.SHARE)]
     for topology, lines in rows.items():
         if lines:

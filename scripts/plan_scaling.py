@@ -1,6 +1,6 @@
 """How a model's training step would scale from few chips to many: strong, weak, and with a seed more for every few chips. Nothing runs.
 
-    python scripts/plan_scaling.py --out=docs/scaling.md
+    python scripts/plan_scaling.py --output_dir=docs/scaling.md
     python scripts/plan_scaling.py --model=Qwen/Qwen2.5-Coder-14B --topologies=v6e:2x4,v6e:4x4,v6e:4x8 --nocompile
 
 With libtpu (pip install -e '.[plan]'; it needs no TPU) every step is compiled for its slice, about half a minute each, and the bytes of its
@@ -42,8 +42,8 @@ flags.DEFINE_integer("chips_a_seed", 8, "chips for which the third table has one
 flags.DEFINE_bool(
     "compile", True, "compile where libtpu is installed; otherwise by formula"
 )
-flags.DEFINE_float("effort", -1.0, "of the compiler, as in plan.py", -1.0, 1.0)
-flags.DEFINE_string("out", None, "Markdown file (default: printed)")
+flags.DEFINE_float("compiler_effort", -1.0, "of the compiler, as in plan.py", -1.0, 1.0)
+flags.DEFINE_string("output_dir", None, "Markdown file (default: printed)")
 
 _HEADER = [
     "chips",
@@ -116,13 +116,13 @@ def fastest(job: programs.Job) -> programs.Job:
     ]
     if not fitting:
         raise ValueError(
-            f"{job.topology}: no mesh of {job.topology.size} chips holds {job.run.model}'s step of {job.run.examples} rows"
+            f"{job.topology}: no mesh of {job.topology.size} chips holds {job.run.model}'s step of {job.run.batch_size} rows"
         )
     return dataclasses.replace(job, mesh=min(fitting)[1])
 
 
 def line(job: programs.Job, compiling: bool) -> dict:
-    found, time = roofline.plan_training(job, compiling, FLAGS.effort)
+    found, time = roofline.plan_training(job, compiling, FLAGS.compiler_effort)
     rows = job.seeds * job.rows
     return {
         "job": job,
@@ -179,7 +179,7 @@ def document(compiling: bool) -> str:
         how=how,
         command=shlex.join(["python", "scripts/plan_scaling.py", *sys.argv[1:]]),
         share=roofline.SHARE,
-        versions=f"{compiler.compiler_versions()}; compiler effort {FLAGS.effort:g}.",
+        versions=f"{compiler.compiler_versions()}; compiler effort {FLAGS.compiler_effort:g}.",
         length=todo[0][1].length,
     )
     parts = {
@@ -207,11 +207,11 @@ def main(_):
         )
     except ValueError as error:
         sys.exit(f"plan_scaling: {error}")
-    if not FLAGS.out:
+    if not FLAGS.output_dir:
         print(text)
         return
-    run_folder.write_text(pathlib.Path(FLAGS.out), text)
-    print(f"Written: {FLAGS.out}")
+    run_folder.write_text(pathlib.Path(FLAGS.output_dir), text)
+    print(f"Written: {FLAGS.output_dir}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Trains the embedded Qwen2-architecture checkpoint from text every Python installation carries.
 
-    python scripts/pretrain_tiny.py --out=jaxent/data/checkpoints/tiny
+    python scripts/pretrain_tiny.py --output_dir=jaxent/data/checkpoints/tiny
 
 About a million parameters; the wall time and losses of the committed checkpoint are in BUILD_NOTES.md.
 Writes a Hugging Face folder (config.json, model.safetensors in bfloat16, tokenizer files) and
@@ -30,13 +30,15 @@ from jaxent.model import config as configs
 from jaxent.model import transformer
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("out", "runs/tiny_checkpoint", "folder to write the checkpoint to")
+flags.DEFINE_string(
+    "output_dir", "runs/tiny_checkpoint", "folder to write the checkpoint to"
+)
 flags.DEFINE_integer("hidden_size", 128, "embedding width")
 flags.DEFINE_integer("layers", 4, "number of layers")
 flags.DEFINE_integer("vocab", 2048, "size of the byte-level BPE vocabulary")
-flags.DEFINE_integer("steps", 800, "optimizer steps")
+flags.DEFINE_integer("max_steps", 800, "optimizer steps")
 flags.DEFINE_integer("batch", 16, "rows a step")
-flags.DEFINE_integer("length", 256, "tokens a row")
+flags.DEFINE_integer("max_length", 256, "tokens a row")
 flags.DEFINE_float("learning_rate", 4e-3, "peak learning rate (cosine, 5% warmup)")
 flags.DEFINE_integer("seed", 0, "seed of the weights and of the order of the data")
 
@@ -119,8 +121,8 @@ def train(model, streams, rng):
     rate = optax.warmup_cosine_decay_schedule(
         0.0,
         FLAGS.learning_rate,
-        FLAGS.steps // 20,
-        FLAGS.steps,
+        FLAGS.max_steps // 20,
+        FLAGS.max_steps,
         FLAGS.learning_rate / 50,
     )
     tx = optax.chain(
@@ -134,10 +136,10 @@ def train(model, streams, rng):
         return optax.apply_updates(model, updates), moments, loss
 
     moments = tx.init(model)
-    bar = tqdm.trange(FLAGS.steps, desc="pretrain", mininterval=5)
+    bar = tqdm.trange(FLAGS.max_steps, desc="pretrain", mininterval=5)
     for _ in bar:
         model, moments, loss = step(
-            model, moments, rows(streams, rng, FLAGS.batch, FLAGS.length)
+            model, moments, rows(streams, rng, FLAGS.batch, FLAGS.max_length)
         )
         bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
     return model
@@ -145,7 +147,7 @@ def train(model, streams, rng):
 
 def main(_):
     started = time.time()
-    out = pathlib.Path(FLAGS.out)
+    out = pathlib.Path(FLAGS.output_dir)
     pretrain_tiny_tokenizer.save(
         pretrain_tiny_tokenizer.train_tokenizer(FLAGS.vocab), out
     )
@@ -167,7 +169,7 @@ def main(_):
     everything = np.concatenate([s[0] for s in splits.values()])
     report = {
         d: {
-            "held_out_loss": round(held_out_loss(saved, held_out, FLAGS.length), 4),
+            "held_out_loss": round(held_out_loss(saved, held_out, FLAGS.max_length), 4),
             "unigram_loss": round(unigram_loss(everything, held_out, FLAGS.vocab), 4),
             "domain_unigram_loss": round(
                 unigram_loss(trained, held_out, FLAGS.vocab), 4

@@ -8,6 +8,7 @@ scan beside the frozen base; None is the bare model. The rank is never the last 
 """
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -53,35 +54,50 @@ class LoraConfig:
         return self.alpha / self.rank
 
 
-def init_params(
-    key, spec: LoraConfig, layers: int, shapes: dict[str, tuple[int, int]]
-) -> dict[str, LoraParams]:
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["params"], meta_fields=["config"]
+)
+@dataclasses.dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter: its numbers and what they mean.
+
+    params: {module path inside a layer: LoraParams}, each with a leading layer axis.
+    config: rank, alpha, dropout and modules; static under jit.
+    """
+
+    params: dict[str, LoraParams]
+    config: LoraConfig
+
+
+def init_adapter(
+    key, config: LoraConfig, layers: int, shapes: dict[str, tuple[int, int]]
+) -> Adapter:
     """PEFT's default initial adapter: A ~ U(-1/sqrt(K), 1/sqrt(K)) (Kaiming with a = sqrt 5), B = 0.
 
     shapes: (K, N) of each module, as `transformer.linear_shapes` gives them.
     """
-    adapter = {}
+    params = {}
     for index, module in enumerate(MODULES):
-        if module not in spec.modules:
+        if module not in config.modules:
             continue
         k, n = shapes[module]
         bound = 1 / math.sqrt(k)
         a = jax.random.uniform(
             jax.random.fold_in(key, index),
-            (layers, k, spec.rank),
+            (layers, k, config.rank),
             jnp.float32,
             -bound,
             bound,
         ).mT
-        adapter[PATHS[module]] = LoraParams(
-            a, jnp.zeros((layers, spec.rank, n), jnp.float32)
+        params[PATHS[module]] = LoraParams(
+            a, jnp.zeros((layers, config.rank, n), jnp.float32)
         )
-    return adapter
+    return Adapter(params, config)
 
 
-def delta_weight(factors: LoraParams, spec: LoraConfig) -> jax.Array:
+def delta_weight(factors: LoraParams, config: LoraConfig) -> jax.Array:
     """The dense change of the weight, (alpha / rank) A' B: [..., K, N] float32."""
-    return spec.scaling * jnp.matmul(factors.a.mT, factors.b, precision="highest")
+    return config.scaling * jnp.matmul(factors.a.mT, factors.b, precision="highest")
 
 
 def parameter_count(adapter) -> int:

@@ -125,7 +125,8 @@ def encode(weight: np.ndarray, rule: str = "nearest", double: bool = True) -> Pa
 
 def encode_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first level of `encode` alone: codes, and one float32 absmax a block. A part of a weight whose rows are whole
-    blocks has the codes and scales that the whole has there; the second level needs all of a weight's scales."""
+    blocks has the codes and scales that the whole has there; the second level needs all of a weight's scales.
+    """
     if weight.ndim != 2:
         raise ValueError(
             f"NF4 weight of shape {weight.shape}: expected two axes, [out, in]"

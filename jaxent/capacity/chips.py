@@ -8,7 +8,8 @@ import re
 @dataclasses.dataclass(frozen=True)
 class Chip:
     """peak: dense bfloat16 operations a second. memory: bytes that a program may use. bandwidth: of that memory, bytes a second.
-    link: bytes a second that a chip receives over all its links to others. axes: of a slice, None for a node of GPUs."""
+    link: bytes a second that a chip receives over all its links to others. axes: of a slice, None for a node of GPUs.
+    """
 
     name: str
     peak: float

@@ -1,5 +1,6 @@
 """A job's programs compiled for chips that are not there: by libtpu, which needs no TPU, or JAX's CUDA plugin, which needs no GPU
-(pip install -e '.[plan,plan-gpu]')."""
+(pip install -e '.[plan,plan-gpu]').
+"""
 
 import contextlib
 import importlib.metadata

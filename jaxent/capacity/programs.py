@@ -38,7 +38,7 @@ class Job:
     """What is planned: a run's settings on a mesh over a topology.
 
     mesh: axes:sizes, "none" on one chip. seeds: trained together in one step. rows: packed rows an optimizer step uses on average (of
-    run.examples). problems, prompt, new: a coding benchmark's prompts, tokens of the longest and tokens generated for each at most.
+    run.batch_size). problems, prompt, new: a coding benchmark's prompts, tokens of the longest and tokens generated for each at most.
     """
 
     run: specs.RunSpec
@@ -68,7 +68,7 @@ class Job:
     @property
     def at_a_time(self) -> int:
         """Packed rows of a micro-batch, over all chips."""
-        return self.run.micro_rows * axes.axis_size(self.abstract, "batch")
+        return self.run.micro_batch_size * axes.axis_size(self.abstract, "batch")
 
     @property
     def micro_batches(self) -> int:
@@ -81,7 +81,7 @@ class Job:
 
     @property
     def hyper(self) -> steps.TrainConfig:
-        return dataclasses.replace(self.run.hyper, micro_rows=self.at_a_time)
+        return dataclasses.replace(self.run.hyper, micro_batch_size=self.at_a_time)
 
     @property
     def local_seeds(self) -> int:
@@ -100,13 +100,13 @@ def check_job(job: Job) -> None:
         raise ValueError(
             f"mesh {job.mesh}: {job.seeds} seeds do not split {job.sizes['seed']} ways (seed)"
         )
-    if job.run.examples % job.at_a_time:
+    if job.run.batch_size % job.at_a_time:
         raise ValueError(
-            f"mesh {job.mesh} runs {job.at_a_time} packed rows at a time: expected a divisor of the {job.run.examples} "
+            f"mesh {job.mesh} runs {job.at_a_time} packed rows at a time: expected a divisor of the {job.run.batch_size} "
             "examples of a step; give the tensor or seed axis more chips"
         )
     if job.abstract is not None:
-        sharding.check_mesh(_model(job.config, job.run.quantize), job.abstract)
+        sharding.check_mesh(_model(job.config, job.run.load_in_4bit), job.abstract)
 
 
 @functools.lru_cache(maxsize=8)
@@ -116,12 +116,12 @@ def _model(config: configs.Config, quantize: bool) -> transformer.Transformer:
 
 @functools.lru_cache(maxsize=8)
 def _state(
-    config: configs.Config, spec: lora.LoraConfig, hyper: steps.TrainConfig
+    config: configs.Config, lora_config: lora.LoraConfig, hyper: steps.TrainConfig
 ) -> steps.TrainState:
     return jax.eval_shape(
         lambda key: steps.init_state(
-            lora.init_params(
-                key, spec, config.layers, transformer.linear_shapes(config)
+            lora.init_adapter(
+                key, lora_config, config.layers, transformer.linear_shapes(config)
             ),
             hyper,
         ),
@@ -203,7 +203,7 @@ class Site:
 
     def model(self) -> transformer.Transformer:
         model = jax.tree.map(
-            lambda x: x, _model(self.job.config, self.job.run.quantize)
+            lambda x: x, _model(self.job.config, self.job.run.load_in_4bit)
         )
         for _, param in sharding.iter_params(model):
             value = param.get_value()
@@ -217,7 +217,7 @@ class Site:
     def state(self, seeds: int) -> steps.TrainState:
         """With an axis of the seeds if there are several."""
         hyper, several = self.job.run.hyper, seeds > 1
-        state = _state(self.job.config, self.job.run.spec, hyper)
+        state = _state(self.job.config, self.job.run.lora_config, hyper)
         stacked = (
             jax.tree.map(
                 lambda x: jax.ShapeDtypeStruct((seeds, *x.shape), x.dtype), state
@@ -234,7 +234,7 @@ class Site:
         """`train.step`'s jitted step, for all seeds together; per step."""
         job, several = self.job, self.job.seeds > 1
         lead, names = ((job.seeds,), ("seed",)) if several else ((), ())
-        shape = (*lead, job.run.examples // job.at_a_time, job.at_a_time, job.length)
+        shape = (*lead, job.run.batch_size // job.at_a_time, job.at_a_time, job.length)
         dtypes = {"weights": jnp.float32}
         batch = batches.Batch(
             *(
@@ -245,7 +245,7 @@ class Site:
         key = self.array(lead, jax.eval_shape(lambda: jax.random.key(0)).dtype, *names)
         model, state = self.model(), self.state(job.seeds)
         make = steps.jit_train_step_seeds if several else steps.jit_train_step
-        lower = lambda: make(job.run.spec, job.hyper, self.compute).lower(
+        lower = lambda: make(job.hyper, self.compute).lower(
             state, model, batch, self.array((), jnp.int32), key, None
         )
         parts = {
@@ -264,7 +264,7 @@ class Site:
             for _ in range(3)
         ]
         lower = lambda: capture.jit_activations.lower(
-            model, *arrays, adapter, job.run.spec, capture.CaptureConfig(), self.compute
+            model, *arrays, adapter, capture.CaptureConfig(), self.compute
         )
         return Program(
             "measuring", lower, {"weights": model, "adapter": adapter, "batch": arrays}
@@ -272,7 +272,7 @@ class Site:
 
     def decode(self) -> Program:
         """A chunk of `decode.loop` over the longest cache; per token. Sampling is greedy."""
-        job, model, adapter = self.job, self.model(), self.state(1).adapter
+        model, adapter = self.model(), self.state(1).adapter
         cache, rows = self.cache()
         number = lambda dtype, *more: self.array(
             (rows, *more), dtype, "batch", *[None] * len(more)
@@ -294,7 +294,6 @@ class Site:
             one,
             one,
             size=_CHUNK,
-            spec=job.run.spec,
             compute=self.compute,
             sampling=choose.Sampling(),
             eos=(0,),
@@ -338,7 +337,7 @@ class Site:
 
 
 def probes_at_a_time(job: Job) -> int:
-    number = len(probes.load_probes(job.run.probes, job.run.replicates).probes)
+    number = len(probes.load_probes(job.run.probes, job.run.probe_sets).probes)
     return capture.batch_size(
         number,
         _PROBE,
@@ -356,7 +355,8 @@ def held_bytes(tree) -> int:
 @dataclasses.dataclass(frozen=True)
 class Found:
     """A program on a chip. parts: bytes by what they hold, temporaries included; total: bytes at once; received: bytes by kind of
-    collective a step, measuring batch or token; how: where the figures come from; refused: what the compiler says where it does not fit."""
+    collective a step, measuring batch or token; how: where the figures come from; refused: what the compiler says where it does not fit.
+    """
 
     name: str
     parts: dict[str, int]
@@ -378,9 +378,11 @@ def analyse_program(program: Program, job: Job) -> Found:
     parts = {name: held_bytes(tree) for name, tree in program.parts.items()}
     tensor, fsdp, adapter = sizes["tensor"], sizes["fsdp"], parts["adapter"]
     linear = c.layers * sum(k * n for k, n in shapes.values())
-    size = costs.NF4 if job.run.quantize else 2
+    size = costs.NF4 if job.run.load_in_4bit else 2
     head = 2 * c.vocab * c.embed / tensor
-    temporary = 2 * max(k * n for k, n in shapes.values()) / tensor * job.run.quantize
+    temporary = (
+        2 * max(k * n for k, n in shapes.values()) / tensor * job.run.load_in_4bit
+    )
     temporary += (2 * size * linear / c.layers / tensor + head) * (fsdp > 1)
     width = (
         sum(n for _, n in shapes.values()) + max(k for k, _ in shapes.values())
@@ -389,7 +391,7 @@ def analyse_program(program: Program, job: Job) -> Found:
         temporary += (
             job.local_seeds
             * (
-                job.run.micro_rows * job.length * 2 * (c.embed * c.layers + width)
+                job.run.micro_batch_size * job.length * 2 * (c.embed * c.layers + width)
                 + 2**29
             )
             + 3 * adapter
@@ -425,18 +427,21 @@ def expected_parts(program: Program, job: Job) -> dict[str, float]:
     )
     ring = lambda n: (n - 1) / n
     linear = c.layers * sum(k * n for k, n in shapes.values())
-    size = costs.NF4 if job.run.quantize else 2
+    size = costs.NF4 if job.run.load_in_4bit else 2
     split = (
-        c.layers * job.run.rank * c.embed * len(job.run.modules)
+        c.layers * job.run.lora_r * c.embed * len(job.run.lora_target_modules)
     )  # the factors that lie along the embedding axis
     whole = (
-        c.layers * job.run.rank * sum(sum(shapes[m]) for m in job.run.modules) - split
+        c.layers
+        * job.run.lora_r
+        * sum(sum(shapes[m]) for m in job.run.lora_target_modules)
+        - split
     )
     seeds = job.local_seeds if training else 1
     gathers = ring(fsdp) * (size * linear / tensor + 4 * split * seeds)
     head = ring(fsdp) * 2 * c.vocab * c.embed / tensor
     if training:
-        rows = job.run.micro_rows * job.length * seeds
+        rows = job.run.micro_batch_size * job.length * seeds
     elif program.name == "measuring":
         rows = probes_at_a_time(job) * _PROBE / ways
     else:

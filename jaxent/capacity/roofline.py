@@ -20,7 +20,8 @@ _LINK = 0.5  # of a chip's links that a collective over one axis of a mesh keeps
 @dataclasses.dataclass(frozen=True)
 class Time:
     """Seconds of a roofline: operations at SHARE of the peak, bytes of memory at its bandwidth, bytes received at half of all
-    links' (a collective over one axis of the mesh keeps so many busy). Collectives are not taken to hide behind operations."""
+    links' (a collective over one axis of the mesh keeps so many busy). Collectives are not taken to hide behind operations.
+    """
 
     compute: float
     memory: float
@@ -44,7 +45,7 @@ def step_flops(job: capacity_programs.Job) -> float:
         * (one - 2 * none)
         * job.micro_batches
         * job.at_a_time
-        / job.run.examples
+        / job.run.batch_size
     )
 
 
@@ -60,7 +61,7 @@ def token_flops(job: capacity_programs.Job, rows: int) -> float:
         c.layers
         * (
             sum(k * n for k, n in shapes.values())
-            + job.run.rank * sum(sum(shapes[m]) for m in job.run.modules)
+            + job.run.lora_r * sum(sum(shapes[m]) for m in job.run.lora_target_modules)
         )
         + c.vocab * c.embed
     )
@@ -116,10 +117,10 @@ class Plan:
     def hours(self) -> dict[str, float]:
         """Of the job's seeds: training, measuring (once more for the bare model), and the coding benchmark with every answer at its longest."""
         run, seeds = self.job.run, self.job.seeds
-        times = 1 + seeds * (1 + -(-run.steps // run.measure_every))
+        times = 1 + seeds * (1 + -(-run.max_steps // run.measure_steps))
         batches_ = -(-self.job.problems // self.decoded)
         seconds = (
-            run.steps * self.step.seconds,
+            run.max_steps * self.step.seconds,
             times * self.measurement.seconds,
             seeds * batches_ * self.job.new * self.token.seconds,
         )
@@ -163,7 +164,7 @@ def plan_of(
             )
         )
     batches_of = math.ceil(
-        len(probes.load_probes(job.run.probes, job.run.replicates).probes)
+        len(probes.load_probes(job.run.probes, job.run.probe_sets).probes)
         / capacity_programs.probes_at_a_time(job)
     )
     measured = {kind: batches_of * n for kind, n in found[1].received.items()}
@@ -190,7 +191,7 @@ def _read(job: capacity_programs.Job, passes: int, times: int) -> float:
     """Bytes of a chip's memory: in each pass codes read, decoded weights written and read; the head's read twice."""
     c = job.config
     linear = c.layers * sum(k * n for k, n in transformer.linear_shapes(c).values())
-    size = costs.NF4 + 4 if job.run.quantize else 2
+    size = costs.NF4 + 4 if job.run.load_in_4bit else 2
     return (
         times
         * (passes * size * linear + 2 * 2 * c.vocab * c.embed)
@@ -203,6 +204,6 @@ def search_meshes(job: capacity_programs.Job) -> list[Plan]:
     plans = [plan_of(one) for one in capacity_programs.candidate_meshes(job)]
     if not plans:
         raise ValueError(
-            f"{job.topology}: no mesh of {job.topology.size} chips splits {job.run.model} and {job.run.examples} examples a step"
+            f"{job.topology}: no mesh of {job.topology.size} chips splits {job.run.model} and {job.run.batch_size} examples a step"
         )
     return sorted(plans, key=lambda p: (not p.fits, sum(p.hours.values())))

@@ -35,12 +35,10 @@ _EMPTY = (
 )
 
 
-def save_adapter(
-    adapter, spec: lora.LoraConfig, folder: pathlib.Path, base: str
-) -> None:
+def save_adapter(adapter: lora.Adapter, folder: pathlib.Path, base: str) -> None:
     """Writes what `PeftModel.from_pretrained` reads: lora_A [R, K], lora_B [N, R], float32."""
     tensors = {}
-    for path, factors in adapter.items():
+    for path, factors in adapter.params.items():
         a, b = np.asarray(factors.a), np.asarray(factors.b)
         for layer in range(a.shape[0]):
             tensors[_KEY.format(layer, path, "A")] = np.ascontiguousarray(a[layer])
@@ -50,11 +48,11 @@ def save_adapter(
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
         "inference_mode": True,
-        "r": spec.rank,
-        "lora_alpha": spec.alpha,
-        "lora_dropout": spec.dropout,
+        "r": adapter.config.rank,
+        "lora_alpha": adapter.config.alpha,
+        "lora_dropout": adapter.config.dropout,
         "init_lora_weights": True,
-        "target_modules": list(spec.modules),
+        "target_modules": list(adapter.config.modules),
         **_PLAIN,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,32 +87,30 @@ def load_adapter_config(folder: str | pathlib.Path) -> lora.LoraConfig:
     )
 
 
-def load_adapter(
-    source: str, config: configs.Config
-) -> tuple[dict[str, lora.LoraParams], lora.LoraConfig]:
+def load_adapter(source: str, config: configs.Config) -> lora.Adapter:
     """Reads a PEFT adapter for a model of `config`; every key used once, every shape checked."""
     folder = safetensors_folder.open_folder(
         safetensors_folder.locate(source), "adapter_model"
     )
-    spec_ = load_adapter_config(folder.path)
-    left, adapter = set(folder.entries), {}
-    for module in spec_.modules:
+    lora_config = load_adapter_config(folder.path)
+    left, params = set(folder.entries), {}
+    for module in lora_config.modules:
         k, n = transformer.linear_shapes(config)[module]
         path = lora.PATHS[module]
         a = [
-            _take(folder, left, _KEY.format(i, path, "A"), (spec_.rank, k))
+            _take(folder, left, _KEY.format(i, path, "A"), (lora_config.rank, k))
             for i in range(config.layers)
         ]
         b = [
-            _take(folder, left, _KEY.format(i, path, "B"), (n, spec_.rank))
+            _take(folder, left, _KEY.format(i, path, "B"), (n, lora_config.rank))
             for i in range(config.layers)
         ]
-        adapter[path] = lora.LoraParams(np.stack(a), np.stack([x.T for x in b]))
+        params[path] = lora.LoraParams(np.stack(a), np.stack([x.T for x in b]))
     if left:
         raise ValueError(
-            f"{folder.path}: surplus tensor {min(left)!r}, which no module of {spec_.modules} uses"
+            f"{folder.path}: surplus tensor {min(left)!r}, which no module of {lora_config.modules} uses"
         )
-    return jax.device_put(adapter), spec_
+    return jax.device_put(lora.Adapter(params, lora_config))
 
 
 def _take(folder, left: set, name: str, shape) -> np.ndarray:

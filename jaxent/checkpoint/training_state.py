@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from jaxent.arrays import lora
+
 
 def saved_steps(folder: pathlib.Path) -> set[int]:
     """The steps of a run's complete checkpoints: a half-written one has a temporary name."""
@@ -28,15 +30,40 @@ class Checkpoints:
     def save(self, step: int, state) -> None:
         """Starts saving; the state may be donated at once, for a copy is written."""
         if step not in self._manager.all_steps():
-            self._manager.save(
-                step, args=ocp.args.StandardSave(jax.tree.map(jnp.copy, state))
-            )
+            copied = jax.tree.map(jnp.copy, _without_configs(state))
+            self._manager.save(step, args=ocp.args.StandardSave(copied))
 
     def restore(self, step: int, like):
         """The state saved at step, with the shapes, dtypes and shardings of `like` (ShapeDtypeStructs)."""
-        return self._manager.restore(step, args=ocp.args.StandardRestore(like))
+        target = ocp.args.StandardRestore(_without_configs(like))
+        return _with_configs(like, self._manager.restore(step, args=target))
 
     def close(self) -> None:
         """Waits for the last save."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+def _is_adapter(node) -> bool:
+    return isinstance(node, lora.Adapter)
+
+
+def _without_configs(state):
+    """The state with every adapter-shaped tree as its bare parameters.
+
+    This is the layout on disk: it does not depend on how an adapter is wrapped.
+    """
+
+    def unwrap(node):
+        return node.params if _is_adapter(node) else node
+
+    return jax.tree.map(unwrap, state, is_leaf=_is_adapter)
+
+
+def _with_configs(like, restored):
+    """`_without_configs` undone: `restored` with the adapters of `like`."""
+
+    def wrap(node, value):
+        return lora.Adapter(value, node.config) if _is_adapter(node) else value
+
+    return jax.tree.map(wrap, like, restored, is_leaf=_is_adapter)

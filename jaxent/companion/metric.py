@@ -72,7 +72,7 @@ class Question:
             self.batches * (number + 1) + self.few_steps * number
         )
         (metric,) = questions.runs(
-            model, "B1", "strong", (0,), settings, steps=steps, measure_every=steps
+            model, "B1", "strong", (0,), settings, steps=steps, measure_steps=steps
         )
         return [
             dataclasses.replace(metric, intervention="metric"),
@@ -162,7 +162,7 @@ def _ranks(scores: dict[str, float]) -> dict[str, int | None]:
 
 def _bench(question: Question, checked: validate.Checked) -> transfer.Bench:
     base, run = execute.BaseModel(checked), checked.run
-    where = base.tokenizer, checked.length, run.data_root, run.max_examples
+    where = base.tokenizer, checked.length, run.data_root, run.max_train_samples
     rows = transfer.held_out(question.target, *where, question.held_out)
     corpus = corpora.load_corpus(
         (question.target, *question.companions), *where, progress=True
@@ -177,11 +177,11 @@ def _worse(
     found = {outcome.run.condition: [] for outcome in outcomes}
     for outcome in outcomes:
         if outcome.state != "failed":
-            adapter, spec = peft.load_adapter(
+            adapter = peft.load_adapter(
                 str(outcome.folder / "adapter"), bench.base.model.config
             )
             found[outcome.run.condition].append(
-                transfer.loss(bench.base, bench.rows, adapter, spec) - before
+                transfer.loss(bench.base, bench.rows, adapter) - before
             )
     return found
 

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import scipy  # scipy.stats is loaded at its first use: it takes seconds
 
+from jaxent.arrays import lora
 from jaxent.data import batches, corpora, embedded, mix
 from jaxent.measure import capture, concepts, crosstalk
 from jaxent.runs import execute
@@ -71,7 +72,7 @@ def held_out(
         ]
     if not found:
         raise ValueError(
-            f"{domain}: no source has more than --max_examples {limit} examples, expected some to hold out: lower it"
+            f"{domain}: no source has more than --max_train_samples {limit} examples, expected some to hold out: lower it"
         )
     ids = [
         np.array([*i, tokenizer.eos_id][:length], np.int32)
@@ -101,27 +102,29 @@ class Bench:
             self.run.seed,
             step,
             self.length,
-            self.run.examples,
+            self.run.batch_size,
             self.run.packing,
         )
 
     def start(self, hyper: steps.TrainConfig) -> steps.TrainState:
         return loop.initial_state(
             self.base.model,
-            loop.LoopConfig(hyper, self.run.spec, self.base.compute),
+            loop.LoopConfig(hyper, self.run.lora_config, self.base.compute),
             self.run.seed,
         )
 
 
-_nll = jax.jit(objective.batch_nll, static_argnames=("spec", "compute"))
+_nll = jax.jit(objective.batch_nll, static_argnames="compute")
 
 
 def loss(
-    base: execute.BaseModel, rows: Sequence[batches.Batch], adapter=None, spec=None
+    base: execute.BaseModel,
+    rows: Sequence[batches.Batch],
+    adapter: lora.Adapter | None = None,
 ) -> float:
     """Mean nats a token of held-out rows, without dropout."""
     total = sum(
-        float(_nll(base.model, row, adapter, spec, None, base.compute)) for row in rows
+        float(_nll(base.model, row, adapter, None, base.compute)) for row in rows
     )
     return total / sum(float(row.weights.sum()) for row in rows)
 
@@ -174,13 +177,13 @@ def interference(
 def _halves(bench: Bench, domain: str, number: int) -> list[dict]:
     """The sum of gradients over even and over odd batches, of the factors B alone: at the start they are 0, and A has none."""
     state = bench.start(bench.run.hyper)
-    gradient = _gradient(bench.run.spec, bench.run.micro_rows, bench.base.compute)
+    gradient = _gradient(bench.run.micro_batch_size, bench.base.compute)
     halves = [None, None]
     for i in range(2 * -(-number // 2)):
         found = gradient(
             bench.base.model, state.adapter, *bench.batch(domain, i), None
         )[1]
-        part = {path: np.asarray(factors.b) for path, factors in found.items()}
+        part = {path: np.asarray(factors.b) for path, factors in found.params.items()}
         halves[i % 2] = (
             part if halves[i % 2] is None else jax.tree.map(np.add, halves[i % 2], part)
         )
@@ -188,10 +191,10 @@ def _halves(bench: Bench, domain: str, number: int) -> list[dict]:
 
 
 @functools.lru_cache(maxsize=4)
-def _gradient(spec, micro_rows, compute):
+def _gradient(micro_batch_size, compute):
     return jax.jit(
         functools.partial(
-            steps.step_gradient, spec=spec, micro_rows=micro_rows, compute=compute
+            steps.step_gradient, micro_batch_size=micro_batch_size, compute=compute
         )
     )
 
@@ -222,7 +225,7 @@ def aligned(a: Sequence, b: Sequence) -> tuple[float, float | None]:
 def _after(bench: Bench, domain: str, few: int) -> float:
     """The held-out loss after a few steps on one domain alone; raises `loop.NonFiniteError`."""
     hyper = dataclasses.replace(bench.run.hyper, steps=few)
-    train_step = steps.jit_train_step(bench.run.spec, hyper, bench.base.compute)
+    train_step = steps.jit_train_step(hyper, bench.base.compute)
     state, key = (
         bench.start(hyper),
         jax.random.fold_in(jax.random.key(bench.run.seed), 1),
@@ -235,7 +238,7 @@ def _after(bench: Bench, domain: str, few: int) -> float:
         raise loop.NonFiniteError(
             f"step {int(state.failed) + 1} on {domain} alone: loss or gradient is not finite"
         )
-    return loss(bench.base, bench.rows, state.adapter, bench.run.spec)
+    return loss(bench.base, bench.rows, state.adapter)
 
 
 def scores(

@@ -4,8 +4,6 @@ import typing
 
 import numpy as np
 
-PACKINGS = ("packed", "none")
-
 
 class Batch(typing.NamedTuple):
     """[rows, T] arrays. targets is the next token of the same example; weights is 1 where it counts.
@@ -52,7 +50,7 @@ def first_fit(sizes: list[int], room: int) -> list[list[int]]:
 def pad(
     examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None
 ) -> tuple[Batch, int]:
-    """One example a row, padded on the right (--packing=none); read as in `pack`."""
+    """One example a row, padded on the right (--nopacking); read as in `pack`."""
     _check(examples, length, rows)
     return _fill([[e] for e in examples], length, rows, read), len(examples)
 

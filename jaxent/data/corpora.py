@@ -307,14 +307,10 @@ class Corpus:
         step: int,
         length: int,
         examples: int = 16,
-        packing: str = "packed",
+        packing: bool = True,
         read: np.ndarray | None = None,
     ) -> tuple[batches.Batch, int]:
         """The batch of one optimizer step and its used rows: a pure function of (seed, step). read: the rows whose tokens are needed here."""
-        if packing not in batches.PACKINGS:
-            raise ValueError(
-                f"packing {packing!r}: expected one of {', '.join(batches.PACKINGS)}"
-            )
         every = {
             name: t for by_name in self.domains.values() for name, t in by_name.items()
         }
@@ -322,7 +318,7 @@ class Corpus:
             every[name][index]
             for name, index in mix.draw_batch(mixture, self.sizes, seed, step, examples)
         ]
-        return (batches.pack if packing == "packed" else batches.pad)(
+        return (batches.pack if packing else batches.pad)(
             chosen, length, examples, read
         )
 

@@ -32,8 +32,20 @@ CODE_LINES = (10, 60)
 PROSE_WORDS = (40, 180)
 
 _SKIPPED = frozenset(
-    "test tests idle_test lib2to3 idlelib pydoc_data encodings turtledemo site-packages"
-    " dist-packages __pycache__ _sysconfigdata".split()
+    [
+        "test",
+        "tests",
+        "idle_test",
+        "lib2to3",
+        "idlelib",
+        "pydoc_data",
+        "encodings",
+        "turtledemo",
+        "site-packages",
+        "dist-packages",
+        "__pycache__",
+        "_sysconfigdata",
+    ]
 )
 _STORIES = pathlib.Path(__file__).with_name("embedded") / "stories.txt"
 

@@ -3,18 +3,81 @@
 import dataclasses
 import random
 
-_GIRLS = (
-    "Ada Bella Clara Dina Elena Farah Grace Hana Iris June Kira Lena Maya Nora Olga Priya Rosa Sara Tess Wendy"
-).split()
-_BOYS = "Adam Ben Carlos David Eli Felix Gus Hugo Ivan Jonas Karim Leo Marco Noah Omar Paul Ravi Sam Tom Victor".split()
-_ITEMS = (
-    "apple pear lemon cookie muffin marble sticker pencil button shell stamp ribbon postcard candle"
-    " bead crayon plum sandwich notebook badge"
-).split()
-_PLACES = "at the market,at school,at the fair,in the village shop,at the library sale,at the bakery".split(
-    ","
-)
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_GIRLS = [
+    "Ada",
+    "Bella",
+    "Clara",
+    "Dina",
+    "Elena",
+    "Farah",
+    "Grace",
+    "Hana",
+    "Iris",
+    "June",
+    "Kira",
+    "Lena",
+    "Maya",
+    "Nora",
+    "Olga",
+    "Priya",
+    "Rosa",
+    "Sara",
+    "Tess",
+    "Wendy",
+]
+_BOYS = [
+    "Adam",
+    "Ben",
+    "Carlos",
+    "David",
+    "Eli",
+    "Felix",
+    "Gus",
+    "Hugo",
+    "Ivan",
+    "Jonas",
+    "Karim",
+    "Leo",
+    "Marco",
+    "Noah",
+    "Omar",
+    "Paul",
+    "Ravi",
+    "Sam",
+    "Tom",
+    "Victor",
+]
+_ITEMS = [
+    "apple",
+    "pear",
+    "lemon",
+    "cookie",
+    "muffin",
+    "marble",
+    "sticker",
+    "pencil",
+    "button",
+    "shell",
+    "stamp",
+    "ribbon",
+    "postcard",
+    "candle",
+    "bead",
+    "crayon",
+    "plum",
+    "sandwich",
+    "notebook",
+    "badge",
+]
+_PLACES = [
+    "at the market",
+    "at school",
+    "at the fair",
+    "in the village shop",
+    "at the library sale",
+    "at the bakery",
+]
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,8 +61,50 @@ class NoiseSource:
     after: str
 
 
-_GIRLS = "Anya Bettina Cora Delia Edda Fern Greta Hilda Ilse Jory Linnea Mabel Nell Oona Petra Runa Sable Tilda Una Wren".split()
-_BOYS = "Anselm Bram Caspar Dov Emil Finn Gideon Hob Isak Jasper Kit Lorcan Milo Ned Oswin Piers Rufus Silas Tobias Wim".split()
+_GIRLS = [
+    "Anya",
+    "Bettina",
+    "Cora",
+    "Delia",
+    "Edda",
+    "Fern",
+    "Greta",
+    "Hilda",
+    "Ilse",
+    "Jory",
+    "Linnea",
+    "Mabel",
+    "Nell",
+    "Oona",
+    "Petra",
+    "Runa",
+    "Sable",
+    "Tilda",
+    "Una",
+    "Wren",
+]
+_BOYS = [
+    "Anselm",
+    "Bram",
+    "Caspar",
+    "Dov",
+    "Emil",
+    "Finn",
+    "Gideon",
+    "Hob",
+    "Isak",
+    "Jasper",
+    "Kit",
+    "Lorcan",
+    "Milo",
+    "Ned",
+    "Oswin",
+    "Piers",
+    "Rufus",
+    "Silas",
+    "Tobias",
+    "Wim",
+]
 NAMES = [(name, True) for name in _GIRLS] + [(name, False) for name in _BOYS]
 KINDS = (
     "young baker",

@@ -21,21 +21,21 @@ _PACKED = 512  # columns of the rows that prompts are packed into, unless the lo
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to generate: up to max_new tokens a row, ended by any of the ids in `eos`, checked every `chunk` tokens.
+    """What to generate: up to max_new_tokens tokens a row, ended by any of the ids in `eos`, checked every `chunk` tokens.
 
     seed: a row's draws depend on it, the row's number and the position, not on the rows beside it.
     """
 
-    max_new: int = 256
+    max_new_tokens: int = 256
     eos: tuple[int, ...] = ()
     sampling: choose.Sampling = choose.Sampling()
     seed: int = 0
     chunk: int = 32
 
     def __post_init__(self):
-        if self.max_new < 1 or self.chunk < 1:
+        if self.max_new_tokens < 1 or self.chunk < 1:
             raise ValueError(
-                f"max_new {self.max_new}, chunk {self.chunk}: expected positive numbers"
+                f"max_new_tokens {self.max_new_tokens}, chunk {self.chunk}: expected positive numbers"
             )
 
 
@@ -44,8 +44,7 @@ class Runner:
     """What generates: a model, its adapter (unmerged, or None), and the arithmetic with the mesh that both lie on, if any."""
 
     model: transformer.Transformer
-    adapter: dict[str, lora.LoraParams] | None = None
-    spec: lora.LoraConfig | None = None
+    adapter: lora.Adapter | None = None
     compute: transformer.ComputeConfig = transformer.ComputeConfig()
 
     @property
@@ -100,7 +99,9 @@ def decode(
         )
     order = sorted(range(len(prompts)), key=lambda row: -lengths[row])
     while order:
-        shape = plan.plan_layout(lengths[order[0]], request.max_new, request.chunk)
+        shape = plan.plan_layout(
+            lengths[order[0]], request.max_new_tokens, request.chunk
+        )
         free = (
             processes.all_min(plan.free_bytes())
             * runner.ways
@@ -129,10 +130,9 @@ def complete(
 def _batch(
     runner, prompts, rows, shape: plan.Layout, request: Request, stopped
 ) -> Iterator[TokenChunk]:
-    blocks = _blocks(runner) if request.max_new > 1 else None
+    blocks = _blocks(runner) if request.max_new_tokens > 1 else None
     state = _prefilled(runner, prompts, rows, shape, request, blocks is not None)
     options = dict(
-        spec=runner.spec,
         compute=runner.compute,
         sampling=request.sampling,
         eos=request.eos,
@@ -154,7 +154,7 @@ def _batch(
         if not alive:
             return
         state, alive = _compact(state, alive, runner)
-        count = min(request.chunk, request.max_new - produced)
+        count = min(request.chunk, request.max_new_tokens - produced)
         column = shape.width + produced - 1
         if (length := shape.length(column + count)) > state.cache.columns:
             state = _grow(state, length, mesh=runner.mesh)
@@ -195,7 +195,7 @@ def _piece(row, ids, before: list[int], near, request: Request, stopped) -> Toke
     if stopped(row, before):
         return TokenChunk(row, ids, "stop", near)
     return TokenChunk(
-        row, ids, "length" if len(before) >= request.max_new else None, near
+        row, ids, "length" if len(before) >= request.max_new_tokens else None, near
     )
 
 
@@ -207,7 +207,7 @@ def _prefilled(
         plan.batch_buckets(len(rows), runner.ways)[0],
         dict(compute=runner.compute, mesh=runner.mesh),
     )
-    columns = shape.length(shape.width + min(request.chunk, request.max_new - 1))
+    columns = shape.length(shape.width + min(request.chunk, request.max_new_tokens - 1))
     config, dtype = runner.model.config, runner.compute.dtype
     cache, hidden = _empty(
         config=config,
@@ -244,7 +244,6 @@ def _prefilled(
             runner.adapter,
             *packed,
             start,
-            spec=runner.spec,
             **options,
         )
     last, near = _first(
@@ -316,9 +315,7 @@ def _packed(
         yield tokens, owners, positions
 
 
-@functools.partial(
-    jax.jit, static_argnames=("spec", "compute", "mesh"), donate_argnums=(1, 2)
-)
+@functools.partial(jax.jit, static_argnames=("compute", "mesh"), donate_argnums=(1, 2))
 def _prefill(
     model,
     cache,
@@ -329,7 +326,6 @@ def _prefill(
     positions,
     start,
     *,
-    spec,
     compute,
     mesh,
 ):
@@ -337,7 +333,7 @@ def _prefill(
     tokens, owners, positions = (
         axes.constrain(x, mesh, "batch", None) for x in (tokens, owners, positions)
     )
-    states, k, v = model.prefill(tokens, owners + 1, positions, adapter, spec, compute)
+    states, k, v = model.prefill(tokens, owners + 1, positions, adapter, compute)
     columns = start[owners] + positions
     last = owners != jnp.pad(owners[:, 1:], ((0, 0), (0, 1)), constant_values=-1)
     nowhere = len(start)
@@ -359,7 +355,7 @@ def _first(model, hidden, keys, position, *, sampling, compute, mesh):
 
 @functools.partial(
     jax.jit,
-    static_argnames=("size", "spec", "compute", "sampling", "eos", "mesh"),
+    static_argnames=("size", "compute", "sampling", "eos", "mesh"),
     donate_argnames="state",
 )
 def _chunk(
@@ -371,7 +367,6 @@ def _chunk(
     count,
     *,
     size,
-    spec,
     compute,
     sampling,
     eos,
@@ -388,13 +383,12 @@ def _chunk(
 
     def body(carry):
         i, out, state = carry
-        hidden, cache = model.extend(
+        hidden, cache = model.decode_step(
             state.last,
             state.start,
             column + i,
             state.cache,
             adapter,
-            spec,
             compute,
             blocks,
         )

@@ -43,9 +43,9 @@ class Layout:
         return next(n for n in self.lengths if n >= columns)
 
 
-def plan_layout(longest: int, max_new: int, chunk: int) -> Layout:
+def plan_layout(longest: int, max_new_tokens: int, chunk: int) -> Layout:
     """The layout for prompts of at most `longest` tokens and whole chunks of new ones."""
-    return Layout(padded_length(longest), -(-max_new // chunk) * chunk)
+    return Layout(padded_length(longest), -(-max_new_tokens // chunk) * chunk)
 
 
 def padded_length(tokens: int) -> int:
@@ -93,7 +93,7 @@ def rows_that_fit(config: configs.Config, columns: int, dtype, free: int) -> int
     if rows < 1:
         raise ValueError(
             f"decoding {columns} columns needs {row / 2**30:.2f} GiB a row, but {free / 2**30:.2f} GiB are free: "
-            "expected room for one; lower max_new or use NF4 weights"
+            "expected room for one; lower max_new_tokens or use NF4 weights"
         )
     return rows
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import tqdm
 
+from jaxent.arrays import lora
 from jaxent.data import tokens
 from jaxent.decode import choose, loop
 from jaxent.model import transformer
@@ -15,7 +16,7 @@ from jaxent.model import transformer
 class Completion:
     """One continuation: its text (what follows the prompt, before the first stop string) and how it ended.
 
-    ids: every new token, eos and stop included. end: "eos", "stop" or "length" (max_new reached). near_ties: choices
+    ids: every new token, eos and stop included. end: "eos", "stop" or "length" (max_new_tokens reached). near_ties: choices
     whose two best logits were within the arithmetic's rounding: elsewhere (another batch size, another library)
     they may fall otherwise.
     """
@@ -30,15 +31,14 @@ def generate(
     model: transformer.Transformer,
     tokenizer: tokens.Tokenizer,
     prompts: list[str],
-    max_new: int = 256,
+    max_new_tokens: int = 256,
     *,
     stops: Iterable[str] = (),
     temperature: float = 0.0,
     top_p: float = 1.0,
     samples: int = 1,
     seed: int = 0,
-    adapter=None,
-    spec=None,
+    adapter: lora.Adapter | None = None,
     compute: transformer.ComputeConfig | None = None,
     on_done: Callable[[int, Completion], None] = lambda row, completion: None,
     progress: bool = False,
@@ -46,7 +46,7 @@ def generate(
     """`samples` continuations of every prompt, those of one prompt together, all decoded in one batch.
 
     Greedy at temperature 0 (equals transformers' generate); otherwise sampled, reproducibly by `seed` whatever
-    the batch. A continuation ends at eos, at the first of `stops`, or after max_new tokens. on_done(row, completion) is called
+    the batch. A continuation ends at eos, at the first of `stops`, or after max_new_tokens tokens. on_done(row, completion) is called
     as each ends.
     compute: with the mesh that model and adapter lie on (`model.sharding.shard`), if any. Raises ValueError for an empty prompt, wrong settings, or too little memory for one row.
     """
@@ -54,9 +54,9 @@ def generate(
         raise ValueError(
             f"samples {samples} at temperature {temperature}: expected 1, or a temperature above 0"
         )
-    runner = loop.Runner(model, adapter, spec, compute or transformer.default_compute())
+    runner = loop.Runner(model, adapter, compute or transformer.default_compute())
     request = loop.Request(
-        max_new, tokenizer.eos_ids, choose.Sampling(temperature, top_p), seed
+        max_new_tokens, tokenizer.eos_ids, choose.Sampling(temperature, top_p), seed
     )
     rows = [
         _Text(tokenizer, ids, tuple(stops))
@@ -95,20 +95,23 @@ def stream(
     model: transformer.Transformer,
     tokenizer: tokens.Tokenizer,
     prompt: str,
-    max_new: int = 256,
+    max_new_tokens: int = 256,
     *,
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
-    adapter=None,
-    spec=None,
+    adapter: lora.Adapter | None = None,
     compute: transformer.ComputeConfig | None = None,
     chunk: int = 8,
 ) -> Iterator[str]:
     """The continuation of one prompt as text pieces, about every `chunk` tokens."""
-    runner = loop.Runner(model, adapter, spec, compute or transformer.default_compute())
+    runner = loop.Runner(model, adapter, compute or transformer.default_compute())
     request = loop.Request(
-        max_new, tokenizer.eos_ids, choose.Sampling(temperature, top_p), seed, chunk
+        max_new_tokens,
+        tokenizer.eos_ids,
+        choose.Sampling(temperature, top_p),
+        seed,
+        chunk,
     )
     [ids] = tokenizer.encode([prompt])
     text, new, shown = _Text(tokenizer, ids), [], 0

@@ -67,7 +67,8 @@ def create_mesh(sizes: dict[str, int], devices) -> Mesh:
 
 def is_unsharded(text: str | None) -> bool:
     """Whether --mesh=text asks for no mesh: "none", or None where neither several accelerators nor several processes are (a CPU's
-    devices share its cores). ValueError for "none" with several processes."""
+    devices share its cores). ValueError for "none" with several processes.
+    """
     if text is None:
         return jax.process_count() == 1 and (
             jax.default_backend() == "cpu" or jax.device_count() == 1
@@ -137,7 +138,6 @@ def device_put_global(x, sharding: NamedSharding) -> jax.Array:
 
 def to_host(tree):
     """Arrays as numpy on every process, gathered a leaf at a time where they are spread over several."""
-
     whole = lambda x: (
         not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
     )

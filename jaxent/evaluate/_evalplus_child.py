@@ -120,7 +120,8 @@ def unsafe_execute(*arguments) -> None:
 
 def _execute(dataset, entry_point, code, inputs, *rest) -> None:
     """Runs in the sandbox. evalplus 0.3.1 records no test of find_zero (HumanEval/32), so that it can never pass:
-    all tests gone through and none recorded means that all held."""
+    all tests gone through and none recorded means that all held.
+    """
     _notes[_ENDED] = 0
     sandbox.silence()
     tempfile.tempdir = os.getcwd()

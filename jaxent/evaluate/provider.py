@@ -1,6 +1,6 @@
 """jaxent's models for people who drive EvalPlus themselves.
 
-    decoder = provider.Decoder(name, provider.generator(model, tokenizer, adapter=adapter, spec=spec))
+    decoder = provider.Decoder(name, provider.generator(model, tokenizer, adapter=adapter))
     evalplus.codegen.codegen("samples.jsonl", decoder, "humaneval", greedy=True)
 
 runs EvalPlus's own loop over the problems, one at a time, and writes its files.
@@ -16,19 +16,21 @@ from jaxent.evaluate import humaneval
 from jaxent.model import transformer
 
 Generate = Callable[[list[str], tuple[str, ...], int, int, float], list[str]]
-"""(prompts, stops, max_new, n, temperature) -> n completions a prompt, prompt by prompt; 0 is greedy."""
+"""(prompts, stops, max_new_tokens, n, temperature) -> n completions a prompt, prompt by prompt; 0 is greedy."""
 
 
 def generator(
     model: transformer.Transformer, tokenizer: tokens.Tokenizer, **options
 ) -> Generate:
-    """`jaxent.decode.generate` of a model as a `Generate`; options: its adapter, spec, compute, top_p, seed."""
+    """`jaxent.decode.generate` of a model as a `Generate`; options: its adapter, compute, top_p, seed."""
 
-    def run(prompts, stops, max_new, n, temperature):
+    def run(prompts, stops, max_new_tokens, n, temperature):
         settings = {"stops": stops, "samples": n, "temperature": temperature} | options
         return [
             c.text
-            for c in text.generate(model, tokenizer, prompts, max_new, **settings)
+            for c in text.generate(
+                model, tokenizer, prompts, max_new_tokens, **settings
+            )
         ]
 
     return run

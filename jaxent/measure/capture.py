@@ -57,29 +57,34 @@ def activations(
     segments,
     positions,
     adapter,
-    spec,
     where: CaptureConfig,
     compute,
-    onto=None,
+    grad_accum=None,
 ) -> jax.Array:
     """Pooled activations float32 [B, D] in evaluation mode, differentiable in adapter.
 
     Layers are numbered as Hugging Face's hidden_states: 0 embedding, i after layer i, -1 final norm;
-    None gives all of them, [L + 1, B, D]. onto: of the last layer only, what the gradient is added to (see `Transformer`).
+    None gives all of them, [L + 1, B, D]. grad_accum: of the last layer only, what the gradient is added to (see `Transformer`).
     """
     if not where.norm:
         model = jax.tree.map(lambda leaf: leaf, model)  # a copy
         model.norm = _Identity()
     if where.layer in (-1, model.config.layers):
         return pool(
-            model(tokens, segments, positions, adapter, spec, None, compute, onto=onto),
+            model(
+                tokens,
+                segments,
+                positions,
+                adapter,
+                None,
+                compute,
+                grad_accum=grad_accum,
+            ),
             segments,
             where.pooling,
         )
     tap = functools.partial(pool, segments=segments, pooling=where.pooling)
-    last, earlier = model(
-        tokens, segments, positions, adapter, spec, None, compute, tap
-    )
+    last, earlier = model(tokens, segments, positions, adapter, None, compute, tap)
     return (
         earlier[where.layer]
         if where.layer is not None
@@ -113,13 +118,13 @@ def right_pad(examples: list[list[int]], length: int):
     )
 
 
-@functools.partial(jax.jit, static_argnames=("spec", "where", "compute"))
+@functools.partial(jax.jit, static_argnames=("where", "compute"))
 def jit_activations(
-    model, tokens, segments, positions, adapter, spec, where: CaptureConfig, compute
+    model, tokens, segments, positions, adapter, where: CaptureConfig, compute
 ) -> jax.Array:
     """`activations`, the same on every device of a mesh."""
     return axes.constrain(
-        activations(model, tokens, segments, positions, adapter, spec, where, compute),
+        activations(model, tokens, segments, positions, adapter, where, compute),
         compute.mesh,
     )
 
@@ -136,8 +141,7 @@ def check_lengths(examples: list[list[int]], context: int) -> None:
 def capture(
     model: transformer.Transformer,
     examples: list[list[int]],
-    adapter=None,
-    spec: lora.LoraConfig | None = None,
+    adapter: lora.Adapter | None = None,
     where: CaptureConfig = CaptureConfig(),
     compute: transformer.ComputeConfig = transformer.ComputeConfig(),
     batch_tokens: int | None = None,
@@ -164,6 +168,6 @@ def capture(
                 axes.device_put_logical(x, compute.mesh, "batch", None)
                 for x in right_pad(filled, length)
             )
-            result = jit_activations(model, *arrays, adapter, spec, where, compute)
+            result = jit_activations(model, *arrays, adapter, where, compute)
             out[..., part, :] = np.asarray(result)[..., : len(part), :]
     return out

@@ -27,8 +27,7 @@ class SvEnergy:
 
 def sv_energy(
     model: transformer.Transformer,
-    adapter: dict[str, lora.LoraParams],
-    spec: lora.LoraConfig,
+    adapter: lora.Adapter,
 ) -> SvEnergy:
     """The SV energy of `adapter` on `model`, from its thin factors: A' B itself is never formed.
 
@@ -37,11 +36,14 @@ def sv_energy(
     """
     moved, held, singular = {}, {}, {}
     for module, path in lora.PATHS.items():
-        if path not in adapter:
+        if path not in adapter.params:
             continue
-        factors = axes.to_host(adapter[path])
+        factors = axes.to_host(adapter.params[path])
         values = np.stack(
-            [spec.scaling * thin_singular(a, b) for a, b in zip(factors.a, factors.b)]
+            [
+                adapter.config.scaling * thin_singular(a, b)
+                for a, b in zip(factors.a, factors.b)
+            ]
         )
         group, _ = path.split(".")
         weight = getattr(getattr(model.layers, group), module).weight.get_value()

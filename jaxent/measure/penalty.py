@@ -117,7 +117,7 @@ def make_reference(
     )
     run = lambda *arrays: np.asarray(
         capture.jit_activations(
-            model, *map(split, arrays), None, None, capture.CaptureConfig(), compute
+            model, *map(split, arrays), None, capture.CaptureConfig(), compute
         )
     )
     base = np.stack([run(*arrays) for arrays in zip(tokens, segments, positions)])
@@ -183,19 +183,17 @@ def measure_movement(h: np.ndarray, base: np.ndarray, basis: np.ndarray) -> Move
     return Movement(float(total), float(within), float(outside), basis.shape[1])
 
 
-def penalty_gradient(
-    model, adapter, anchor: CsrReference, spec: lora.LoraConfig, compute
-):
+def penalty_gradient(model, adapter: lora.Adapter, anchor: CsrReference, compute):
     """(L, gradient of L in adapter, same tree), a micro-batch of probes at a time, without dropout."""
     number = anchor.counts.sum()
 
-    def loss(adapter, onto, micro: CsrReference):
+    def loss(adapter, grad_accum, micro: CsrReference):
         arrays = (
             axes.constrain(x, compute.mesh, "batch", None)
             for x in (micro.tokens, micro.segments, micro.positions)
         )
         h = capture.activations(
-            model, *arrays, adapter, spec, capture.CaptureConfig(), compute, onto
+            model, *arrays, adapter, capture.CaptureConfig(), compute, grad_accum
         )
         return (
             anchor.weight
@@ -215,9 +213,7 @@ def penalty_gradient(
 _MICRO = ("tokens", "segments", "positions", "counts", "base")
 
 
-def check_gradient(
-    model, adapter, anchor: CsrReference, spec: lora.LoraConfig, compute
-) -> None:
+def check_gradient(model, adapter: lora.Adapter, anchor: CsrReference, compute) -> None:
     """Raises `NoGradient` unless a small change of the adapter gives the penalty a finite gradient that is not 0.
 
     At a fresh adapter (B = 0) nothing has moved and the gradient is rightly 0, so B is moved first.
@@ -225,15 +221,16 @@ def check_gradient(
     key = jax.random.key(0)
 
     def size(model, adapter, anchor):
-        moved = {
+        params = {
             path: dataclasses.replace(
                 f,
                 b=f.b + 1e-2 * jax.random.normal(jax.random.fold_in(key, i), f.b.shape),
             )
-            for i, (path, f) in enumerate(adapter.items())
+            for i, (path, f) in enumerate(adapter.params.items())
         }
+        moved = lora.Adapter(params, adapter.config)
         unit = dataclasses.replace(anchor, weight=jnp.float32(1))
-        return optax.tree.norm(penalty_gradient(model, moved, unit, spec, compute)[1])
+        return optax.tree.norm(penalty_gradient(model, moved, unit, compute)[1])
 
     norm = float(jax.jit(size)(model, adapter, anchor))
     if not (np.isfinite(norm) and norm > 0):

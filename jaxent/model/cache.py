@@ -81,7 +81,8 @@ class Cache:
 
 def _as_it_lies(x, mesh: Mesh | None):
     """x [L, B, K, S, H], told on a TPU to keep its axes' order in memory: XLA:TPU would otherwise copy the whole cache to another order and
-    back in every chunk. Told on each device's own part: the order of a split array is a call that XLA does not split, but gathers for."""
+    back in every chunk. Told on each device's own part: the order of a split array is a call that XLA does not split, but gathers for.
+    """
     ordered = lambda x: layout.with_layout_constraint(
         x, layout.Layout(major_to_minor=tuple(range(x.ndim)))
     )

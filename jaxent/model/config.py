@@ -12,15 +12,58 @@ FAMILIES = ("qwen2", "qwen3", "llama", "mistral")
 
 # Keys that change nothing in what this package computes (generation, training and bookkeeping).
 _HARMLESS = frozenset(
-    "_name_or_path architectures attention_dropout bad_words_ids bos_token_id chunk_size_feed_forward "
-    "diversity_penalty dtype eos_token_id id2label initializer_range is_decoder is_encoder_decoder label2id "
-    "layer_types max_window_layers model_type output_attentions output_hidden_states pad_token_id "
-    "pretraining_tp problem_type quantization_config return_dict torch_dtype torchscript transformers_version "
-    "use_cache use_sliding_window sliding_window max_position_embeddings".split()
+    [
+        "_name_or_path",
+        "architectures",
+        "attention_dropout",
+        "bad_words_ids",
+        "bos_token_id",
+        "chunk_size_feed_forward",
+        "diversity_penalty",
+        "dtype",
+        "eos_token_id",
+        "id2label",
+        "initializer_range",
+        "is_decoder",
+        "is_encoder_decoder",
+        "label2id",
+        "layer_types",
+        "max_window_layers",
+        "model_type",
+        "output_attentions",
+        "output_hidden_states",
+        "pad_token_id",
+        "pretraining_tp",
+        "problem_type",
+        "quantization_config",
+        "return_dict",
+        "torch_dtype",
+        "torchscript",
+        "transformers_version",
+        "use_cache",
+        "use_sliding_window",
+        "sliding_window",
+        "max_position_embeddings",
+    ]
 )
 _READ = frozenset(
-    "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim "
-    "rms_norm_eps rope_theta rope_scaling rope_parameters tie_word_embeddings hidden_act attention_bias mlp_bias".split()
+    [
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "rms_norm_eps",
+        "rope_theta",
+        "rope_scaling",
+        "rope_parameters",
+        "tie_word_embeddings",
+        "hidden_act",
+        "attention_bias",
+        "mlp_bias",
+    ]
 )
 
 

@@ -61,7 +61,12 @@ def matmul(x, weight) -> jax.Array:
 
 
 def linear(
-    x, weight, bias, factors: lora.LoraParams | None, spec: lora.LoraConfig | None, keys
+    x,
+    weight,
+    bias,
+    factors: lora.LoraParams | None,
+    config: lora.LoraConfig | None,
+    keys,
 ) -> jax.Array:
     """x W + bias + (alpha / rank) dropout(x) A' B: [B,T,K] -> [B,T,N] in x's dtype.
 
@@ -72,11 +77,11 @@ def linear(
     if bias is not None:
         y = y + bias.astype(x.dtype)
     if factors is not None:
-        h = x if keys is None else dropout(x, spec.dropout, keys)
+        h = x if keys is None else dropout(x, config.dropout, keys)
         y = (
             y
             + matmul(matmul(h, factors.a.astype(x.dtype).T), factors.b.astype(x.dtype))
-            * spec.scaling
+            * config.scaling
         )
     return y
 

@@ -121,18 +121,22 @@ def shard_model(model: transformer.Transformer, mesh: Mesh) -> transformer.Trans
     return result
 
 
-def adapter_shardings(adapter, mesh: Mesh, *lead: str | None):
+def adapter_shardings(
+    adapter: lora.Adapter, mesh: Mesh, *lead: str | None
+) -> lora.Adapter:
     """The shardings of an adapter: A split like its weight's inputs, B like its outputs, the rank whole. lead: axes before the layer's."""
     logical = {
         path: transformer.LINEAR_AXES[module] for module, path in lora.PATHS.items()
     }
-    split = lambda *last: axes.named_sharding(mesh, *lead, "layer", *last)
-    return {
-        path: lora.LoraParams(
-            split(None, logical[path][0]), split(None, logical[path][1])
-        )
-        for path in adapter
+
+    def split(last: str | None):
+        return axes.named_sharding(mesh, *lead, "layer", None, last)
+
+    params = {
+        path: lora.LoraParams(split(logical[path][0]), split(logical[path][1]))
+        for path in adapter.params
     }
+    return lora.Adapter(params, adapter.config)
 
 
 def shard_adapter(adapter, mesh: Mesh):

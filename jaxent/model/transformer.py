@@ -44,7 +44,8 @@ def default_compute(
 
 def default_pass_tokens(backend: str | None = None) -> int:
     """Tokens that a pass without gradient runs at a time on a backend (the default one): products so tall fill an accelerator, and
-    32B's activations of them are 0.5 GB; a CPU's caches hold no more than a quarter."""
+    32B's activations of them are 0.5 GB; a CPU's caches hold no more than a quarter.
+    """
     return 2048 if (backend or jax.default_backend()) == "cpu" else 8192
 
 
@@ -97,11 +98,12 @@ class Linear(nnx.Module):
         )
 
     def __call__(self, x, ctx: "_Context"):
+        path = lora.PATHS[self.module]
         index = lora.MODULES.index(self.module)
         keys = None if ctx.keys is None else layers.fold_in_rows(ctx.keys, index)
-        factors = (
-            None if ctx.adapter is None else ctx.adapter.get(lora.PATHS[self.module])
-        )
+        adapter = ctx.adapter
+        config = None if adapter is None else adapter.config
+        factors = None if adapter is None else adapter.params.get(path)
         if factors is not None:
             k, n = self.logical
             factors = lora.LoraParams(
@@ -110,7 +112,7 @@ class Linear(nnx.Module):
             )
         bias = None if self.bias is None else self.bias.get_value()
         weight = axes.gather_embed(self.weight.get_value(), ctx.mesh, *self.logical)
-        y = layers.linear(x, weight, bias, factors, ctx.spec, keys)
+        y = layers.linear(x, weight, bias, factors, config, keys)
         return axes.constrain(
             y,
             ctx.mesh,
@@ -211,8 +213,7 @@ class _Context:
     """What a layer needs besides the residual stream; column and seen only beside a cache."""
 
     positions: jax.Array
-    adapter: dict | None
-    spec: lora.LoraConfig | None
+    adapter: lora.Adapter | None  # of this layer
     mesh: Mesh | None
     keys: jax.Array | None = None
     segments: jax.Array | None = None
@@ -221,41 +222,42 @@ class _Context:
     seen: jax.Array | None = None
 
 
-def _layer(x, factors, block, index, rows, spec, compute: ComputeConfig):
+def _layer(x, adapter, block, index, rows, compute: ComputeConfig):
     """The residual stream after one layer. rows: positions and segments [B,T], and each row's dropout key or None."""
     positions, segments, keys = rows
     layer_keys = None if keys is None else layers.fold_in_rows(keys, index)
     return block(
         x,
         _Context(
-            positions, factors, spec, compute.mesh, layer_keys, segments, compute.kernel
+            positions, adapter, compute.mesh, layer_keys, segments, compute.kernel
         ),
     )[0]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _accumulating(spec, compute, onto, adapter, x, blocks, rows):
-    """All layers. The gradient with respect to the adapter is added to `onto`, a layer at a time, in `onto`'s own memory; autodiff
-    would hold it beside the sum of earlier ones. x has a gradient too, the frozen base has none."""
-    return _accumulating_forward(spec, compute, onto, adapter, x, blocks, rows)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _accumulating(compute, grad_accum, adapter, x, blocks, rows):
+    """All layers. The gradient with respect to the adapter is added to `grad_accum`, a layer at a time, in its own memory; autodiff
+    would hold it beside the sum of earlier ones. x has a gradient too, the frozen base has none.
+    """
+    return _accumulating_forward(compute, grad_accum, adapter, x, blocks, rows)[0]
 
 
-def _accumulating_forward(spec, compute, onto, adapter, x, blocks, rows):
+def _accumulating_forward(compute, grad_accum, adapter, x, blocks, rows):
     def body(x, inputs):
-        return _layer(x, *inputs, rows, spec, compute), x
+        return _layer(x, *inputs, rows, compute), x
 
     out, before = jax.lax.scan(body, x, (adapter, blocks, _indices(adapter)))
-    return out, (before, onto, adapter, blocks, rows)
+    return out, (before, grad_accum, adapter, blocks, rows)
 
 
-def _accumulating_backward(spec, compute, saved, cotangent):
-    before, onto, adapter, blocks, rows = saved
+def _accumulating_backward(compute, saved, cotangent):
+    before, grad_accum, adapter, blocks, rows = saved
 
     def body(carry, inputs):
         cotangent, total = carry
         x, factors, block, index = inputs
         _, pull = jax.vjp(
-            lambda x, factors: _layer(x, factors, block, index, rows, spec, compute),
+            lambda x, factors: _layer(x, factors, block, index, rows, compute),
             x,
             factors,
         )
@@ -266,7 +268,9 @@ def _accumulating_backward(spec, compute, saved, cotangent):
         ), None
 
     inputs = (before, adapter, blocks, _indices(adapter))
-    (cotangent, total), _ = jax.lax.scan(body, (cotangent, onto), inputs, reverse=True)
+    (cotangent, total), _ = jax.lax.scan(
+        body, (cotangent, grad_accum), inputs, reverse=True
+    )
     return None, total, cotangent, None, None
 
 
@@ -295,29 +299,27 @@ class Transformer(nnx.Module):
         tokens,
         segments,
         positions,
-        adapter=None,
-        spec: lora.LoraConfig | None = None,
+        adapter: lora.Adapter | None = None,
         keys=None,
         compute: ComputeConfig = ComputeConfig(),
         tap: Callable | None = None,
-        onto=None,
+        grad_accum: lora.Adapter | None = None,
     ):
         """Hidden states after the final norm, [B,T,D] (Hugging Face's hidden_states[-1]).
 
-        tokens, segments, positions: int [B,T]; segment 0 is padding. adapter: {path: Factors} or None.
+        tokens, segments, positions: int [B,T]; segment 0 is padding. adapter: None is the bare model.
         keys [B]: each row's dropout key, None for evaluation. With `tap`, also returns tap(residual stream) of the
         embedding and of every layer but the last, stacked as [L, ...] (Hugging Face's hidden_states[:-1]).
-        With `onto`, a tree like adapter, and no tap, the gradient with respect to adapter comes added to it, and nothing else
+        With `grad_accum`, a tree like adapter, and no tap, the gradient with respect to adapter comes added to it, and nothing else
         of the model has one.
         """
         x = self._embed(tokens, compute)
 
-        if onto is not None:
+        if grad_accum is not None:
             return self.norm(
                 _accumulating(
-                    spec,
                     compute,
-                    onto,
+                    grad_accum,
                     adapter,
                     x,
                     self.layers,
@@ -331,7 +333,7 @@ class Transformer(nnx.Module):
             # [B,N,T,S] broadcasts out of the scan and keeps them for the gradient.
             local, _ = jax.lax.optimization_barrier(((positions, segments), index))
             return _layer(
-                x, factors, block, index, (*local, keys), spec, compute
+                x, factors, block, index, (*local, keys), compute
             ), None if tap is None else tap(x)
 
         inputs = (adapter, self.layers, jnp.arange(self.config.layers))
@@ -344,8 +346,7 @@ class Transformer(nnx.Module):
         tokens,
         segments,
         positions,
-        adapter=None,
-        spec=None,
+        adapter: lora.Adapter | None = None,
         compute: ComputeConfig = ComputeConfig(),
     ):
         """Runs packed prompts: (hidden states [B,T,D] after the final norm, keys, values [L,B,T,K,H]).
@@ -361,7 +362,6 @@ class Transformer(nnx.Module):
                 _Context(
                     positions,
                     factors,
-                    spec,
                     compute.mesh,
                     segments=segments,
                     kernel=compute.kernel,
@@ -371,14 +371,13 @@ class Transformer(nnx.Module):
         x, (k, v) = jax.lax.scan(body, x, (self.layers, adapter))
         return self.norm(x), k, v
 
-    def extend(
+    def decode_step(
         self,
         tokens,
         start,
         column,
         cache: caches.Cache,
-        adapter=None,
-        spec=None,
+        adapter: lora.Adapter | None = None,
         compute: ComputeConfig = ComputeConfig(),
         blocks=None,
     ):
@@ -406,7 +405,6 @@ class Transformer(nnx.Module):
             ctx = _Context(
                 at - start[:, None],
                 factors,
-                spec,
                 compute.mesh,
                 column=column,
                 seen=seen,
@@ -500,7 +498,7 @@ def _unstacked_block(stack: Block, index, dtype) -> Block:
 
 
 def to_dense(
-    model: Transformer, dtype, adapter=None, spec: lora.LoraConfig | None = None
+    model: Transformer, dtype, adapter: lora.Adapter | None = None
 ) -> Transformer:
     """The model with every linear weight dense in dtype, a layer decoded at a time: the very values NF4 stands for.
 
@@ -510,16 +508,17 @@ def to_dense(
     for module, path in lora.PATHS.items():
         group, _ = path.split(".")
         param = getattr(getattr(result.layers, group), module).weight
-        factors = None if adapter is None else adapter.get(path)
-        param.set_value(_dense_layers(param.get_value(), factors, dtype, spec))
+        factors = None if adapter is None else adapter.params.get(path)
+        config = None if adapter is None else adapter.config
+        param.set_value(_dense_layers(param.get_value(), factors, dtype, config))
     return result
 
 
-@functools.partial(jax.jit, static_argnames=("dtype", "spec"))
-def _dense_layers(weight, factors, dtype, spec):
+@functools.partial(jax.jit, static_argnames=("dtype", "config"))
+def _dense_layers(weight, factors, dtype, config):
     def one(inputs):
         w, f = inputs
         w = layers.dense_weight(w, jnp.float32)
-        return (w if f is None else w + lora.delta_weight(f, spec)).astype(dtype)
+        return (w if f is None else w + lora.delta_weight(f, config)).astype(dtype)
 
     return jax.lax.map(one, (weight, factors))

@@ -44,7 +44,7 @@ QUOTES = (
         "probes_total", 480, 0, ("3.6", "6.1"), "probes of the 6 x 4 x 4 design in all"
     ),
     Quote("ridge_alpha", 1.0, 1, ("3.2",), "penalty of the ridge classifier"),
-    Quote("measure_every", 500, 0, ("3.2",), "steps between measurements"),
+    Quote("measure_steps", 500, 0, ("3.2",), "steps between measurements"),
     Quote("problems", 164, 0, ("3.2",), "problems of HumanEval and of HumanEval+"),
     Quote(
         "seeds_b2",

@@ -14,17 +14,17 @@ from jaxent.runs import records
 
 _ALL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _SHARED = {
-    "dropout": 0.05,
+    "lora_dropout": 0.05,
     "learning_rate": 1e-4,
     "warmup_ratio": 0.03,
-    "examples": 16,
+    "batch_size": 16,
     "max_length": 2048,
-    "quantize": True,
+    "load_in_4bit": True,
     "curriculum_steps": 1000,
     "probes": "triad",
-    "replicates": None,
+    "probe_sets": None,
     "data_root": None,
-    "max_examples": 50_000,
+    "max_train_samples": 50_000,
 }
 _CSR = {
     "csr_every": 50,
@@ -34,15 +34,32 @@ _CSR = {
     "csr_probes": "hexad",
 }
 INTERVENTIONS = {  # sections 2.2 and 6.3
-    "strong": _SHARED | {"rank": 64, "alpha": 128.0, "modules": _ALL, "steps": 5000},
-    "light": _SHARED | {"rank": 16, "alpha": 32.0, "modules": _ALL[:4], "steps": 2000},
+    "strong": _SHARED
+    | {
+        "lora_r": 64,
+        "lora_alpha": 128.0,
+        "lora_target_modules": _ALL,
+        "max_steps": 5000,
+    },
+    "light": _SHARED
+    | {
+        "lora_r": 16,
+        "lora_alpha": 32.0,
+        "lora_target_modules": _ALL[:4],
+        "max_steps": 2000,
+    },
 }
 _FURTHER_STEPS = 1500  # section 3.5: of B2 on top of B3
-_CODING = {"max_new": 768, "temperature": 0.0, "samples": 1, "quantize": True}
+_CODING = {
+    "max_new_tokens": 768,
+    "temperature": 0.0,
+    "n_samples": 1,
+    "load_in_4bit": True,
+}
 _FIT = {
     "alpha": 1.0,
     "pooling": "mean",
-    "quantize": True,
+    "load_in_4bit": True,
 }  # section 3.2, of measurements on their own
 _TERMINAL = {"scale_free": False, "final_norm": True}
 _LAYERS = {
@@ -59,14 +76,14 @@ _CELL = {
     "condition",
     "intervention",
     "seed",
-    "start",
+    "adapter",
     "csr_lambda",
 }  # what tells a study's runs apart, not how they ran
 _NO_MATTER = {
-    "micro_rows",
+    "micro_batch_size",
     "packing",
-    "save_every",
-    "measure_every",
+    "save_steps",
+    "measure_steps",
     "dtype",
 }  # of a run's speed; results agree but for rounding
 _LAMBDA = 0.1  # B4's unless another is asked for
@@ -146,13 +163,13 @@ def model_name(model: str) -> tuple[str, bool]:
 def departures(settings: Mapping, further: bool = False) -> list[str]:
     """What of a run's settings is not the paper's: "steps 8, not 5000". further: a run that continues another's adapter."""
     if settings["condition"] == "B0":
-        wanted = {"quantize": True, "probes": "triad", "replicates": None}
+        wanted = {"load_in_4bit": True, "probes": "triad", "probe_sets": None}
     else:
         wanted = dict(
             INTERVENTIONS.get(settings.get("intervention"), INTERVENTIONS["strong"])
         )
         wanted |= _CSR if settings.get("csr_lambda") else {}
-        wanted |= {"steps": _FURTHER_STEPS} if further else {}
+        wanted |= {"max_steps": _FURTHER_STEPS} if further else {}
     root = settings.get("data_root") if "data_root" in wanted else None
     texts = (
         []
@@ -216,7 +233,7 @@ def _origins(runs: Sequence[records.Run]) -> dict[str, records.Run]:
     }
     found = {}
     for run in runs:
-        start = run.settings.get("start")
+        start = run.settings.get("adapter")
         if start:
             origin = by_hash.get(run.record.get("start")) or _by_path(start, runs)
             if origin is not None and origin is not run:
@@ -239,14 +256,14 @@ def _place_run(
     settings = run.settings
     name, published = model_name(settings["model"])
     condition = settings["condition"]
-    if settings.get("start"):
+    if settings.get("adapter"):
         origin = origins.get(run.folder)
         condition = f"{origin.settings['condition'] if origin else '?'}>{condition}"
         if origin is None:
             notes.append(
                 records.Note(
                     run.folder,
-                    f"continues {settings['start']}, which is none of these runs",
+                    f"continues {settings['adapter']}, which is none of these runs",
                 )
             )
     key = {"model": name, "condition": condition}
@@ -257,7 +274,7 @@ def _place_run(
         }
     if settings["condition"] == "B4" or settings.get("csr_lambda"):
         key["lambda"] = settings.get("csr_lambda", _LAMBDA)
-    wrong = departures(settings, bool(settings.get("start"))) if published else []
+    wrong = departures(settings, bool(settings.get("adapter"))) if published else []
     if wrong:
         notes.append(
             records.Note(
@@ -407,7 +424,7 @@ def _labelled(shelf: ResultSet) -> ResultSet:
         groups[
             placed.key["model"],
             placed.key.get("intervention"),
-            bool(settings.get("start")),
+            bool(settings.get("adapter")),
         ].append(placed)
     named: dict[str, str] = {}
     for members in groups.values():

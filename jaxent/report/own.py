@@ -1,5 +1,6 @@
 """Studies that the paper lacks, as tables and figures: which companion (companion_metric.py), and do the estimators measure overlap
-(estimator_validity.py)?"""
+(estimator_validity.py)?
+"""
 
 import collections
 from collections.abc import Iterable, Mapping, Sequence

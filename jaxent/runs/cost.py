@@ -36,15 +36,19 @@ def run_cost(run: specs.RunSpec, config: configs.Config) -> Cost:
     """
     shapes = transformer.linear_shapes(config)
     linear = config.layers * sum(k * n for k, n in shapes.values())
-    adapter = config.layers * run.rank * sum(sum(shapes[m]) for m in run.modules)
+    adapter = (
+        config.layers
+        * run.lora_r
+        * sum(sum(shapes[m]) for m in run.lora_target_modules)
+    )
     head = config.vocab * config.embed
     length = min(run.max_length, config.context)
     attention = 2 * config.layers * config.heads * config.head_dim * length
-    steps = run.steps if run.mixture else 0
-    tokens = steps * run.examples * length
+    steps = run.max_steps if run.mixture else 0
+    tokens = steps * run.batch_size * length
     measured = (
-        len(probes.load_probes(run.probes, run.replicates).probes)
-        * (1 + -(-steps // run.measure_every))
+        len(probes.load_probes(run.probes, run.probe_sets).probes)
+        * (1 + -(-steps // run.measure_steps))
         * _PROBE_TOKENS
     )
     penalised = (
@@ -61,12 +65,12 @@ def run_cost(run: specs.RunSpec, config: configs.Config) -> Cost:
         + penalised * trunk
     )
     size = 2 if (run.dtype or "bfloat16") == "bfloat16" else 4
-    weights = linear * (NF4 if run.quantize else size) + head * size * (
+    weights = linear * (NF4 if run.load_in_4bit else size) + head * size * (
         1 if config.tied else 2
     )
     width = sum(n for _, n in shapes.values()) + max(k for k, _ in shapes.values())
     layer = max(k * n for k, n in shapes.values()) * size
-    rows = run.micro_rows * length
+    rows = run.micro_batch_size * length
     activations = (
         rows * size * (config.embed * config.layers + 3 * width) + layer + 2**29
     )

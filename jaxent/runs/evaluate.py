@@ -42,8 +42,8 @@ def evaluate_command(
     """The call of evaluate.py for a run: its model as it was trained, and its adapter unless it is B0."""
     given = [
         f"--model={run.model}",
-        f"--out={folder / FOLDER}",
-        *([] if run.quantize else ["--noquantize"]),
+        f"--output_dir={folder / FOLDER}",
+        *([] if run.load_in_4bit else ["--noload_in_4bit"]),
     ]
     given += [f"--adapter={folder / 'adapter'}"] if run.condition != "B0" else []
     return [

@@ -33,14 +33,15 @@ _PROBE_TOKENS = (
 
 class BaseModel:
     """A base model in memory, on a mesh if there is one, and what runs on it share, each made once: probe activations,
-    subspaces, CSR's anchor."""
+    subspaces, CSR's anchor.
+    """
 
     def __init__(self, checked: validate.Checked, mesh: Mesh | None = None):
         self.tokenizer = checked.checkpoint.tokenizer
         self.compute = transformer.default_compute(checked.run.dtype, mesh)
         self.model = hf.load(
             str(checked.checkpoint.folder),
-            checked.run.quantize,
+            checked.run.load_in_4bit,
             progress=processes.is_primary(),
             mesh=mesh,
         )
@@ -55,21 +56,21 @@ class BaseModel:
     def activations(self, probe_set: probes.ProbeSet) -> np.ndarray:
         """The bare model's, [P,D]."""
         return self.once(
-            ("activations", probe_set.hash), lambda: self.capture(probe_set, None, None)
+            ("activations", probe_set.hash), lambda: self.capture(probe_set, None)
         )
 
     def capture(
-        self, probe_set: probes.ProbeSet, adapter, spec: lora.LoraConfig | None
+        self, probe_set: probes.ProbeSet, adapter: lora.Adapter | None
     ) -> np.ndarray:
         ids = self.once(
             ("ids", probe_set.hash), lambda: self.tokenizer.encode(probe_set.texts)
         )
-        return capture.capture(self.model, ids, adapter, spec, compute=self.compute)
+        return capture.capture(self.model, ids, adapter, compute=self.compute)
 
 
 def base_key(run: specs.RunSpec) -> tuple:
     """Runs equal in this can share a `Base` on one mesh."""
-    return run.model, run.quantize, run.dtype, validate.rows_at_a_time(run)
+    return run.model, run.load_in_4bit, run.dtype, validate.rows_at_a_time(run)
 
 
 def execute_run(
@@ -103,12 +104,15 @@ def train_seeds(
     run = checked.run
     hyper = dataclasses.replace(
         run.hyper,
-        micro_rows=run.micro_rows * axes.axis_size(base.compute.mesh, "batch"),
+        micro_batch_size=run.micro_batch_size
+        * axes.axis_size(base.compute.mesh, "batch"),
     )
     plan = loop.LoopConfig(
-        hyper, run.spec, base.compute, run.measure_every, run.save_every
+        hyper, run.lora_config, base.compute, run.measure_steps, run.save_steps
     )
-    read = steps.addressable_rows(run.examples, hyper.micro_rows, base.compute.mesh)
+    read = steps.addressable_rows(
+        run.batch_size, hyper.micro_batch_size, base.compute.mesh
+    )
     states = loop.fit(
         base.model,
         plan,
@@ -131,12 +135,12 @@ def _lane(
 ) -> loop.SeedRun:
     run = checked.run
     start = (
-        axes.to_host(peft.load_adapter(str(checked.start), base.model.config)[0])
+        axes.to_host(peft.load_adapter(str(checked.start), base.model.config))
         if checked.start
         else None
     )
     batch_at = lambda index: corpus.batch(
-        run.mixture, run.seed, index, checked.length, run.examples, run.packing, read
+        run.mixture, run.seed, index, checked.length, run.batch_size, run.packing, read
     )
     return loop.SeedRun(
         run.seed, batch_at, lambda adapter: _measure(checked, base, adapter), out, start
@@ -148,9 +152,7 @@ def _finish(
 ) -> dict:
     host = axes.to_host(adapter)
     processes.broadcast_from_primary(
-        lambda: peft.save_adapter(
-            host, checked.run.spec, out / "adapter", checked.run.model
-        )
+        lambda: peft.save_adapter(host, out / "adapter", checked.run.model)
     )
     return _summary(checked, base, adapter, out)
 
@@ -177,7 +179,7 @@ def _write(file: pathlib.Path, text: str) -> None:
 def _measure(checked: validate.Checked, base: BaseModel, adapter) -> dict:
     """The record of a measurement; every process runs the model, the first one alone the estimators."""
     started = time.perf_counter()
-    x = base.capture(checked.probes, adapter, checked.run.spec)
+    x = base.capture(checked.probes, adapter)
     base.activations(checked.probes)
     if not processes.is_primary():
         return {}
@@ -228,7 +230,7 @@ def _anchor(checked: validate.Checked, base: BaseModel) -> penalty.CsrReference 
     run = checked.run
     if run.csr is None:
         return None
-    micro_tokens = max(_PROBE_TOKENS, run.micro_rows * checked.length)
+    micro_tokens = max(_PROBE_TOKENS, run.micro_batch_size * checked.length)
     unit = dataclasses.replace(run.csr, weight=1.0)
 
     def make() -> penalty.CsrReference:
@@ -241,18 +243,17 @@ def _anchor(checked: validate.Checked, base: BaseModel) -> penalty.CsrReference 
             micro_tokens,
             base.compute,
         )
-        plan = loop.LoopConfig(run.hyper, run.spec, base.compute)
+        plan = loop.LoopConfig(run.hyper, run.lora_config, base.compute)
         penalty.check_gradient(
             base.model,
             loop.initial_state(base.model, plan, run.seed).adapter,
             anchor,
-            run.spec,
             base.compute,
         )
         return anchor
 
     anchor = base.once(
-        ("anchor", checked.csr_probes.hash, unit, micro_tokens, run.spec), make
+        ("anchor", checked.csr_probes.hash, unit, micro_tokens, run.lora_config), make
     )
     kept, d = anchor.subspace.shape[::-1]
     if processes.is_primary():
@@ -292,14 +293,14 @@ def _of_adapter(
     """summary.json's part about the adapter: hash, SV energy, and with CSR's probes (B4's even at lambda 0) their drift."""
     if adapter is None:
         return {"adapter_hash": None, "sv_energy": None, "csr_drift": None}
-    run, found = checked.run, energy.sv_energy(base.model, adapter, checked.run.spec)
+    run, found = checked.run, energy.sv_energy(base.model, adapter)
     csr_drift = None
     if checked.csr_probes:
         csr_drift = _drift(
             run,
             base,
             checked.csr_probes,
-            base.capture(checked.csr_probes, adapter, run.spec),
+            base.capture(checked.csr_probes, adapter),
         )
     return {
         "adapter_hash": validate.file_hash(

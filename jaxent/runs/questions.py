@@ -129,9 +129,9 @@ def companions(
 
 
 def _curriculum(run: specs.RunSpec) -> specs.RunSpec:
-    short = run.curriculum_steps == _CURRICULUM and run.steps <= _CURRICULUM
+    short = run.curriculum_steps == _CURRICULUM and run.max_steps <= _CURRICULUM
     return (
-        dataclasses.replace(run, curriculum_steps=max(1, run.steps // 5))
+        dataclasses.replace(run, curriculum_steps=max(1, run.max_steps // 5))
         if short
         else run
     )
@@ -152,11 +152,11 @@ def reversibility(
     for model in models:
         for seed in only_seeds:
             (first,) = runs(model, "B3", "strong", (seed,), settings)
-            steps = max(1, first.steps * 3 // 10) if further is None else further
+            steps = max(1, first.max_steps * 3 // 10) if further is None else further
             more = {
-                "start": first.name,
-                "steps": steps,
-                "measure_every": max(1, min(first.measure_every, steps // 3)),
+                "adapter": first.name,
+                "max_steps": steps,
+                "measure_steps": max(1, min(first.measure_steps, steps // 3)),
             }
             found += [
                 first,

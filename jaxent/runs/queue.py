@@ -94,12 +94,12 @@ def _batches(
 ) -> list[list[specs.RunSpec]]:
     """The runs one by one, or in groups that differ in their seed alone; those that start from an adapter always one by one."""
     groups = collections.defaultdict(list)
-    if seeds_together and (apart := [run for run in runs if run.start]):
+    if seeds_together and (apart := [run for run in runs if run.adapter]):
         _say(
             f"{len(apart)} runs start from an adapter: their seeds follow one another, whatever --seed_mode says"
         )
     for run in runs:
-        alike = seeds_together and run.mixture is not None and run.start is None
+        alike = seeds_together and run.mixture is not None and run.adapter is None
         groups[dataclasses.replace(run, seed=0) if alike else run].append(run)
     return list(groups.values())
 
@@ -332,7 +332,7 @@ def format_plan(
                 [
                     run.name,
                     state,
-                    run.steps if run.mixture else 0,
+                    run.max_steps if run.mixture else 0,
                     "unknown",
                     "unknown",
                     "unknown",

@@ -15,21 +15,26 @@ TINY_LADDER = (
     str(_EMBEDDED / "tiny-small"),
     TINY_MODEL,
 )  # 0.3 and 1.0M parameters, trained alike
-INTERVENTIONS = {  # what each changes about `Run`'s defaults (sections 2.2 and 6.3)
+INTERVENTIONS = {  # what each changes about `RunSpec`'s defaults (sections 2.2 and 6.3)
     "strong": {},
-    "light": {"rank": 16, "alpha": 32.0, "modules": lora.ATTENTION, "steps": 2000},
+    "light": {
+        "lora_r": 16,
+        "lora_alpha": 32.0,
+        "lora_target_modules": lora.ATTENTION,
+        "max_steps": 2000,
+    },
 }
 PRESETS = {  # tiny: the embedded checkpoint's texts, sizes and steps for two cores
     "paper": {},
     "tiny": {
         "data_root": corpora.EMBEDDED,
-        "steps": 60,
-        "rank": 16,
-        "alpha": 32.0,
+        "max_steps": 60,
+        "lora_r": 16,
+        "lora_alpha": 32.0,
         "max_length": 256,
         "learning_rate": 1e-3,
-        "measure_every": 20,
-        "save_every": 20,
+        "measure_steps": 20,
+        "save_steps": 20,
     },
 }
 
@@ -46,56 +51,58 @@ class RunSpec:
     condition: str = "B3"
     intervention: str = "strong"
     seed: int = 0
-    start: str | None = None
+    adapter: str | None = None
     data_root: str | None = None
-    max_examples: int = 50_000
-    rank: int = 64
-    alpha: float = 128.0
-    dropout: float = 0.05
-    modules: tuple[str, ...] = lora.MODULES
-    steps: int = 5000
+    max_train_samples: int = 50_000
+    lora_r: int = 64
+    lora_alpha: float = 128.0
+    lora_dropout: float = 0.05
+    lora_target_modules: tuple[str, ...] = lora.MODULES
+    max_steps: int = 5000
     learning_rate: float = 1e-4
     warmup_ratio: float = 0.03
-    examples: int = 16
-    micro_rows: int = 1
+    batch_size: int = 16
+    micro_batch_size: int = 1
     max_length: int = 2048
-    packing: str = "packed"
+    packing: bool = True
     curriculum_steps: int = 1000
-    quantize: bool = True
+    load_in_4bit: bool = True
     dtype: str | None = None
     probes: str = "triad"
-    replicates: int | None = None
+    probe_sets: int | None = None
     csr_lambda: float | None = None
     csr_every: int = 50
     csr_variance: float = 0.9
     csr_target: str = "code"
     csr_centred: bool = False
     csr_probes: str = "hexad"
-    measure_every: int = 500
-    save_every: int = 100
+    measure_steps: int = 500
+    save_steps: int = 100
 
     def __post_init__(self):
-        object.__setattr__(self, "modules", tuple(self.modules))
+        object.__setattr__(self, "lora_target_modules", tuple(self.lora_target_modules))
         if self.csr_lambda is None:
             object.__setattr__(
                 self, "csr_lambda", 0.1 if self.condition == "B4" else 0.0
             )
-        if self.examples % self.micro_rows:
+        if self.batch_size % self.micro_batch_size:
             raise ValueError(
-                f"--micro_rows {self.micro_rows}: expected a divisor of --examples {self.examples}"
+                f"--micro_batch_size {self.micro_batch_size}: expected a divisor of --batch_size {self.batch_size}"
             )
 
     @property
-    def spec(self) -> lora.LoraConfig:
-        return lora.LoraConfig(self.rank, self.alpha, self.dropout, self.modules)
+    def lora_config(self) -> lora.LoraConfig:
+        return lora.LoraConfig(
+            self.lora_r, self.lora_alpha, self.lora_dropout, self.lora_target_modules
+        )
 
     @property
     def hyper(self) -> step.TrainConfig:
         return step.TrainConfig(
-            self.steps,
+            self.max_steps,
             self.learning_rate,
             self.warmup_ratio,
-            micro_rows=self.micro_rows,
+            micro_batch_size=self.micro_batch_size,
             csr_every=self.csr_every,
         )
 
@@ -125,15 +132,43 @@ class RunSpec:
             if self.condition == "B4" or self.csr_lambda
             else ""
         )
-        origin = f"-from-{_origin(self.start)}" if self.start else ""
+        origin = f"-from-{_origin(self.adapter)}" if self.adapter else ""
         return f"{model}/{self.condition}-{self.intervention}-seed{self.seed}{weight}{origin}"
 
     def to_json(self) -> dict:
-        return dataclasses.asdict(self) | {"modules": list(self.modules)}
+        return dataclasses.asdict(self) | {
+            "lora_target_modules": list(self.lora_target_modules)
+        }
+
+
+_OLD_NAMES = {  # of run folders written before settings took the field's names
+    "rank": "lora_r",
+    "alpha": "lora_alpha",
+    "dropout": "lora_dropout",
+    "modules": "lora_target_modules",
+    "quantize": "load_in_4bit",
+    "steps": "max_steps",
+    "examples": "batch_size",
+    "start": "adapter",
+    "replicates": "probe_sets",
+    "micro_rows": "micro_batch_size",
+    "measure_every": "measure_steps",
+    "save_every": "save_steps",
+    "max_examples": "max_train_samples",
+}
+
+
+def upgrade_settings(settings: dict) -> dict:
+    """The settings of a run.json, those of an older folder under today's names."""
+    upgraded = {_OLD_NAMES.get(name, name): v for name, v in settings.items()}
+    if isinstance(upgraded.get("packing"), str):
+        upgraded["packing"] = upgraded["packing"] == "packed"
+    return upgraded
 
 
 def run_from_json(found: dict) -> RunSpec:
-    """The `Run` of a `to_json`, fields it lacks at their defaults; ValueError naming a field that is none of `Run`'s."""
+    """The `RunSpec` of a `to_json`, fields it lacks at their defaults; ValueError naming a field that is none of `RunSpec`'s."""
+    found = upgrade_settings(found)
     unknown = sorted(set(found) - {f.name for f in dataclasses.fields(RunSpec)})
     if unknown:
         raise ValueError(

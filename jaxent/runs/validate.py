@@ -15,6 +15,7 @@ import time
 import jax
 from jax.sharding import Mesh
 
+from jaxent.arrays import lora
 from jaxent.checkpoint import hf, peft, safetensors_folder
 from jaxent.data import corpora, probes, tokens
 from jaxent.distributed import processes
@@ -71,23 +72,23 @@ def open_checkpoint(model: str) -> Checkpoint:
 
 def validate_run(run: specs.RunSpec, root: pathlib.Path = pathlib.Path()) -> Checked:
     """Settings, files and data, cheaply; ValueError or FileNotFoundError in one line. root: where `training_state.start` is looked for."""
-    mixture, spec, _, csr = run.mixture, run.spec, run.hyper, run.csr
+    mixture, lora_config, _, csr = run.mixture, run.lora_config, run.hyper, run.csr
     csr_probes = (
         probes.load_probes(run.csr_probes) if csr or run.condition == "B4" else None
     )
     if csr:
         penalty.check_target(csr, [p.domain for p in csr_probes.probes])
-        if run.csr_every > run.steps:
+        if run.csr_every > run.max_steps:
             raise ValueError(
-                f"--csr_every {run.csr_every}: expected at most --steps {run.steps}, or CSR never acts"
+                f"--csr_every {run.csr_every}: expected at most --max_steps {run.max_steps}, or CSR never acts"
             )
-    probe_set = probes.load_probes(run.probes, run.replicates)
+    probe_set = probes.load_probes(run.probes, run.probe_sets)
     corpora.check_sources(mixture.domains if mixture else (), run.data_root)
     found = open_checkpoint(run.model)
     concepts.label_probes(probe_set.labels)
     for one in filter(None, (probe_set, csr_probes)):
         encoded(found, one)
-    start = _start(root / run.start, spec) if run.start else None
+    start = _start(root / run.adapter, lora_config) if run.adapter else None
     return Checked(
         run,
         found,
@@ -112,23 +113,23 @@ def choose_run_mesh(checked: Checked, text: str | None) -> Mesh | None:
     """`sharding.choose_mesh` for the run's model and the rows of its steps."""
     run = checked.run
     return sharding.choose_mesh(
-        hf.abstract_model(checked.checkpoint.config, run.quantize),
+        hf.abstract_model(checked.checkpoint.config, run.load_in_4bit),
         text,
         rows_at_a_time(run),
     )
 
 
 def rows_at_a_time(run: specs.RunSpec) -> int:
-    """Rows of a step that a mesh must split: each of its parts runs --micro_rows at a time."""
-    return run.examples // run.micro_rows
+    """Rows of a step that a mesh must split: each of its parts runs --micro_batch_size at a time."""
+    return run.batch_size // run.micro_batch_size
 
 
-def _start(folder: pathlib.Path, spec) -> pathlib.Path:
-    """The adapter folder to begin from, itself or inside a run folder, if its spec is the run's."""
+def _start(folder: pathlib.Path, lora_config: lora.LoraConfig) -> pathlib.Path:
+    """The adapter folder to begin from, itself or inside a run folder, if its LoRA settings are the run's."""
     folder = folder / "adapter" if (folder / "run.json").is_file() else folder
     found = peft.load_adapter_config(folder)
-    if found != spec:
-        raise ValueError(f"adapter {folder}: {found}, expected the run's {spec}")
+    if found != lora_config:
+        raise ValueError(f"adapter {folder}: {found}, expected the run's {lora_config}")
     return folder
 
 
@@ -136,7 +137,9 @@ def load_run_corpus(checked: Checked) -> corpora.Corpus:
     """The run's tokenized texts; the last few are kept."""
     run = checked.run
     domains = run.mixture.domains if run.mixture else ()
-    return _corpus(run.model, domains, checked.length, run.data_root, run.max_examples)
+    return _corpus(
+        run.model, domains, checked.length, run.data_root, run.max_train_samples
+    )
 
 
 @functools.lru_cache(maxsize=4)
@@ -249,7 +252,7 @@ def _check_folder(out: pathlib.Path, record: dict, resume: bool) -> None:
         return
     if not resume:
         raise ValueError(
-            f"--out {out} already holds a run: give another folder, or --resume to continue it"
+            f"--output_dir {out} already holds a run: give another folder, or --resume to continue it"
         )
     before = json.loads(file.read_text())
     pairs = specs.differences(checked_run(record), checked_run(before))

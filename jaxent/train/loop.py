@@ -27,16 +27,16 @@ class LoopConfig:
     """What runs do besides their data: optimizer, adapter, arithmetic, and how often they measure and save."""
 
     hyper: steps.TrainConfig
-    spec: lora.LoraConfig
+    lora_config: lora.LoraConfig
     compute: transformer.ComputeConfig
-    measure_every: int = 500
-    save_every: int = 100
+    measure_steps: int = 500
+    save_steps: int = 100
 
     def measures(self, step: int) -> bool:
-        return step % self.measure_every == 0 or step == self.hyper.steps
+        return step % self.measure_steps == 0 or step == self.hyper.steps
 
     def saves(self, step: int) -> bool:
-        return step % self.save_every == 0 or self.measures(step)
+        return step % self.save_steps == 0 or self.measures(step)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class SeedRun:
     batch_at: Callable[[int], tuple[batches.Batch, int]]
     measure: Callable[[dict], dict]
     folder: pathlib.Path
-    start: dict[str, lora.LoraParams] | None = None
+    start: lora.Adapter | None = None
 
 
 class NonFiniteError(FloatingPointError):
@@ -67,7 +67,7 @@ def fit(
 ) -> list[steps.TrainState | NonFiniteError]:
     """Trains every lane in its folder, all in one step on one model, from the newest checkpoint that all of them have.
 
-    Measures before training, every measure_every steps and at the end; anchor: CSR's, or None. Lanes trained together equal
+    Measures before training, every measure_steps steps and at the end; anchor: CSR's, or None. Lanes trained together equal
     lanes trained alone. A run killed at any moment and continued ends in the bit-identical adapter (on another mesh within
     rounding). Gives each lane's last state, or what ended it: after a NaN its last good state is saved and the others go on.
     """
@@ -137,11 +137,11 @@ def initial_state(
     model: transformer.Transformer,
     plan: LoopConfig,
     seed: int,
-    start: dict[str, lora.LoraParams] | None = None,
+    start: lora.Adapter | None = None,
 ) -> steps.TrainState:
     """The state before the first step: `start`, or PEFT's initial adapter drawn from the seed."""
     make = functools.partial(
-        _fresh, spec=plan.spec, config=model.config, hyper=plan.hyper
+        _fresh, lora_config=plan.lora_config, config=model.config, hyper=plan.hyper
     )
     key = jax.random.fold_in(jax.random.key(seed), 0)
     return jax.jit(make, out_shardings=_lies(jax.eval_shape(make, key, start), plan))(
@@ -149,9 +149,11 @@ def initial_state(
     )
 
 
-def _fresh(key, start, spec, config, hyper):
+def _fresh(key, start, lora_config, config, hyper):
     return steps.init_state(
-        lora.init_params(key, spec, config.layers, transformer.linear_shapes(config))
+        lora.init_adapter(
+            key, lora_config, config.layers, transformer.linear_shapes(config)
+        )
         if start is None
         else start,
         hyper,
@@ -171,7 +173,7 @@ def _restored(
     """A lane's state at a step, on this plan's mesh whatever mesh and processes saved it."""
     like = jax.eval_shape(
         functools.partial(
-            _fresh, spec=plan.spec, config=model.config, hyper=plan.hyper
+            _fresh, lora_config=plan.lora_config, config=model.config, hyper=plan.hyper
         ),
         jax.random.key(0),
         None,
@@ -214,7 +216,7 @@ def _batches(lanes: Sequence[SeedRun], plan: LoopConfig, step: int):
     several = len(lanes) > 1
     joined = batches.Batch(*map(np.stack, zip(*drawn))) if several else drawn[0]
     return steps.shard_batch(
-        joined, plan.hyper.micro_rows, plan.compute.mesh, *["seed"] * several
+        joined, plan.hyper.micro_batch_size, plan.compute.mesh, *["seed"] * several
     ), rows
 
 
@@ -223,7 +225,7 @@ def _train(
 ) -> list[steps.TrainState | NonFiniteError]:
     several = len(lanes) > 1
     train_step = (steps.jit_train_step_seeds if several else steps.jit_train_step)(
-        plan.spec, plan.hyper, plan.compute
+        plan.hyper, plan.compute
     )
     keys = [
         jax.random.key_data(jax.random.fold_in(jax.random.key(lane.seed), 1))

@@ -102,19 +102,18 @@ def _backward(mesh, saved, cotangent):
 _nll_chunks.defvjp(_forward, _backward)
 
 
-def batch_nll(model, batch, adapter, spec, keys, compute, onto=None) -> jax.Array:
+def batch_nll(model, batch, adapter, keys, compute, grad_accum=None) -> jax.Array:
     """`nll_sum` of a packed batch (tokens, targets, weights, segments, positions: [B,T]); keys [B]: dropout's, or None.
 
-    onto: None, or what the gradient with respect to adapter is added to (see `Transformer`).
+    grad_accum: None, or what the gradient with respect to adapter is added to (see `Transformer`).
     """
     hidden = model(
         batch.tokens,
         batch.segments,
         batch.positions,
         adapter,
-        spec,
         keys,
         compute,
-        onto=onto,
+        grad_accum=grad_accum,
     )
     return nll_sum(hidden, model.head(), batch.targets, batch.weights, compute.mesh)

@@ -30,11 +30,11 @@ class TrainConfig:
     epsilon: float = 1e-8
     weight_decay: float = 0.0
     clip: float = 1.0
-    micro_rows: int = 1
+    micro_batch_size: int = 1
     csr_every: int = 50
 
     def __post_init__(self):
-        for name in ("steps", "learning_rate", "clip", "micro_rows", "csr_every"):
+        for name in ("steps", "learning_rate", "clip", "micro_batch_size", "csr_every"):
             if not getattr(self, name) > 0:
                 raise ValueError(
                     f"{name} {getattr(self, name)}: expected a positive number"
@@ -54,7 +54,7 @@ class TrainConfig:
 class TrainState:
     """What training changes: adapter, optimizer state, steps done, and the step that failed (-1: none)."""
 
-    adapter: dict[str, lora.LoraParams]
+    adapter: lora.Adapter
     optimizer: optax.OptState
     step: jax.Array
     failed: jax.Array
@@ -126,10 +126,10 @@ def state_shardings(
 
 
 def shard_batch(
-    batch: batches.Batch, micro_rows: int, mesh: Mesh | None, *lead: str | None
+    batch: batches.Batch, micro_batch_size: int, mesh: Mesh | None, *lead: str | None
 ) -> batches.Batch:
-    """A batch of [..., rows, T] arrays as [..., M, micro_rows, T], its micro-batches' rows split over the mesh if there is one."""
-    shape = lambda x: x.reshape(*x.shape[:-2], -1, micro_rows, x.shape[-1])
+    """A batch of [..., rows, T] arrays as [..., M, micro_batch_size, T], its micro-batches' rows split over the mesh if there is one."""
+    shape = lambda x: x.reshape(*x.shape[:-2], -1, micro_batch_size, x.shape[-1])
     return batches.Batch(
         *(
             axes.device_put_logical(shape(x), mesh, *lead, None, "batch", None)
@@ -139,12 +139,12 @@ def shard_batch(
 
 
 def addressable_rows(
-    rows: int, micro_rows: int, mesh: Mesh | None
+    rows: int, micro_batch_size: int, mesh: Mesh | None
 ) -> np.ndarray | None:
     """Which of a batch's rows this process's devices hold once it is placed, bool [rows]; None where they hold all."""
     if mesh is None or jax.process_count() == 1:
         return None
-    held = np.zeros((rows // micro_rows, micro_rows), bool)
+    held = np.zeros((rows // micro_batch_size, micro_batch_size), bool)
     for index in (
         axes.named_sharding(mesh, None, "batch")
         .addressable_devices_indices_map(held.shape)
@@ -154,22 +154,17 @@ def addressable_rows(
     return held.reshape(-1)
 
 
-def step_gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute):
+def step_gradient(model, adapter, batch, rows, key, *, micro_batch_size, compute):
     """Token-mean loss of a step and its gradient: (loss, gradient tree, counted tokens).
 
     batch: `data.batches.Batch` of [16, T] arrays, or `place`d ones, of which the first `rows` (traced) are used,
-    `micro_rows` at a time. The divisor is the weight of the whole step, so packing into fewer rows
+    `micro_batch_size` at a time. The divisor is the weight of the whole step, so packing into fewer rows
     changes nothing, and a row's dropout is drawn from (key, its index in the step), whatever runs beside it. key: None for none.
     """
     tokens = batch.weights.sum()
-    split = jax.tree.map(lambda x: x.reshape(-1, micro_rows, x.shape[-1]), batch)
-    lie = (
-        (lambda tree: tree)
-        if compute.mesh is None
-        else functools.partial(_lie, mesh=compute.mesh)
-    )
+    split = jax.tree.map(lambda x: x.reshape(-1, micro_batch_size, x.shape[-1]), batch)
 
-    def loss(adapter, onto, index):
+    def loss(adapter, grad_accum, index):
         micro = jax.tree.map(
             lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), split
         )
@@ -180,25 +175,29 @@ def step_gradient(model, adapter, batch, rows, key, *, spec, micro_rows, compute
             None
             if key is None
             else jax.vmap(jax.random.fold_in, (None, 0))(
-                key, index * micro_rows + jnp.arange(micro_rows)
+                key, index * micro_batch_size + jnp.arange(micro_batch_size)
             )
         )
         return (
-            objective.batch_nll(model, micro, adapter, spec, keys, compute, onto)
+            objective.batch_nll(model, micro, adapter, keys, compute, grad_accum)
             / tokens
         )
 
     def body(index, carry):
         total, gradients = carry
         value, gradients = jax.value_and_grad(loss)(adapter, gradients, index)
-        return total + value, lie(gradients)
+        return total + value, constrain_adapter(gradients, compute.mesh)
 
-    start = (jnp.float32(0), lie(jax.tree.map(jnp.zeros_like, adapter)))
-    total, gradients = jax.lax.fori_loop(0, -(-rows // micro_rows), body, start)
+    zeros = constrain_adapter(jax.tree.map(jnp.zeros_like, adapter), compute.mesh)
+    start = (jnp.float32(0), zeros)
+    total, gradients = jax.lax.fori_loop(0, -(-rows // micro_batch_size), body, start)
     return total, gradients, tokens
 
 
-def _lie(adapter, mesh: Mesh):
+def constrain_adapter(adapter: lora.Adapter, mesh: Mesh | None) -> lora.Adapter:
+    """The adapter, or its gradient, laid out on the mesh; unchanged without one."""
+    if mesh is None:
+        return adapter
     return jax.lax.with_sharding_constraint(
         adapter, sharding.adapter_shardings(adapter, mesh)
     )
@@ -213,7 +212,6 @@ def train_step(
     anchor=None,
     due=None,
     *,
-    spec,
     hyper: TrainConfig,
     compute,
 ):
@@ -225,21 +223,20 @@ def train_step(
     """
     due = is_csr_step(state, hyper) if due is None else due
     step_key = jax.random.fold_in(key, state.step)
-    spec_key = step_key if spec.dropout > 0 else None
+    dropout_key = step_key if state.adapter.config.dropout > 0 else None
     loss, gradients, tokens = step_gradient(
         model,
         state.adapter,
         batch,
         rows,
-        spec_key,
-        spec=spec,
-        micro_rows=hyper.micro_rows,
+        dropout_key,
+        micro_batch_size=hyper.micro_batch_size,
         compute=compute,
     )
     csr, ratio = jnp.float32(jnp.nan), jnp.float32(jnp.nan)
     if anchor is not None:
         gradients, csr, ratio = _penalised(
-            state, gradients, model, anchor, due, spec, compute
+            state, gradients, model, anchor, due, compute
         )
     norm = optax.tree.norm(gradients)
     scale = jnp.minimum(
@@ -273,13 +270,11 @@ def is_csr_step(state: TrainState, hyper: TrainConfig) -> jax.Array:
     return (state.step.max() + 1) % hyper.csr_every == 0
 
 
-def _penalised(state, gradients, model, anchor, due, spec, compute):
+def _penalised(state, gradients, model, anchor, due, compute):
     """(gradients + the penalty's, its value, the ratio of norms) on a step that is due; unchanged, NaN, NaN on others."""
 
     def add(gradients):
-        value, extra = penalty.penalty_gradient(
-            model, state.adapter, anchor, spec, compute
-        )
+        value, extra = penalty.penalty_gradient(model, state.adapter, anchor, compute)
         ratio = optax.tree.norm(extra) / optax.tree.norm(gradients)
         return jax.tree.map(jnp.add, gradients, extra), value, ratio
 
@@ -288,29 +283,25 @@ def _penalised(state, gradients, model, anchor, due, spec, compute):
 
 
 @functools.lru_cache(maxsize=8)
-def jit_train_step(
-    spec: lora.LoraConfig, hyper: TrainConfig, compute: transformer.ComputeConfig
-):
+def jit_train_step(hyper: TrainConfig, compute: transformer.ComputeConfig):
     """`train_step` jitted, its state donated: step(state, model, batch, rows, key, anchor).
 
     The same function for equal arguments: runs that differ in seed, data or CSR's weight alone compile once.
     """
     return jax.jit(
-        functools.partial(train_step, spec=spec, hyper=hyper, compute=compute),
+        functools.partial(train_step, hyper=hyper, compute=compute),
         donate_argnums=0,
     )
 
 
 @functools.lru_cache(maxsize=8)
-def jit_train_step_seeds(
-    spec: lora.LoraConfig, hyper: TrainConfig, compute: transformer.ComputeConfig
-):
+def jit_train_step_seeds(hyper: TrainConfig, compute: transformer.ComputeConfig):
     """`compiled` for several seeds that share the model, as a `jax.vmap`: state, batch, key and metrics have a leading axis.
 
     rows is the most that any of them uses (unused rows weigh 0). The base has no such axis, nor has what it is decoded to; on
     a mesh the axis is split over "seed".
     """
-    one = functools.partial(train_step, spec=spec, hyper=hyper, compute=compute)
+    one = functools.partial(train_step, hyper=hyper, compute=compute)
     every = jax.vmap(
         one,
         (0, None, 0, None, 0, None, None),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A batch job of SLURM: one process a node, which takes all of the node's GPUs.
 #   sbatch --nodes=2 --gpus-per-node=8 scripts/launch/slurm.sh \
-#     experiments/finetune.py --model=Qwen/Qwen2.5-Coder-32B --mesh=data:2,fsdp:8 --out=runs/b3 --resume
+#     experiments/finetune.py --model=Qwen/Qwen2.5-Coder-32B --mesh=data:2,fsdp:8 --output_dir=runs/b3 --resume
 # Submit it in this repository, on a file system that all nodes share, with pip install -e '.[cuda]' done in .venv.
 # JAX finds the other processes in SLURM's variables; by itself it would give each only the GPU of its number on the node. With
 # --requeue a job that was preempted continues.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs one command on plain hosts that reach each other and can be reached by ssh without a password:
-#   HOSTS="box1 box2" ./scripts/launch/ssh.sh experiments/finetune.py --model=Qwen/Qwen2.5-Coder-32B --mesh=data:2,fsdp:8 --out=runs/b3 --resume
-# This repository is at the same path (FOLDER, default: here) on every host, with its .venv; --out is a folder that they share. The
+#   HOSTS="box1 box2" ./scripts/launch/ssh.sh experiments/finetune.py --model=Qwen/Qwen2.5-Coder-32B --mesh=data:2,fsdp:8 --output_dir=runs/b3 --resume
+# This repository is at the same path (FOLDER, default: here) on every host, with its .venv; --output_dir is a folder that they share. The
 # first host coordinates, on PORT. Ends when all have ended; if one fails, the others end within JAXENT_HEARTBEAT seconds (60).
 set -euo pipefail
 read -ra hosts <<<"${HOSTS:?the hosts, separated by spaces}"

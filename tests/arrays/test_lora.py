@@ -5,11 +5,11 @@ import pytest
 from jaxent.arrays import lora
 from jaxent.model import config, transformer
 
-SHAPES = {m: (128, 96) for m in lora.MODULES}
+SHAPES = dict.fromkeys(lora.MODULES, (128, 96))
 
 
 def test_initial_adapter_is_pefts_distribution():
-    adapter = lora.init_params(
+    adapter = lora.init_adapter(
         jax.random.key(0), lora.LoraConfig(rank=64, alpha=16), 8, SHAPES
     )
     assert list(adapter) == [lora.PATHS[m] for m in lora.MODULES]
@@ -23,8 +23,8 @@ def test_initial_adapter_is_pefts_distribution():
 
 
 def test_subset_keeps_the_same_numbers():
-    every = lora.init_params(jax.random.key(1), lora.LoraConfig(8, 24.0), 2, SHAPES)
-    some = lora.init_params(
+    every = lora.init_adapter(jax.random.key(1), lora.LoraConfig(8, 24.0), 2, SHAPES)
+    some = lora.init_adapter(
         jax.random.key(1), lora.LoraConfig(8, 24.0, modules=lora.ATTENTION), 2, SHAPES
     )
     assert set(some) == {lora.PATHS[m] for m in lora.ATTENTION}
@@ -46,7 +46,7 @@ def test_full_size_adapter_counts():
         }
     )
     adapter = jax.eval_shape(
-        lambda k: lora.init_params(
+        lambda k: lora.init_adapter(
             k, lora.LoraConfig(), 28, transformer.linear_shapes(qwen7b)
         ),
         jax.random.key(0),

@@ -192,7 +192,7 @@ def test_seeds_have_their_own_axis():
         ("data:16,row:1", {}, "expected axis:size"),
         (
             "data:16",
-            {"run": specs.RunSpec(BIG, micro_rows=4)},
+            {"run": specs.RunSpec(BIG, micro_batch_size=4)},
             "64 packed rows at a time",
         ),
     ],

@@ -21,7 +21,7 @@ SPECS = {
 
 
 def filled(spec, c, seed=0):
-    adapter = lora.init_params(
+    adapter = lora.init_adapter(
         jax.random.key(seed), spec, c.layers, transformer.linear_shapes(c)
     )
     return jax.tree.map(

@@ -68,7 +68,7 @@ def test_axes_of_the_embedded_model():
     run = specs.RunSpec(
         specs.TINY_MODEL,
         **specs.PRESETS["tiny"]
-        | {"max_length": 64, "rank": 2, "examples": 8, "max_examples": 300},
+        | {"max_length": 64, "rank": 2, "examples": 8, "max_train_samples": 300},
     )
     checked = validate.validate_run(run)
     base = execute.BaseModel(checked)

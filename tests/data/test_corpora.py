@@ -74,7 +74,7 @@ def test_real_rows_tokenize_cache_and_batch(shared, tmp_path):
     one, two = corpus.batch(b3, 0, 3, 128), again.batch(b3, 0, 3, 128)
     for a, b in zip(one[0], two[0]):
         np.testing.assert_array_equal(a, b)
-    padded, sixteen = corpus.batch(b3, 0, 3, 128, packing="none")
+    padded, sixteen = corpus.batch(b3, 0, 3, 128, packing=False)
     assert sixteen == 16 and padded.weights.sum() == one[0].weights.sum()
 
 
@@ -184,12 +184,3 @@ def test_a_formula_is_no_heading(tmp_path):
     (tmp_path / "wikipedia/wikitext2_raw_test.txt").write_text(lines)
     found = corpora.read_texts(corpora.select_sources(["natural"])[0], str(tmp_path), 9)
     assert [text.partition("\n")[0] for text in found] == ["Constant k filter", "Nero"]
-
-
-def test_an_unknown_packing_is_refused():
-    with pytest.raises(
-        ValueError, match="packing 'Packed': expected one of packed, none"
-    ):
-        corpora.Corpus({}).batch(
-            mix.condition_mixture("B5"), 0, 0, 40, packing="Packed"
-        )

@@ -49,7 +49,7 @@ def ragged(*lengths, vocab=160, seed=0):
 def filled(config, seed=0):
     """An adapter whose B is not zero."""
     key = jax.random.key(seed)
-    fresh = lora.init_params(
+    fresh = lora.init_adapter(
         key, SPEC, config.layers, transformer.linear_shapes(config)
     )
     return jax.tree.map(lambda x: x + 0.05 * jax.random.normal(key, x.shape), fresh)
@@ -286,7 +286,7 @@ def test_bfloat16_differs_from_one_by_one_only_where_a_near_tie_was_counted(qwen
     [
         ([[]], {}, "1 prompts, the shortest of 0 tokens"),
         ([], {}, "0 prompts"),
-        ([[1]], {"max_new": 0}, "max_new 0"),
+        ([[1]], {"max_new_tokens": 0}, "max_new_tokens 0"),
     ],
 )
 def test_bad_requests_are_refused(small, prompts, change, message):

@@ -76,13 +76,13 @@ def test_stops_are_evalplus_s_and_its_list_does_not_grow():
     from evalplus.provider import utility
 
     before = list(utility.EOS)
-    assert humaneval.STOPS == (
+    assert (
         *before,
         *utility.extra_eos_for_direct_completion("humaneval"),
-    )
+    ) == humaneval.STOPS
     for _ in range(2):
         assert tuple(provider.Decoder("x", None).eos) == humaneval.STOPS
-    assert utility.EOS == before
+    assert before == utility.EOS
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_evalplus_s_own_loop_writes_the_same_files(file, tmp_path, monkeypatch):
     import evalplus.data.humaneval
     from evalplus import codegen
 
-    def generate(prompts, stops, max_new, n, temperature):
-        assert (stops, max_new, n, temperature) == (humaneval.STOPS, 768, 1, 0.0)
+    def generate(prompts, stops, max_new_tokens, n, temperature):
+        assert (stops, max_new_tokens, n, temperature) == (humaneval.STOPS, 768, 1, 0.0)
         name = prompts[0].split("(")[0].split()[-1]
         return [
             f"\tunused = 1\n\treturn helper(x)\n\ndef helper({name}):\n  return 1\n"
@@ -141,7 +141,7 @@ def test_evalplus_s_own_loop_writes_the_same_files(file, tmp_path, monkeypatch):
 
 
 def test_decoder_samples_and_refuses_temperature_0():
-    def generate(prompts, stops, max_new, n, temperature):
+    def generate(prompts, stops, max_new_tokens, n, temperature):
         return [f"    return {temperature}\nprint(1)"] * n
 
     warm = provider.Decoder("m", generate, batch_size=3, temperature=0.8)

@@ -15,16 +15,16 @@ SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "companio
 def command(shared, own_probes, tmp_path_factory) -> list[str]:
     """A study of the base model and of two steps under B2, with HumanEval(+) on two problems."""
     small = [
-        "--steps=2",
+        "--max_steps=2",
         "--max_length=32",
-        "--rank=2",
-        "--alpha=6",
-        "--examples=4",
-        "--max_examples=200",
-        "--measure_every=2",
+        "--lora_r=2",
+        "--lora_alpha=6",
+        "--batch_size=4",
+        "--max_train_samples=200",
+        "--measure_steps=2",
     ]
     problems = f"--humaneval={shared / 'humaneval_plus' / 'HumanEvalPlus.jsonl'}"
-    evaluate = "--evaluate_flags=--limit=2,--max_new=8,--allow_unsandboxed"
+    evaluate = "--evaluate_flags=--limit=2,--max_new_tokens=8,--allow_unsandboxed"
     out = tmp_path_factory.mktemp("companions")
     return [
         sys.executable,
@@ -36,13 +36,13 @@ def command(shared, own_probes, tmp_path_factory) -> list[str]:
         f"--probes={own_probes}",
         problems,
         evaluate,
-        f"--out={out}",
+        f"--output_dir={out}",
     ]
 
 
 @pytest.mark.slow
 def test_every_run_is_trained_and_then_evaluated_once(command):
-    out = pathlib.Path(command[-1].removeprefix("--out="))
+    out = pathlib.Path(command[-1].removeprefix("--output_dir="))
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     found = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert found.returncode == 0, found.stderr

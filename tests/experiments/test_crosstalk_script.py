@@ -44,7 +44,7 @@ def run(*arguments) -> subprocess.CompletedProcess:
 
 
 def test_every_pair_of_six_domains(tmp_path, six_domains):
-    found = run(f"--out={tmp_path}", f"--probes={six_domains}")
+    found = run(f"--output_dir={tmp_path}", f"--probes={six_domains}")
     assert found.returncode == 0, found.stderr
     assert (
         found.stdout.startswith("480 probes in 5 replicate sets")
@@ -63,7 +63,7 @@ def test_every_pair_of_six_domains(tmp_path, six_domains):
     )
     assert (
         measured["command"][1:]
-        == ["--preset=tiny", f"--out={tmp_path}", f"--probes={six_domains}"]
+        == ["--preset=tiny", f"--output_dir={tmp_path}", f"--probes={six_domains}"]
         and measured["versions"]["jax"]
     )
     for kind in ("raw", "clipped", "continuous"):
@@ -81,8 +81,8 @@ def test_every_pair_of_six_domains(tmp_path, six_domains):
         "crosstalk.svg",
     }
     again, other = (
-        run(f"--out={tmp_path}", f"--probes={six_domains}"),
-        run(f"--out={tmp_path}", f"--probes={six_domains}", "--alpha=2"),
+        run(f"--output_dir={tmp_path}", f"--probes={six_domains}"),
+        run(f"--output_dir={tmp_path}", f"--probes={six_domains}", "--ridge_alpha=2"),
     )
     assert (
         again.returncode == 0
@@ -103,11 +103,11 @@ def test_every_pair_of_six_domains(tmp_path, six_domains):
             ["--probes=/nowhere"],
             "crosstalk: probes '/nowhere': expected triad, hexad or a JSONL file",
         ),
-        (["--probes=triad", "--out="], "crosstalk: --out is missing"),
+        (["--probes=triad", "--output_dir="], "crosstalk: --output_dir is missing"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, extra, message):
-    found = run(f"--out={tmp_path / 'out'}", *extra)
+    found = run(f"--output_dir={tmp_path / 'out'}", *extra)
     assert (
         found.returncode != 0
         and message in found.stderr

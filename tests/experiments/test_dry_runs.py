@@ -32,7 +32,7 @@ def test_a_dry_run_lists_runs_and_their_cost(script, tmp_path):
             "--dry_run",
             "--teraflops=300",
             f"--preset={p}",
-            f"--out={tmp_path}",
+            f"--output_dir={tmp_path}",
         ]
         for p in presets
     ]
@@ -62,7 +62,7 @@ def test_split_seeds_want_a_seed_axis(script, tmp_path):
         "--preset=tiny",
         "--seed_mode=sharded",
         "--mesh=data:2",
-        f"--out={tmp_path}",
+        f"--output_dir={tmp_path}",
     ]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert (

@@ -18,7 +18,7 @@ def test_draws_every_panel_and_the_coverage(tmp_path):
         "--draws=2",
         "--coverage_draws=3",
         "--dimensions=64",
-        f"--out={tmp_path}",
+        f"--output_dir={tmp_path}",
     ]
     found = subprocess.run(
         [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True

@@ -23,8 +23,8 @@ def test_real_problems_through_the_whole_path(shared, tmp_path):
     flags = [
         f"--humaneval={shared / 'humaneval_plus' / 'HumanEvalPlus.jsonl'}",
         "--limit=4",
-        "--max_new=32",
-        f"--out={tmp_path}",
+        "--max_new_tokens=32",
+        f"--output_dir={tmp_path}",
     ]
     found = run("evaluate.py", *flags, "--noscore")
     assert found.returncode == 0, found.stderr
@@ -69,13 +69,13 @@ def test_real_problems_through_the_whole_path(shared, tmp_path):
             "evaluate: HumanEval+ /nowhere.jsonl: no such file",
         ),
         (
-            ["--samples=3", "--noscore"],
-            "evaluate: --samples 3: expected 1, or a --temperature above 0",
+            ["--n_samples=3", "--noscore"],
+            "evaluate: --n_samples 3: expected 1, or a --temperature above 0",
         ),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, extra, message):
-    found = run("evaluate.py", f"--out={tmp_path / 'out'}", *extra)
+    found = run("evaluate.py", f"--output_dir={tmp_path / 'out'}", *extra)
     assert (
         found.returncode != 0
         and message in found.stderr
@@ -85,7 +85,7 @@ def test_a_mistake_is_one_line(tmp_path, extra, message):
 
 
 def test_generate_streams_standard_input():
-    found = run("generate.py", "--max_new=12", input="def load(self")
+    found = run("generate.py", "--max_new_tokens=12", input="def load(self")
     assert found.returncode == 0, found.stderr
     assert (
         found.stdout.startswith("def load(self")

@@ -15,19 +15,19 @@ SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "finetune
 def command(out, own_probes, *extra):
     small = [
         "--preset=tiny",
-        "--steps=8",
-        "--measure_every=4",
-        "--save_every=2",
+        "--max_steps=8",
+        "--measure_steps=4",
+        "--save_steps=2",
         "--max_length=64",
-        "--rank=4",
-        "--alpha=12",
+        "--lora_r=4",
+        "--lora_alpha=12",
     ]
     return [
         sys.executable,
         str(SCRIPT),
         *small,
         f"--probes={own_probes}",
-        f"--out={out}",
+        f"--output_dir={out}",
         *extra,
     ]
 
@@ -64,7 +64,7 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
     assert "already holds a run" in run(command(cut, own_probes)).stderr
     assert (
         "rank is 8, but the run"
-        in run(command(cut, own_probes, "--resume", "--rank=8")).stderr
+        in run(command(cut, own_probes, "--resume", "--lora_r=8")).stderr
     )
     resumed = run(command(cut, own_probes, "--resume"))
     assert resumed.returncode == 0, resumed.stderr
@@ -84,13 +84,16 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
         (["--model=/nowhere"], "finetune: model '/nowhere': no such folder"),
         (
             ["--condition=B4"],
-            "finetune: --csr_every 50: expected at most --steps 8, or CSR never acts",
+            "finetune: --csr_every 50: expected at most --max_steps 8, or CSR never acts",
         ),
         (
             ["--data_root=/nowhere"],
             "finetune: data root /nowhere: none of code_search_net/python.jsonl",
         ),
-        (["--modules=q_proj,embed"], "finetune: LoRA modules q_proj,embed: expected"),
+        (
+            ["--lora_target_modules=q_proj,embed"],
+            "finetune: LoRA modules q_proj,embed: expected",
+        ),
         (
             ["--seed_mode=sharded"],
             "finetune: --seed_mode=sharded with --mesh=None: expected a mesh with a seed axis",

@@ -39,7 +39,10 @@ def run(*arguments) -> subprocess.CompletedProcess:
 
 def test_an_adapter_at_two_layers(tmp_path, adapter):
     found = run(
-        f"--out={tmp_path}", "--replicates=5", "--layers=0,4", f"--adapter={adapter}"
+        f"--output_dir={tmp_path}",
+        "--probe_sets=5",
+        "--layers=0,4",
+        f"--adapter={adapter}",
     )
     assert found.returncode == 0, found.stderr
     assert found.stdout.startswith("layer") and f"Results: {tmp_path}" in found.stdout
@@ -107,13 +110,15 @@ def test_an_adapter_at_two_layers(tmp_path, adapter):
             "measure: CSR target 'law': expected a domain of the probes (code, math, medical)",
         ),
         (
-            ["--replicates=9"],
+            ["--probe_sets=9"],
             "measure: probes 'triad': 9 replicates asked for, expected 1 to 8",
         ),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, adapter, extra, message):
-    found = run(f"--out={tmp_path / 'out'}", *(flag.format(adapter) for flag in extra))
+    found = run(
+        f"--output_dir={tmp_path / 'out'}", *(flag.format(adapter) for flag in extra)
+    )
     assert (
         found.returncode != 0
         and message in found.stderr

@@ -25,14 +25,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "experiments" / "finetune.py"
 SMALL = [
     "--preset=tiny",
-    "--noquantize",
-    "--modules=q_proj,down_proj",
-    "--measure_every=8",
-    "--save_every=2",
+    "--noload_in_4bit",
+    "--lora_target_modules=q_proj,down_proj",
+    "--measure_steps=8",
+    "--save_steps=2",
     "--max_length=64",
-    "--rank=4",
-    "--alpha=12",
-    "--steps=8",
+    "--lora_r=4",
+    "--lora_alpha=12",
+    "--max_steps=8",
 ]
 TINY = ROOT / "jaxent" / "data" / "checkpoints" / "tiny"
 HEARTBEAT = 10
@@ -41,7 +41,8 @@ HEARTBEAT = 10
 def start(number, probes, out, *extra) -> list[subprocess.Popen]:
     """finetune.py once a process."""
     return launch(
-        number, [str(SCRIPT), *SMALL, f"--probes={probes}", f"--out={out}", *extra]
+        number,
+        [str(SCRIPT), *SMALL, f"--probes={probes}", f"--output_dir={out}", *extra],
     )
 
 
@@ -162,7 +163,7 @@ def test_four_processes_train_on_nf4_weights_as_one_does(own_probes, tmp_path):
     hf.save(transformer.Transformer(config.from_dict(raw), nnx.Rngs(0)), base, raw)
     for file in TINY.glob("tokenizer*"):
         (base / file.name).write_bytes(file.read_bytes())
-    flags = [f"--model={base}", "--quantize", "--steps=4", "--measure_every=4"]
+    flags = [f"--model={base}", "--load_in_4bit", "--max_steps=4", "--measure_steps=4"]
     finish(start(1, own_probes, tmp_path / "one", *flags))
     finish(start(4, own_probes, tmp_path / "four", *flags, "--mesh=fsdp:2,tensor:2"))
     np.testing.assert_allclose(
@@ -342,7 +343,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
             code,
             *SMALL,
             f"--probes={own_probes}",
-            f"--out={tmp_path}",
+            f"--output_dir={tmp_path}",
             "--mesh=data:2",
             "--seeds=0,1",
         ],
@@ -363,10 +364,10 @@ def script(name, number, *arguments) -> list[str]:
 
 @pytest.mark.slow
 def test_two_processes_write_the_samples_of_one(tmp_path):
-    common = ["--max_new=8", "--limit=2", "--allow_unsandboxed"]
-    script("evaluate.py", 1, *common, f"--out={tmp_path / 'one'}")
+    common = ["--max_new_tokens=8", "--limit=2", "--allow_unsandboxed"]
+    script("evaluate.py", 1, *common, f"--output_dir={tmp_path / 'one'}")
     texts = script(
-        "evaluate.py", 2, *common, f"--out={tmp_path / 'two'}", "--mesh=data:2"
+        "evaluate.py", 2, *common, f"--output_dir={tmp_path / 'two'}", "--mesh=data:2"
     )
     assert "Results:" in texts[0] and "Results:" not in texts[1]
     one, two = (
@@ -383,7 +384,7 @@ def test_two_processes_write_the_samples_of_one(tmp_path):
         json.loads((tmp_path / "two" / "evaluation.json").read_text())["processes"] == 2
     )
     again = script(
-        "evaluate.py", 2, *common, f"--out={tmp_path / 'two'}", "--mesh=data:2"
+        "evaluate.py", 2, *common, f"--output_dir={tmp_path / 'two'}", "--mesh=data:2"
     )
     assert (
         "Results:" in again[0]
@@ -397,12 +398,12 @@ def test_two_processes_measure_what_one_does(own_probes, alone, tmp_path):
         f"--probes={own_probes}",
         "--layers=0,1,2",
         "--drift_target=code",
-        "--noquantize",
+        "--noload_in_4bit",
         f"--adapter={alone / 'adapter'}",
     ]
-    script("measure.py", 1, *common, f"--out={tmp_path / 'one'}")
+    script("measure.py", 1, *common, f"--output_dir={tmp_path / 'one'}")
     texts = script(
-        "measure.py", 2, *common, f"--out={tmp_path / 'two'}", "--mesh=fsdp:2"
+        "measure.py", 2, *common, f"--output_dir={tmp_path / 'two'}", "--mesh=fsdp:2"
     )
     assert "Results:" in texts[0] and "Results:" not in texts[1]
     one, two = (
@@ -425,7 +426,7 @@ def test_two_processes_measure_what_one_does(own_probes, alone, tmp_path):
 @pytest.mark.slow
 def test_two_processes_print_what_one_does():
     one, two = (
-        script("generate.py", n, "--prompt=def load(self", "--max_new=12", *more)
+        script("generate.py", n, "--prompt=def load(self", "--max_new_tokens=12", *more)
         for n, more in ((1, []), (2, ["--mesh=data:2"]))
     )
     written = lambda text: re.sub(r"\[Gloo\].*\n", "", text).partition("def load(self")[
@@ -443,20 +444,20 @@ def test_a_study_is_trained_and_evaluated_on_both_hosts_and_recorded_on_the_firs
     own_probes, tmp_path
 ):
     small = [
-        "--steps=2",
+        "--max_steps=2",
         "--max_length=32",
-        "--rank=2",
-        "--alpha=6",
-        "--examples=4",
-        "--max_examples=200",
-        "--measure_every=2",
-        "--micro_rows=2",
+        "--lora_r=2",
+        "--lora_alpha=6",
+        "--batch_size=4",
+        "--max_train_samples=200",
+        "--measure_steps=2",
+        "--micro_batch_size=2",
     ]
     chosen = [
         "--conditions=B0,B2",
         "--interventions=strong",
         "--mesh=data:2",
-        "--evaluate_flags=--limit=2,--max_new=4,--allow_unsandboxed",
+        "--evaluate_flags=--limit=2,--max_new_tokens=4,--allow_unsandboxed",
     ]
     texts = script(
         "companions.py",
@@ -464,7 +465,7 @@ def test_a_study_is_trained_and_evaluated_on_both_hosts_and_recorded_on_the_firs
         *small,
         *chosen,
         f"--probes={own_probes}",
-        f"--out={tmp_path}",
+        f"--output_dir={tmp_path}",
     )
     assert "Results:" in texts[0] and "Results:" not in texts[1]
     for folder in (tmp_path / "tiny" / "B0", tmp_path / "tiny" / "B2-strong-seed0"):

@@ -16,12 +16,12 @@ SCRIPT = (
 @pytest.mark.slow
 def test_the_continued_run_starts_from_the_b3_adapter(tmp_path, own_probes):
     small = [
-        "--steps=3",
+        "--max_steps=3",
         "--max_length=32",
-        "--rank=2",
-        "--alpha=6",
-        "--examples=4",
-        "--max_examples=200",
+        "--lora_r=2",
+        "--lora_alpha=6",
+        "--batch_size=4",
+        "--max_train_samples=200",
         f"--probes={own_probes}",
     ]
     command = [
@@ -30,7 +30,7 @@ def test_the_continued_run_starts_from_the_b3_adapter(tmp_path, own_probes):
         "--preset=tiny",
         *small,
         "--further_steps=2",
-        f"--out={tmp_path}",
+        f"--output_dir={tmp_path}",
     ]
     found = subprocess.run(
         command,

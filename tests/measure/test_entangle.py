@@ -137,7 +137,7 @@ def closed(x, y, rank_one, alpha):
     return fit.loo, ridge.without(fit, fit.a[:, [0]]), fit.a[:, 0]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_train_samples=40, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
     shape=st.sampled_from(

@@ -63,7 +63,7 @@ def test_equals_the_dense_projector_in_float64(model, anchor):
 
 
 def test_zero_where_nothing_moved(model, anchor):
-    fresh = lora.init_params(
+    fresh = lora.init_adapter(
         jax.random.key(0),
         SPEC,
         model.config.layers,
@@ -77,7 +77,7 @@ def test_zero_where_nothing_moved(model, anchor):
 
 
 def test_a_penalty_that_cannot_act_is_refused(model, anchor):
-    fresh = lora.init_params(
+    fresh = lora.init_adapter(
         jax.random.key(0),
         SPEC,
         model.config.layers,

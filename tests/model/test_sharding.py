@@ -26,7 +26,7 @@ from jaxent.train import step as steps
 
 SPEC = lora.LoraConfig(4, 12.0, 0.2)
 HYPER = steps.TrainConfig(
-    steps=10, learning_rate=1e-2, warmup_ratio=0.0, micro_rows=8, csr_every=2
+    steps=10, learning_rate=1e-2, warmup_ratio=0.0, micro_batch_size=8, csr_every=2
 )
 
 
@@ -53,7 +53,7 @@ def two_steps(model, adapter, anchor, compute):
     """(state after two steps, the second with the penalty, metrics); a row at a time on one device, eight on a mesh."""
     mesh = compute.mesh
     step = steps.jit_train_step(
-        SPEC, HYPER if mesh else dataclasses.replace(HYPER, micro_rows=1), compute
+        SPEC, HYPER if mesh else dataclasses.replace(HYPER, micro_batch_size=1), compute
     )
     state = steps.init_state(jax.tree.map(jnp.copy, adapter), HYPER)
     if mesh is not None:
@@ -226,7 +226,10 @@ def wide_gradient(wide, compute=transformer.ComputeConfig()):
         )
     run = jax.jit(
         functools.partial(
-            steps.step_gradient, spec=SPEC, micro_rows=8 if mesh else 1, compute=compute
+            steps.step_gradient,
+            spec=SPEC,
+            micro_batch_size=8 if mesh else 1,
+            compute=compute,
         )
     )
     return run(wide, adapter, batch, rows, jax.random.key(1))
@@ -264,7 +267,7 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
     mesh, compute = on(text) if text else (None, transformer.ComputeConfig())
     spec = dataclasses.replace(SPEC, modules=("q_proj", "down_proj"))
     plan = loop.LoopConfig(
-        dataclasses.replace(HYPER, micro_rows=2, csr_every=1), spec, compute
+        dataclasses.replace(HYPER, micro_batch_size=2, csr_every=1), spec, compute
     )
     model = sharding.shard_model(wide, mesh) if mesh else wide
     adapters = [

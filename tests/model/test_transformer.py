@@ -95,7 +95,7 @@ def test_taps_are_transformers_hidden_states(qwen):
 def test_dropout_only_with_a_key_and_only_through_the_adapter(qwen):
     model = hf.load(qwen, quantize=False)
     spec = lora.LoraConfig(4, 12.0, dropout=0.3)
-    adapter = lora.init_params(
+    adapter = lora.init_adapter(
         jax.random.key(0), spec, 3, transformer.linear_shapes(model.config)
     )
     args = rows(np.arange(20)[None])
@@ -128,7 +128,7 @@ def gradient_temporaries(layers: int) -> tuple[int, int]:
     model = hf.abstract_model(c, dtype=jnp.float32)
     spec = lora.LoraConfig(8, 24.0, 0.1)
     adapter = jax.eval_shape(
-        lambda k: lora.init_params(k, spec, c.layers, transformer.linear_shapes(c)),
+        lambda k: lora.init_adapter(k, spec, c.layers, transformer.linear_shapes(c)),
         jax.random.key(0),
     )
     args = jax.eval_shape(lambda: rows(np.zeros((1, 128), np.int32)))
@@ -164,7 +164,7 @@ def accumulating(layers: int, rank: int):
     }
     model = transformer.Transformer(config.from_dict(raw), nnx.Rngs(0))
     spec = lora.LoraConfig(rank, 24.0, 0.1)
-    adapter = lora.init_params(
+    adapter = lora.init_adapter(
         jax.random.key(0), spec, layers, transformer.linear_shapes(model.config)
     )
     args, key = (
@@ -249,7 +249,7 @@ def test_full_size_models(name, parameters, linear, adapter):
     shapes = transformer.linear_shapes(c)
     assert c.layers * sum(k * n for k, n in shapes.values()) == linear
     tree = jax.eval_shape(
-        lambda k: lora.init_params(k, lora.LoraConfig(), c.layers, shapes),
+        lambda k: lora.init_adapter(k, lora.LoraConfig(), c.layers, shapes),
         jax.random.key(0),
     )
     assert lora.parameter_count(tree) == adapter

@@ -7,9 +7,9 @@ import numpy as np
 SETS = 8
 CONCEPTS = ("domain", "register", "shape")
 STRONG = {
-    "rank": 64,
-    "alpha": 128.0,
-    "modules": [
+    "lora_r": 64,
+    "lora_alpha": 128.0,
+    "lora_target_modules": [
         "q_proj",
         "k_proj",
         "v_proj",
@@ -18,13 +18,13 @@ STRONG = {
         "up_proj",
         "down_proj",
     ],
-    "steps": 5000,
+    "max_steps": 5000,
 }
 LIGHT = {
-    "rank": 16,
-    "alpha": 32.0,
-    "modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
-    "steps": 2000,
+    "lora_r": 16,
+    "lora_alpha": 32.0,
+    "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+    "max_steps": 2000,
 }
 
 
@@ -46,7 +46,7 @@ def measurement(
         if not ei
         else [max(0, round(ei * 40 + d)) for d in rng.integers(-1, 2, sets)]
     )
-    named = lambda value: {c: value for c in CONCEPTS}
+    named = lambda value: dict.fromkeys(CONCEPTS, value)
     jitter = lambda value: (value + rng.normal(0, 0.002, sets)).tolist()
     set_values = {
         "own_flips": [40] * sets,
@@ -125,17 +125,17 @@ def run(
         "condition": condition,
         "intervention": intervention,
         "seed": seed,
-        "start": None,
+        "adapter": None,
         "data_root": None,
-        "dropout": 0.05,
+        "lora_dropout": 0.05,
         "learning_rate": 1e-4,
         "warmup_ratio": 0.03,
-        "examples": 16,
+        "batch_size": 16,
         "max_length": 2048,
-        "quantize": True,
+        "load_in_4bit": True,
         "curriculum_steps": 1000,
         "probes": "triad",
-        "replicates": None,
+        "probe_sets": None,
         "csr_lambda": 0.1 if condition == "B4" else 0.0,
         "csr_every": 50,
         "csr_variance": 0.9,
@@ -190,7 +190,7 @@ def single(root, model, name="measure", layer=28, ei=0.5, **about):
             "pooling": "mean",
             "final_norm": True,
             "scale_free": False,
-            "quantize": True,
+            "load_in_4bit": True,
             "alpha": 1.0,
             **ORIGIN,
         }
@@ -229,7 +229,7 @@ def evaluation(
         "model": model,
         "adapter": adapter and str(adapter),
         "weights": "nf4",
-        "max_new": 768,
+        "max_new_tokens": 768,
         "temperature": 0.0,
         "samples": 1,
     } | settings
@@ -269,7 +269,7 @@ def crosstalk(
         "probe_set": "hexad",
         "probe_hash": "beef",
         "pooling": "mean",
-        "quantize": True,
+        "load_in_4bit": True,
         "domains": domains,
         "recall": [0.9] * len(domains),
         "damage": {"raw": damage},
@@ -488,7 +488,7 @@ def study(root):
         0,
         [(0, 0.279), (500, 0.2), (1000, 0.0), (1500, 0.0)],
         name="qwen2.5-coder-14b/B2-from-B3",
-        settings={"start": "qwen2.5-coder-14b/B3-strong-seed0", "steps": 1500},
+        settings={"adapter": "qwen2.5-coder-14b/B3-strong-seed0", "max_steps": 1500},
         record={
             "start": json.loads((start / "summary.json").read_text())["adapter_hash"]
         },

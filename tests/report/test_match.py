@@ -55,7 +55,7 @@ def test_settings_that_are_not_the_papers_go_elsewhere_with_the_reason(tmp_path)
 
 def test_settings_that_do_not_act_do_not_set_runs_apart(tmp_path):
     tiny = {"steps": 8, "data_root": "embedded"}
-    fake_runs.run(tmp_path, "some/tiny", "B3", 0, settings=tiny | {"measure_every": 4})
+    fake_runs.run(tmp_path, "some/tiny", "B3", 0, settings=tiny | {"measure_steps": 4})
     fake_runs.run(tmp_path, "some/tiny", "B4", 0, settings=tiny | {"csr_every": 4})
     fake_runs.run(
         tmp_path, "some/tiny", "B5", 0, settings=tiny | {"curriculum_steps": 2}
@@ -99,7 +99,7 @@ def test_runs_on_other_probes_are_not_mixed_in(tmp_path):
 def test_what_a_run_or_evaluation_is_of_is_found(tmp_path):
     first = fake_runs.run(tmp_path, QWEN, "B3", 0)
     origin = json.loads((first / "summary.json").read_text())["adapter_hash"]
-    further = {"start": "/elsewhere/adapter", "steps": 1500}
+    further = {"adapter": "/elsewhere/adapter", "max_steps": 1500}
     fake_runs.run(
         tmp_path,
         QWEN,
@@ -140,10 +140,14 @@ def test_what_a_run_or_evaluation_is_of_is_found(tmp_path):
     "condition, settings, said",
     [
         ("B4", {"csr_centred": True}, "csr_centred True, not False"),
-        ("B3", {"max_examples": 100}, "max_examples 100, not 50000"),
+        ("B3", {"max_train_samples": 100}, "max_train_samples 100, not 50000"),
         ("B3", {"data_root": "/data"}, "texts of /data, not the published data"),
-        ("B3", {"csr_centred": True, "max_examples": 50_000, "data_root": None}, None),
-        ("B0", {"max_examples": 100, "data_root": "embedded"}, None),
+        (
+            "B3",
+            {"csr_centred": True, "max_train_samples": 50_000, "data_root": None},
+            None,
+        ),
+        ("B0", {"max_train_samples": 100, "data_root": "embedded"}, None),
     ],
 )
 def test_texts_and_penalty_are_the_papers(tmp_path, condition, settings, said):

@@ -364,7 +364,7 @@ def test_a_table_says_how_many_seeds_are_behind_a_mean(tmp_path):
             ((0, 0.8), (5000, 0.3)),
             name=f"first{seed}",
         )
-        further = {"start": f"first{seed}", "steps": 1500}
+        further = {"adapter": f"first{seed}", "max_steps": 1500}
         fake_runs.run(
             tmp_path,
             paper_tables.HUB[paper_tables.QWEN_14B],

@@ -217,12 +217,12 @@ def test_few_differing_problems_decide_nothing(tmp_path):
 
 
 def test_crosstalk(tmp_path):
-    wide = {"creative": (0.0, -0.2, 0.2)} | {
-        d: (0.1, 0.0, 0.2) for d in ("math", "logic", "medical", "legal")
-    }
-    above = {"creative": (0.5, 0.4, 0.6)} | {
-        d: (0.1, 0.0, 0.2) for d in ("math", "logic", "medical", "legal")
-    }
+    wide = {"creative": (0.0, -0.2, 0.2)} | dict.fromkeys(
+        ("math", "logic", "medical", "legal"), (0.1, 0.0, 0.2)
+    )
+    above = {"creative": (0.5, 0.4, 0.6)} | dict.fromkeys(
+        ("math", "logic", "medical", "legal"), (0.1, 0.0, 0.2)
+    )
     for name, found, expected in (("a", wide, UNDECIDED), ("b", above, CONTRADICTED)):
         fake_runs.crosstalk(tmp_path / name, HUB[paper_tables.QWEN_7B], found)
         assert decide(tmp_path / name, "creative_least_crosstalk").outcome == expected
@@ -381,7 +381,7 @@ def test_zero_after_a_thousand_further_steps(tmp_path, seeds, at_1000, expected)
         fake_runs.run(
             tmp_path, HUB[paper_tables.QWEN_14B], "B3", seed, name=f"first{seed}"
         )
-        further = {"start": f"first{seed}", "steps": 1500}
+        further = {"adapter": f"first{seed}", "max_steps": 1500}
         fake_runs.run(
             tmp_path,
             HUB[paper_tables.QWEN_14B],

@@ -41,11 +41,13 @@ def test_evaluates_what_is_finished_once_and_names_what_failed(tmp_path, script,
         (runs[2], "HumanEval(+): evaluate: no sandbox")
     ]
     argv = lambda run: (tmp_path / run.name / "humaneval" / "argv").read_text()
-    assert argv(runs[0]) == f"--model=/m --out={tmp_path}/m/B0/humaneval --limit=4"
+    assert (
+        argv(runs[0]) == f"--model=/m --output_dir={tmp_path}/m/B0/humaneval --limit=4"
+    )
     adapter = f"--adapter={tmp_path}/m/B1-strong-seed0/adapter"
     assert (
         argv(runs[1])
-        == f"--model=/m --out={tmp_path}/m/B1-strong-seed0/humaneval {adapter} --dtype=float32 --limit=4"
+        == f"--model=/m --output_dir={tmp_path}/m/B1-strong-seed0/humaneval {adapter} --dtype=float32 --limit=4"
     )
     assert evaluate_runs.coding_scores(outcomes[1].folder) == {
         "base": 1.0,

@@ -55,7 +55,7 @@ def test_scale_ladder_is_tables_2_to_4():
         ("Qwen2.5-Coder-32B", "B3"): [0, 1, 2, 3, 4, 5, 6, 7],
         ("Qwen2.5-Coder-32B", "B2"): [0, 1, 2, 3, 4, 5, 6, 7],
     }
-    assert {(r.rank, r.steps, r.measure_every, r.max_length) for r in runs} == {
+    assert {(r.rank, r.steps, r.measure_steps, r.max_length) for r in runs} == {
         (64, 5000, 500, 2048)
     }
 
@@ -135,13 +135,13 @@ def test_companions_is_tables_9_and_10_and_section_6_3():
 
 def test_reversibility_is_tables_13_and_14():
     first, then = questions.reversibility([QWENS[1]])
-    assert (first.condition, first.seed, first.steps, first.start) == (
+    assert (first.condition, first.seed, first.max_steps, first.adapter) == (
         "B3",
         0,
         5000,
         None,
     ) and first in questions.scale_ladder(QWENS)
-    assert (then.condition, then.seed, then.steps, then.measure_every) == (
+    assert (then.condition, then.seed, then.steps, then.measure_steps) == (
         "B2",
         0,
         1500,
@@ -156,17 +156,17 @@ def test_reversibility_at_several_seeds_and_scales():
         ["a/s", "a/m"],
         (0, 1),
         ("B2", "B3"),
-        settings={"steps": 60, "measure_every": 20},
+        settings={"steps": 60, "measure_steps": 20},
     )
     queue.check_unique_names(runs)
     assert len(runs) == 12 and {
-        (r.steps, r.measure_every) for r in runs if r.start
+        (r.steps, r.measure_steps) for r in runs if r.start
     } == {(18, 6)}
     assert [
         runs.index(r) > [o.name for o in runs].index(r.start) for r in runs if r.start
     ] == [True] * 8
     assert {
-        (r.steps, r.measure_every)
+        (r.steps, r.measure_steps)
         for r in questions.reversibility(["a/s"], further=2, settings={"steps": 3})
         if r.start
     } == {(2, 1)}

@@ -19,12 +19,12 @@ from jaxent.train import log, step
 def settings(own_probes):
     return specs.PRESETS["tiny"] | {
         "steps": 4,
-        "measure_every": 2,
-        "save_every": 1,
+        "measure_steps": 2,
+        "save_steps": 1,
         "max_length": 32,
         "rank": 2,
         "alpha": 6.0,
-        "max_examples": 200,
+        "max_train_samples": 200,
         "examples": 4,
         "probes": own_probes,
         "csr_probes": own_probes,
@@ -239,10 +239,14 @@ def test_commands_are_told_from_the_current_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(
         sys,
         "argv",
-        [f"{tmp_path}/experiments/x.py", f"--out={tmp_path}/runs", "--seeds=0,1"],
+        [
+            f"{tmp_path}/experiments/x.py",
+            f"--output_dir={tmp_path}/runs",
+            "--seeds=0,1",
+        ],
     )
     assert validate.origin()["command"] == [
         "experiments/x.py",
-        "--out=runs",
+        "--output_dir=runs",
         "--seeds=0,1",
     ]

@@ -31,7 +31,7 @@ def test_json_round_trip_and_what_is_refused():
     assert (
         specs.run_from_json(run.to_json()) == run
         and run.csr_lambda == 0.1
-        and run.modules == ("q_proj",)
+        and run.lora_target_modules == ("q_proj",)
     )
     assert specs.run_from_json({"model": "m"}) == specs.RunSpec("m")
     assert specs.differences(run, specs.RunSpec("m", "B4", modules=["q_proj"])) == [
@@ -42,9 +42,9 @@ def test_json_round_trip_and_what_is_refused():
     ):
         specs.run_from_json({"model": "m", "ranks": 3})
     with pytest.raises(
-        ValueError, match="--micro_rows 3: expected a divisor of --examples 16"
+        ValueError, match="--micro_batch_size 3: expected a divisor of --batch_size 16"
     ):
-        specs.RunSpec("m", micro_rows=3)
+        specs.RunSpec("m", micro_batch_size=3)
 
 
 def test_interventions_are_the_papers():

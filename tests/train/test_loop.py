@@ -17,8 +17,8 @@ PLAN = loop.LoopConfig(
     steps.TrainConfig(steps=12),
     lora.LoraConfig(4, 12.0, 0.1),
     test_step.COMPUTE,
-    measure_every=4,
-    save_every=3,
+    measure_steps=4,
+    save_steps=3,
 )
 
 

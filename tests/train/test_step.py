@@ -32,16 +32,19 @@ def filled(model, spec=SPEC):
 
 
 @functools.cache
-def compiled_gradient(spec, micro_rows):
+def compiled_gradient(spec, micro_batch_size):
     return jax.jit(
         functools.partial(
-            steps.step_gradient, spec=spec, micro_rows=micro_rows, compute=COMPUTE
+            steps.step_gradient,
+            spec=spec,
+            micro_batch_size=micro_batch_size,
+            compute=COMPUTE,
         )
     )
 
 
-def gradient(model, adapter, batch, rows, key=None, spec=SPEC, micro_rows=1):
-    return compiled_gradient(spec, micro_rows)(model, adapter, batch, rows, key)
+def gradient(model, adapter, batch, rows, key=None, spec=SPEC, micro_batch_size=1):
+    return compiled_gradient(spec, micro_batch_size)(model, adapter, batch, rows, key)
 
 
 def test_schedule_is_transformers_cosine_with_warmup():
@@ -89,9 +92,12 @@ def test_rows_at_a_time_change_no_gradient_with_dropout_on(qwen):
 def test_rows_at_a_time_change_no_steps_with_dropout_on(qwen):
     model = hf.load(qwen)
 
-    def three_steps(micro_rows):
+    def three_steps(micro_batch_size):
         hyper = steps.TrainConfig(
-            steps=10, learning_rate=1e-3, warmup_ratio=0.0, micro_rows=micro_rows
+            steps=10,
+            learning_rate=1e-3,
+            warmup_ratio=0.0,
+            micro_batch_size=micro_batch_size,
         )
         step, state = (
             steps.jit_train_step(DROPPED, hyper, COMPUTE),
@@ -151,7 +157,7 @@ def test_one_trace_for_all_steps(qwen):
     hyper = steps.TrainConfig(steps=5)
     step = steps.jit_train_step(spec, hyper, COMPUTE)
     state = steps.init_state(
-        lora.init_params(
+        lora.init_adapter(
             jax.random.key(0), spec, 3, transformer.linear_shapes(model.config)
         ),
         hyper,
