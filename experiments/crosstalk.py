@@ -1,12 +1,17 @@
-"""Crosstalk between knowledge domains: what removing one domain's direction does to another's recall (section 3.6).
+r"""Crosstalk between knowledge domains (section 3.6).
 
     python experiments/crosstalk.py
-    python experiments/crosstalk.py --adapter=runs/qwen7b_b3_0/adapter --output_dir=runs/crosstalk-b3
+    python experiments/crosstalk.py --adapter=runs/qwen7b_b3_0/adapter \
+        --output_dir=runs/crosstalk-b3
     python experiments/crosstalk.py --preset=tiny
 
-Reproduces Table 8 on Qwen2.5-Coder-7B (code against creative writing: CT 0.0015, BDR 0.991, asymmetry 1.00; math .088, .750,
-1.00; formal logic .092, .747, 1.00; medical .170, .487, 1.00; legal .296, .499, .23). Writes crosstalk.json, table.txt and
-the figure crosstalk (PNG and SVG) to --output_dir (runs/crosstalk); what is there is not measured again. About 6 GB and a minute on one GPU.
+What removing one domain's direction does to another's recall.
+
+Reproduces Table 8 on Qwen2.5-Coder-7B (code against creative writing: CT 0.0015, BDR
+0.991, asymmetry 1.00; math .088, .750, 1.00; formal logic .092, .747, 1.00; medical
+.170, .487, 1.00; legal .296, .499, .23). Writes crosstalk.json, table.txt and the
+figure crosstalk (PNG and SVG) to --output_dir (runs/crosstalk); what is there is not
+measured again. About 6 GB and a minute on one GPU.
 """
 
 import json
@@ -14,25 +19,16 @@ import pathlib
 import sys
 
 import checkpoint_flags
-import device_flags
-import numpy as np
-from absl import app, flags
+from absl import flags
 
-from jaxent.data import probes
-from jaxent.distributed import processes
-from jaxent.measure import capture, concepts, crosstalk
-from jaxent.model import transformer
+from jaxent import command
 from jaxent.paper import tables as paper_tables
-from jaxent.report import figures
-from jaxent.runs import console, queue, validate
-from jaxent.runs import folder as run_folder
-from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
 flags.DEFINE_string("probes", "hexad", "probe set: hexad, triad or a JSONL file")
 flags.DEFINE_enum(
-    "pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last"
+    "pooling", "mean", ["mean", "last"], "mean over a text's tokens, or its last"
 )
 flags.DEFINE_float("ridge_alpha", 1.0, "ridge penalty")
 flags.DEFINE_bool(
@@ -41,151 +37,168 @@ flags.DEFINE_bool(
 flags.DEFINE_float(
     "teraflops",
     None,
-    "with --dry_run: sustained TFLOP/s to reckon with (default: measured here)",
+    "with --dry_run: sustained TFLOP/s for the estimate (default: measured here)",
 )
 flags.adopt_module_key_flags(checkpoint_flags)
+command.parse(__name__, __doc__)
+
+import checkpoints
+import devices
+import numpy as np
+
+from jaxent.data import probes
+from jaxent.distributed import processes
+from jaxent.measure import capture, concepts, crosstalk
+from jaxent.model import transformer
+from jaxent.report import figures
+from jaxent.runs import console, queue, validate
+from jaxent.runs import folder as run_folder
+from jaxent.runs import spec as specs
+
 NAME = "crosstalk.json"
 
 
-def table(found: dict) -> str:
-    """Every pair, those with code first, by raw crosstalk: Table 8's columns for each kind of damage."""
+def format_crosstalk(measured: dict) -> str:
+    """Table 8's columns for each kind of damage, every pair, those with code first."""
     blocks = [
-        f"{found['probes']} probes in {found['sets']} replicate sets; [ ]: 95% interval over the sets, of the sets' mean damage,\n"
+        f"{measured['probes']} probes in {measured['sets']} replicate sets; [ ]: 95% "
+        "interval over the sets, of the sets' mean damage,\n"
         "which differs from that on all probes: those are more."
     ]
-    domains = found["domains"]
-    for kind, damage in found["damage"].items():
-        pairs = sorted(
-            damage["pairs"],
-            key=lambda p: (
-                "code" not in (p["a"], p["b"]),
-                p["ct"] if p["ct"] is not None else 9,
-            ),
-        )
-        rows = [
-            [
-                f"{p['a']} - {p['b']}",
-                *(_cell(found, kind, p, name) for name in ("ct", "bdr", "asymmetry")),
-            ]
-            for p in pairs
+    for kind, damage in measured["damage"].items():
+        blocks += [
+            format_matrix(measured, kind, damage["matrix"]),
+            format_pairs(measured, kind, damage["pairs"]),
         ]
-        cells = found["cells"].get(kind, {})
-        matrix = [
-            [a, *(_spread(cells.get(f"{a}>{b}"), v) for b, v in zip(domains, row))]
-            for a, row in zip(domains, damage["matrix"])
-        ]
-        blocks.append(
-            console.format_table(
-                [f"{kind} damage, removed", *(f"{d} lost" for d in domains)], matrix
-            )
-        )
-        blocks.append(
-            console.format_table(
-                [f"{kind} damage", "sym. crosstalk", "block-diag. ratio", "asymmetry"],
-                rows,
-            )
-        )
-    recall = ", ".join(f"{d} {r:.3f}" for d, r in zip(domains, found["recall"]))
+    recalls = zip(measured["domains"], measured["recall"])
+    recall = ", ".join(f"{domain} {value:.3f}" for domain, value in recalls)
     return "\n\n".join([*blocks, f"Recall before removal: {recall}."])
 
 
-def _cell(found, kind, pair, name) -> str:
-    return _spread(
-        found["intervals"].get(kind, {}).get(f"{pair['a']}|{pair['b']}", {}).get(name),
-        pair[name],
-    )
+def format_matrix(measured: dict, kind: str, matrix: list[list[float]]) -> str:
+    """What removing each domain's direction costs every domain."""
+    domains = measured["domains"]
+    intervals = measured["cells"].get(kind, {})
+    rows = []
+    for removed, values in zip(domains, matrix):
+        cells = [
+            with_interval(value, intervals.get(f"{removed}>{lost}"))
+            for lost, value in zip(domains, values)
+        ]
+        rows.append([removed, *cells])
+    header = [f"{kind} damage, removed", *(f"{d} lost" for d in domains)]
+    return console.format_table(header, rows)
 
 
-def _spread(interval: dict | None, value) -> str:
-    drawn = (
-        f" [{interval['low']:.2f}, {interval['high']:.2f}]"
-        if interval and interval["low"] is not None
-        else ""
-    )
-    return console.format_cell(value) + drawn
+def format_pairs(measured: dict, kind: str, pairs: list[dict]) -> str:
+    """CT, BDR and asymmetry of every pair, by CT, those with code first."""
+
+    def order(pair: dict) -> tuple:
+        ct = pair["ct"]
+        return "code" not in (pair["a"], pair["b"]), 9 if ct is None else ct
+
+    intervals = measured["intervals"].get(kind, {})
+    rows = []
+    for pair in sorted(pairs, key=order):
+        of_pair = intervals.get(f"{pair['a']}|{pair['b']}", {})
+        cells = [
+            with_interval(pair[name], of_pair.get(name))
+            for name in ("ct", "bdr", "asymmetry")
+        ]
+        rows.append([f"{pair['a']} - {pair['b']}", *cells])
+    header = [f"{kind} damage", "sym. crosstalk", "block-diag. ratio", "asymmetry"]
+    return console.format_table(header, rows)
 
 
-def finished(out: pathlib.Path, about: dict) -> dict | None:
-    """The measurement that is in the folder, None if there is none; ValueError if it is of something else."""
+def with_interval(value: float | None, interval: dict | None) -> str:
+    """A value and its interval over probe sets, as 0.123 [0.10, 0.15]."""
+    text = console.format_cell(value)
+    if not interval or interval["low"] is None:
+        return text
+    return f"{text} [{interval['low']:.2f}, {interval['high']:.2f}]"
+
+
+def measured_before(out: pathlib.Path, about: dict) -> dict | None:
+    """The measurement that is in the folder, None if there is none.
+
+    Raises:
+        ValueError: if it is of something else.
+    """
     if not (out / NAME).is_file():
         return None
     there = json.loads((out / NAME).read_text())
     for name, value in about.items():
         if there.get(name) != value:
             raise ValueError(
-                f"--output_dir {out} holds a measurement with {name} {there.get(name)!r}, not {value!r}: give another folder"
+                f"--output_dir {out} holds a measurement with {name} "
+                f"{there.get(name)!r}, not {value!r}: give another folder"
             )
     return there
 
 
+def describe(checkpoint: validate.Checkpoint, probe_set: probes.ProbeSet) -> dict:
+    """What the measurement depends on."""
+    compute = transformer.default_compute(checkpoint_flags.dtype())
+    about = {
+        "model": FLAGS.model,
+        "adapter": FLAGS.adapter,
+        "probe_set": probe_set.name,
+        "pooling": FLAGS.pooling,
+        "alpha": FLAGS.ridge_alpha,
+        "dtype": str(np.dtype(compute.dtype)),
+        "load_in_4bit": FLAGS.load_in_4bit,
+    }
+    return about | validate.hashes(checkpoint, FLAGS.adapter, probe_set)
+
+
+def format_cost(out: pathlib.Path) -> str:
+    """What measuring would cost, for --dry_run."""
+    run = specs.RunSpec(
+        FLAGS.model, "B0", probes=FLAGS.probes, load_in_4bit=FLAGS.load_in_4bit
+    )
+    return queue.format_plan([run], out, FLAGS.teraflops)
+
+
 @processes.exit_together()
-def main(_):
+def main() -> None:
+    """Captures activations on the devices, then measures on the host."""
     try:
-        defaults = {"output_dir": "runs/crosstalk"}
-        started = checkpoint_flags.begin(
-            defaults, defaults | {"model": paper_tables.HUB[paper_tables.QWEN_7B]}
-        )
+        tiny = {"output_dir": "runs/crosstalk"}
+        paper = {"model": paper_tables.HUB[paper_tables.QWEN_7B]}
+        started = checkpoints.begin(tiny, tiny | paper)
+        out = pathlib.Path(FLAGS.output_dir)
         if FLAGS.dry_run:
-            print(
-                queue.format_plan(
-                    [
-                        specs.RunSpec(
-                            FLAGS.model,
-                            "B0",
-                            probes=FLAGS.probes,
-                            quantize=FLAGS.load_in_4bit,
-                        )
-                    ],
-                    pathlib.Path(FLAGS.output_dir),
-                    FLAGS.teraflops,
-                )
-            )
+            print(format_cost(out))
             return
         probe_set = probes.load_probes(FLAGS.probes)
-        device_flags.start()
-        found, adapter = checkpoint_flags.opened()
-        mesh = checkpoint_flags.mesh(found)
-        examples, labels = (
-            validate.encoded(found, probe_set),
-            concepts.label_probes(probe_set.labels),
+        devices.start()
+        checkpoint, adapter = checkpoints.open_all()
+        mesh = checkpoints.choose_mesh(checkpoint)
+        ids = validate.encoded(checkpoint, probe_set)
+        labels = concepts.label_probes(probe_set.labels)
+        about = describe(checkpoint, probe_set)
+        before = processes.broadcast_from_primary(
+            lambda: json.dumps(measured_before(out, about))
         )
-        about = {
-            "model": FLAGS.model,
-            "adapter": FLAGS.adapter,
-            "probe_set": probe_set.name,
-            "pooling": FLAGS.pooling,
-            "alpha": FLAGS.ridge_alpha,
-            "dtype": str(np.dtype(transformer.default_compute(FLAGS.dtype).dtype)),
-            "load_in_4bit": FLAGS.load_in_4bit,
-        }
-        about |= validate.hashes(found, FLAGS.adapter, probe_set)
-        out = pathlib.Path(FLAGS.output_dir)
-        before = json.loads(
-            processes.broadcast_from_primary(lambda: json.dumps(finished(out, about)))
-        )
-        if before is not None:
-            if processes.is_primary():
-                print(f"{table(before)}\n\nMeasured before: {out}")
-            return
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"crosstalk: {error}")
-    model, adapter, compute = checkpoint_flags.loaded(found, adapter, mesh)
-    x = capture.capture(
-        model,
-        examples,
-        adapter,
-        capture.CaptureConfig(-1, FLAGS.pooling),
-        compute,
-    )
+    if before != "null":
+        if processes.is_primary():
+            print(f"{format_crosstalk(json.loads(before))}\n\nMeasured before: {out}")
+        return
+    model, adapter, compute = checkpoints.load(checkpoint, adapter, mesh)
+    where = capture.CaptureConfig(-1, FLAGS.pooling)
+    x = capture.capture(model, ids, adapter, where, compute)
     if not processes.shutdown():
         return
     measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.ridge_alpha).to_json()
-    about |= validate.provenance(found, started, FLAGS.adapter, probe_set)
+    about |= validate.provenance(checkpoint, started, FLAGS.adapter, probe_set)
     run_folder.write_text(out / NAME, json.dumps(about | measured, indent=1) + "\n")
-    run_folder.write_text(out / "table.txt", table(measured) + "\n")
+    text = format_crosstalk(measured)
+    run_folder.write_text(out / "table.txt", text + "\n")
     figures.crosstalk(measured, out / "crosstalk")
-    print(f"{table(measured)}\n\nResults: {out}")
+    print(f"{text}\n\nResults: {out}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

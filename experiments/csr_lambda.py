@@ -1,19 +1,24 @@
-"""How much CSR's weight matters: condition B4 at several lambdas (section 6.2).
+r"""How much CSR's weight matters: condition B4 at several lambdas (section 6.2).
 
     python experiments/csr_lambda.py
-    python experiments/csr_lambda.py --preset=tiny --lambdas=0,.03,.1,.3 --interventions=strong,light --seeds=0,1,2
+    python experiments/csr_lambda.py --preset=tiny --lambdas=0,.03,.1,.3 \
+        --interventions=strong,light --seeds=0,1,2
 
-Reproduces Tables 11 and 12: Qwen2.5-Coder-32B, seed 0, EI after 5000 steps .105, .115 and .105 at lambda .03, .10 and .30,
-domain accuracy 1.000. One 80 GB GPU (32 GB are used); at 300 TFLOP/s 31 hours a run if every row were full, about 4 with
-packing (reckoned by --dry_run, which does so for any machine; not run).
-Writes runs/<model>/B4-.../ and runs/csr_lambda/study.json and table.txt. A killed study continues where it was.
+Reproduces Tables 11 and 12. Qwen2.5-Coder-32B, seed 0: EI after 5000 steps .105, .115
+and .105 at lambda .03, .10 and .30, domain accuracy 1.000.
+
+One 80 GB GPU; 32 GB are used. At 300 TFLOP/s a run takes 31 hours if every row were
+full, about 4 with packing. These are estimates of --dry_run, which makes them for any
+machine; the study itself was not run.
+
+Writes runs/<model>/B4-.../ and runs/csr_lambda/. A killed study continues where it was.
 """
 
 import study_flags
 from absl import flags
 
+from jaxent import command
 from jaxent.paper import tables as paper_tables
-from jaxent.runs import questions, summary_table
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -21,8 +26,15 @@ flags.DEFINE_list(
 )
 flags.DEFINE_list("interventions", ["strong"], "strong, light or both")
 flags.adopt_module_key_flags(study_flags)
+command.parse(__name__, __doc__)
+
+import studies
+
+from jaxent.runs import questions, summary_table
+from jaxent.runs import spec as specs
+
 BY = ("model", "intervention", "csr_lambda")
-MOVED = (
+DRIFT = (
     "CSR probes' drift",
     "outside",
     "drift",
@@ -32,28 +44,28 @@ MOVED = (
     "SV energy",
     "final loss",
 )
-FOUND = ("EI before", "EI", "SEI", "CVO", "V-purity", "domain accuracy")
+RESULTS = ("EI before", "EI", "SEI", "CVO", "V-purity", "domain accuracy")
 
 
-def runs():
-    chosen = (
-        study_flags.models([paper_tables.HUB[paper_tables.QWEN_32B]]),
-        study_flags.seeds([0]),
-    )
+def runs() -> list[specs.RunSpec]:
+    """B4 at every lambda, intervention, model and seed."""
     return questions.csr_lambda(
-        *chosen,
+        studies.models([paper_tables.HUB[paper_tables.QWEN_32B]]),
+        studies.seeds([0]),
         [float(x) for x in FLAGS.lambdas],
         FLAGS.interventions,
-        study_flags.settings(),
+        studies.settings(),
     )
 
 
-def text(found) -> str:
-    """Mean ± SD over seeds; drift is mean |h - h0|^2 / mean |h0|^2, in total and outside the target's subspace."""
-    return summary_table.format_summary(
-        summary_table.summarise_runs(found, BY, MOVED + FOUND), BY, (MOVED, FOUND)
-    )
+def table(finished: list) -> str:
+    """Mean ± SD over seeds.
+
+    Drift is mean |h - h0|^2 / mean |h0|^2, in total and outside the target's subspace.
+    """
+    rows = summary_table.summarise_runs(finished, BY, DRIFT + RESULTS)
+    return summary_table.format_summary(rows, BY, (DRIFT, RESULTS))
 
 
 if __name__ == "__main__":
-    study_flags.main("csr_lambda", runs, text)
+    studies.run(studies.Study("csr_lambda", runs, table))

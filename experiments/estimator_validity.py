@@ -1,13 +1,16 @@
-"""Do the estimators measure overlap? Each against a known truth, over noise, scale, sample size and correlated noise.
+"""Do the estimators measure overlap?
 
     python experiments/estimator_validity.py --output_dir=runs/validity
-    python experiments/estimator_validity.py --preset=tiny        # fewer draws
+    python experiments/estimator_validity.py --preset=tiny
 
-A study of our own, which the paper lacks: synthetic activations whose concepts share a known part of their structure
-(`jaxent.measure.synthetic`), and real activations of the embedded checkpoint (or --model) on the triad probes, their
-class structure rotated to a known overlap. Also simulates the coverage of the 95% intervals over replicate
-sets, of triad's eight and hexad's five. Writes validity.json, table.txt and the figure validity (PNG and SVG) to --output_dir.
-A quarter of an hour on two cores, no GPU; on one device.
+Each against a known truth, over noise, scale, sample size and correlated noise.
+
+A study of our own, which the paper lacks: synthetic activations whose concepts share a
+known part of their structure (`jaxent.measure.synthetic`), and real activations of the
+embedded checkpoint (or --model) on the triad probes, their class structure rotated to a
+known overlap. Also simulates the coverage of the 95% intervals over replicate sets, of
+triad's eight and hexad's five. Writes validity.json, table.txt and the figure validity
+(PNG and SVG) to --output_dir. A quarter of an hour on two cores, no GPU; on one device.
 """
 
 import dataclasses
@@ -15,23 +18,12 @@ import json
 import pathlib
 import time
 
-import numpy as np
-import tqdm
-from absl import app, flags, logging
+from absl import flags
 
-from jaxent.checkpoint import hf
-from jaxent.data import probes
-from jaxent.measure import capture, concepts, crosstalk, entangle, synthetic
-from jaxent.report import figures, plots_own
-from jaxent.runs import console, validate
-from jaxent.runs import folder as run_folder
-from jaxent.runs import spec as specs
-from jaxent.stats import intervals
+from jaxent import command
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "model", specs.TINY_MODEL, "checkpoint whose activations carry the last panel"
-)
+flags.DEFINE_string("model", None, "checkpoint whose activations carry the last panel")
 flags.DEFINE_enum(
     "preset",
     "paper",
@@ -45,6 +37,19 @@ flags.DEFINE_integer(
 flags.DEFINE_integer("dimensions", 128, "dimensions of the synthetic activations")
 flags.DEFINE_integer("seed", 0, "seed of all draws")
 flags.DEFINE_string("output_dir", "runs/validity", "folder for the results")
+command.parse(__name__, __doc__)
+
+import numpy as np
+import tqdm
+
+from jaxent.checkpoint import hf
+from jaxent.data import probes
+from jaxent.measure import capture, concepts, crosstalk, entangle, synthetic
+from jaxent.report import figures, plots_own
+from jaxent.runs import console, validate
+from jaxent.runs import folder as run_folder
+from jaxent.runs import spec as specs
+from jaxent.stats import intervals
 
 NAMES = ("cvo", "sei", "nested_ei", "ei")
 SIZES, SETS = (3, 4, 4), 8
@@ -113,96 +118,102 @@ def draw(
     if panel.axis == "rotated":
         x, labels = real
         return synthetic.rotated(x, labels, value, rng), labels, value
-    labels = synthetic.design(SIZES, int(value) if panel.axis == "sets" else SETS)
-    truth = (
-        BASE
-        if panel.axis == "sets"
-        else dataclasses.replace(BASE, **{panel.axis: value})
-    )
-    return (
-        synthetic.activations(labels, FLAGS.dimensions, truth, rng),
-        labels,
-        truth.overlap,
-    )
+    if panel.axis == "sets":
+        truth, sets = BASE, int(value)
+    else:
+        truth, sets = dataclasses.replace(BASE, **{panel.axis: value}), SETS
+    labels = synthetic.design(SIZES, sets)
+    x = synthetic.activations(labels, FLAGS.dimensions, truth, rng)
+    return x, labels, truth.overlap
 
 
 def study(panel: Panel, real, bar) -> dict:
-    """Mean and SD of every estimator at every value of a panel, over the draws in which it is defined."""
+    """Mean and SD of every estimator at every value of a panel.
+
+    They are taken over the draws in which the estimator is defined.
+    """
     points = []
     for index, value in enumerate(panel.values):
-        found = {name: [] for name in NAMES}
+        values = {name: [] for name in NAMES}
         for number in range(FLAGS.draws):
-            x, labels, truth = draw(
-                panel, value, np.random.default_rng([FLAGS.seed, number, index]), real
-            )
+            rng = np.random.default_rng([FLAGS.seed, number, index])
+            x, labels, truth = draw(panel, value, rng, real)
             measured = entangle.measure(x, labels)
             for name in NAMES:
-                found[name].append(getattr(measured, name))
+                values[name].append(getattr(measured, name))
             bar.update()
-        kept = {
-            name: np.array([v for v in values if np.isfinite(v)])
-            for name, values in found.items()
-        }
-        spread = {
-            name: {
-                "mean": float(v.mean()),
-                "sd": float(v.std(ddof=1)) if len(v) > 1 else 0.0,
-                "defined": len(v),
-            }
-            if len(v)
-            else {"mean": None, "sd": None, "defined": 0}
-            for name, v in kept.items()
-        }
-        points.append({"value": value, "truth": truth, **spread})
+        moments = {name: mean_and_sd(drawn) for name, drawn in values.items()}
+        points.append({"value": value, "truth": truth, **moments})
     about = {name: getattr(panel, name) for name in ("axis", "title", "label", "log")}
     return about | {"draws": FLAGS.draws, "points": points}
 
 
-def coverage(bar) -> list[dict]:
-    """How often the 95% intervals over replicate sets hold the quantity's expectation, and CVO's the truth itself.
+def mean_and_sd(values: list[float]) -> dict:
+    """Mean and SD of the values that are finite, and how many those are."""
+    kept = np.array([value for value in values if np.isfinite(value)])
+    if not len(kept):
+        return {"mean": None, "sd": None, "defined": 0}
+    sd = float(kept.std(ddof=1)) if len(kept) > 1 else 0.0
+    return {"mean": float(kept.mean()), "sd": sd, "defined": len(kept)}
 
-    Of triad's design and of hexad's, which has fewer sets; there also crosstalk's, all pairs of domains together.
+
+def coverage(bar) -> list[dict]:
+    """How often the 95% intervals over probe sets hold what they should.
+
+    That is the quantity's expectation, and for CVO the truth itself; of triad's design
+    and of hexad's, which has fewer sets. For hexad crosstalk's intervals too, all pairs
+    of domains together.
     """
     rows = []
     for design, (sizes, sets) in DESIGNS.items():
         labels = synthetic.design(sizes, sets)
         for snr in (1.0, 2.5):
-            truth, found = dataclasses.replace(BASE, snr=snr), []
+            truth = dataclasses.replace(BASE, snr=snr)
+            draws = []
             for number in range(FLAGS.coverage_draws):
                 rng = np.random.default_rng([FLAGS.seed, 1, number])
                 x = synthetic.activations(labels, FLAGS.dimensions, truth, rng)
-                found.append(
-                    {
-                        n: {"": i}
-                        for n, i in entangle.measure(x, labels).intervals.items()
-                        if n in figures.ESTIMATORS
-                    }
-                )
+                drawn = estimator_intervals(x, labels)
                 if design == "hexad":
-                    found[-1] |= _crosstalk_intervals(x, labels)
+                    drawn |= crosstalk_intervals(x, labels)
+                draws.append(drawn)
                 bar.update()
-            about = {"design": design, "snr": snr}
-            rows += [
-                {"estimator": n}
-                | about
-                | _covered([f[n] for f in found], truth.overlap if n == "cvo" else None)
-                for n in found[0]
-            ]
+            for name in draws[0]:
+                known = truth.overlap if name == "cvo" else None
+                shares = covered([one[name] for one in draws], known)
+                rows.append({"estimator": name, "design": design, "snr": snr} | shares)
     return rows
 
 
-def _crosstalk_intervals(x, labels) -> dict[str, dict[str, intervals.Interval]]:
-    """By "CT, raw damage" and so on, the interval of every pair of domains."""
-    found = crosstalk.crosstalk(x, labels, labels.concepts[0]).intervals
+def estimator_intervals(x, labels) -> dict[str, dict[str, intervals.Interval]]:
+    """The interval of every estimator, by its name."""
+    every = entangle.measure(x, labels).intervals
     return {
-        f"{title}, {kind} damage": {pair: of[name] for pair, of in found[kind].items()}
-        for kind in ("raw", "continuous")
-        for name, title in (("ct", "CT"), ("bdr", "BDR"), ("lean", "signed asymmetry"))
+        name: {"": one} for name, one in every.items() if name in figures.ESTIMATORS
     }
 
 
-def _covered(draws: list[dict[str, intervals.Interval]], truth: float | None) -> dict:
-    """Shares of the intervals (one or several a draw, by name) that hold their own expectation, and the truth; their mean width."""
+def crosstalk_intervals(x, labels) -> dict[str, dict[str, intervals.Interval]]:
+    """By "CT, raw damage" and so on, the interval of every pair of domains."""
+    every = crosstalk.crosstalk(x, labels, labels.concepts[0]).intervals
+    titles = (("ct", "CT"), ("bdr", "BDR"), ("lean", "signed asymmetry"))
+    return {
+        f"{title}, {kind} damage": {pair: of[name] for pair, of in every[kind].items()}
+        for kind in ("raw", "continuous")
+        for name, title in titles
+    }
+
+
+def covered(draws: list[dict[str, intervals.Interval]], truth: float | None) -> dict:
+    """Shares of intervals that hold their own expectation, and the truth.
+
+    Args:
+        draws: one or several intervals a draw, by name.
+        truth: the true value, or None where it is not known.
+
+    Returns:
+        The two shares, the mean width, and how many intervals were defined.
+    """
     expected, truly, widths, number = [], [], [], 0
     for name in draws[0]:
         every = [d[name] for d in draws if np.isfinite(d[name].low)]
@@ -211,90 +222,72 @@ def _covered(draws: list[dict[str, intervals.Interval]], truth: float | None) ->
         truly += [] if truth is None else [i.low <= truth <= i.high for i in every]
         widths += [i.high - i.low for i in every]
         number += len(every)
-    mean = lambda values: float(np.mean(values)) if values else None
-    shares = {
-        "of_expectation": mean(expected),
-        "of_truth": mean(truly),
-        "width": mean(widths),
-    }
-    return {"defined": number, "draws": len(draws) * len(draws[0])} | shares
+    shares = {"of_expectation": expected, "of_truth": truly, "width": widths}
+    means = {n: float(np.mean(v)) if v else None for n, v in shares.items()}
+    return {"defined": number, "draws": len(draws) * len(draws[0])} | means
 
 
 def real_activations(
     model: validate.Checkpoint, probe_set: probes.ProbeSet
 ) -> tuple[np.ndarray, concepts.Labels]:
     """The probes' activations, and their labels."""
-    x = capture.capture(
-        hf.load(str(model.folder)), model.tokenizer.encode(probe_set.texts)
-    )
+    ids = model.tokenizer.encode(probe_set.texts)
+    x = capture.capture(hf.load(str(model.folder)), ids)
     return x, concepts.label_probes(probe_set.labels)
 
 
-def table(panels: list[dict], covered: list[dict]) -> str:
+def format_study(panels: list[dict], coverages: list[dict]) -> str:
+    """A table a panel, then the coverage of the intervals."""
+    titles = [figures.ESTIMATORS[name] for name in NAMES]
     blocks = []
     for panel in panels:
-        cells = lambda p, n: (
-            "-" if p[n]["mean"] is None else f"{p[n]['mean']:.3f} +- {p[n]['sd']:.3f}"
-        )
         rows = [
-            [f"{p['value']:g}", p["truth"], *(cells(p, n) for n in NAMES)]
+            [f"{p['value']:g}", p["truth"], *(format_moments(p[n]) for n in NAMES)]
             for p in panel["points"]
         ]
-        blocks.append(
-            console.format_table(
-                [panel["label"], "truth", *(figures.ESTIMATORS[n] for n in NAMES)], rows
-            )
-        )
-    header = [
-        "95% interval of",
-        "design",
-        "SNR",
-        "holds the expectation",
-        "holds the truth",
-        "mean width",
-        "defined in",
-    ]
-    rows = [
-        [
-            figures.ESTIMATORS.get(r["estimator"], r["estimator"]),
-            *(r[k] for k in ("design", "snr", "of_expectation", "of_truth", "width")),
-            f"{r['defined']} of {r['draws']}",
-        ]
-        for r in covered
-    ]
+        blocks.append(console.format_table([panel["label"], "truth", *titles], rows))
+    header = ["95% interval of", "design", "SNR", "holds the expectation"]
+    header += ["holds the truth", "mean width", "defined in"]
+    names = ("design", "snr", "of_expectation", "of_truth", "width")
+    rows = []
+    for one in coverages:
+        title = figures.ESTIMATORS.get(one["estimator"], one["estimator"])
+        defined = f"{one['defined']} of {one['draws']}"
+        rows.append([title, *(one[name] for name in names), defined])
     return "\n\n".join([*blocks, console.format_table(header, rows)])
 
 
-def main(_):
+def format_moments(moments: dict) -> str:
+    """Mean +- SD, "-" where no draw was defined."""
+    if moments["mean"] is None:
+        return "-"
+    return f"{moments['mean']:.3f} +- {moments['sd']:.3f}"
+
+
+def main() -> None:
+    """Draws, measures, and writes what was found."""
     started = time.perf_counter()
-    logging.set_verbosity(logging.WARNING)
     if FLAGS.preset == "tiny":
         for flag, value in {"draws": 3, "coverage_draws": 10}.items():
             if not FLAGS[flag].present:
                 setattr(FLAGS, flag, value)
-    model, probe_set = (
-        validate.open_checkpoint(FLAGS.model),
-        probes.load_probes("triad"),
-    )
+    model = validate.open_checkpoint(FLAGS.model or specs.TINY_MODEL)
+    probe_set = probes.load_probes("triad")
     real = real_activations(model, probe_set)
-    total = (
-        FLAGS.draws * sum(len(p.values) for p in PANELS)
-        + 2 * len(DESIGNS) * FLAGS.coverage_draws
-    )
+    total = FLAGS.draws * sum(len(panel.values) for panel in PANELS)
+    total += 2 * len(DESIGNS) * FLAGS.coverage_draws
     with tqdm.tqdm(total=total, desc="draws", unit="draw") as bar:
         panels = [study(panel, real, bar) for panel in PANELS]
-        covered = coverage(bar)
+        coverages = coverage(bar)
     out = pathlib.Path(FLAGS.output_dir)
-    found = {
-        "panels": panels,
-        "coverage": covered,
-        **validate.provenance(model, started, None, probe_set, FLAGS.seed),
-    }
-    run_folder.write_text(out / "validity.json", json.dumps(found, indent=1) + "\n")
-    run_folder.write_text(out / "table.txt", table(panels, covered) + "\n")
+    record = {"panels": panels, "coverage": coverages}
+    record |= validate.provenance(model, started, None, probe_set, FLAGS.seed)
+    text = format_study(panels, coverages)
+    run_folder.write_text(out / "validity.json", json.dumps(record, indent=1) + "\n")
+    run_folder.write_text(out / "table.txt", text + "\n")
     figures.save(plots_own.validity(panels), out / "validity")
-    print(f"{table(panels, covered)}\n\nResults: {out}")
+    print(f"{text}\n\nResults: {out}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

@@ -1,12 +1,17 @@
-"""Measures entanglement in a checkpoint, with or without an adapter, at one layer or all of them.
+r"""Measures entanglement in a checkpoint, with or without an adapter.
 
-    python experiments/measure.py --model=Qwen/Qwen2.5-Coder-7B --adapter=runs/qwen7b_b3_0/adapter --output_dir=runs/measure
+    python experiments/measure.py --model=Qwen/Qwen2.5-Coder-7B \
+        --adapter=runs/qwen7b_b3_0/adapter --output_dir=runs/measure
     python experiments/measure.py --preset=tiny
 
-Writes measure.json (one record a layer), table.txt and the figures damage, spectrum, estimates and, with several layers,
-depth (PNG and SVG) to --output_dir. With an adapter, also its SV energy and how far it moved the probes' activations from the base
-model's, inside and outside the target domain's subspace (section 6.1). A 7B model takes about 6 GB and a minute on one GPU; the measurement itself
-takes seconds. Section 3.2 measures the terminal layer: Qwen-7B's base has EI 0.945 (Table 2).
+At one layer or all of them.
+
+Writes measure.json (one record a layer), table.txt and the figures damage, spectrum,
+estimates and, with several layers, depth (PNG and SVG) to --output_dir. With an
+adapter, also its SV energy and how far it moved the probes' activations from the base
+model's, inside and outside the target domain's subspace (section 6.1). A 7B model takes
+about 6 GB and a minute on one GPU; the measurement itself takes seconds. Section 3.2
+measures the terminal layer: Qwen-7B's base has EI 0.945 (Table 2).
 """
 
 import dataclasses
@@ -15,16 +20,9 @@ import pathlib
 import sys
 
 import checkpoint_flags
-import device_flags
-import numpy as np
-from absl import app, flags
+from absl import flags
 
-from jaxent.data import probes
-from jaxent.distributed import processes
-from jaxent.measure import capture, concepts, energy, entangle, penalty
-from jaxent.report import figures
-from jaxent.runs import console, validate
-from jaxent.runs import folder as run_folder
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
@@ -34,7 +32,7 @@ flags.DEFINE_string(
     "layers", "last", "last (after the final norm), all, or numbers: 0 is the embedding"
 )
 flags.DEFINE_enum(
-    "pooling", "mean", capture.POOLINGS, "mean over a text's tokens, or its last"
+    "pooling", "mean", ["mean", "last"], "mean over a text's tokens, or its last"
 )
 flags.DEFINE_bool(
     "final_norm",
@@ -58,6 +56,18 @@ flags.DEFINE_float(
     "drift_variance", 0.9, "share of that domain's variance that the subspace holds"
 )
 flags.adopt_module_key_flags(checkpoint_flags)
+command.parse(__name__, __doc__)
+
+import checkpoints
+import devices
+import numpy as np
+
+from jaxent.data import probes
+from jaxent.distributed import processes
+from jaxent.measure import capture, concepts, energy, entangle, penalty
+from jaxent.report import figures
+from jaxent.runs import console, validate
+from jaxent.runs import folder as run_folder
 
 
 def chosen_layers(config) -> list[int]:
@@ -69,210 +79,217 @@ def chosen_layers(config) -> list[int]:
     wanted = FLAGS.layers.split(",")
     if not all(w.isdigit() and int(w) <= config.layers for w in wanted):
         raise ValueError(
-            f"--layers {FLAGS.layers}: expected last, all, or numbers from 0 to {config.layers}"
+            f"--layers {FLAGS.layers}: expected last, all, or numbers from 0 to "
+            f"{config.layers}"
         )
     return [int(w) for w in wanted]
 
 
-def table(measured: list[dict]) -> str:
-    """Estimators, then what they rest on, one row a layer; the last layer's damage; what is undefined and why."""
-    last, concept_names = measured[-1], list(measured[0]["accuracy"])
+def format_measurement(layers: list[dict]) -> str:
+    """What was measured, as tables.
+
+    Args:
+        layers: a record a layer, the last layer last.
+
+    Returns:
+        The estimators and what they rest on, a row a layer; the last layer's removal
+        damage; and what is undefined, and why.
+    """
+    last = layers[-1]
     mean, deviation = last["v_purity_null"]
-    estimates = [
-        [str(m["layer"]), *(_with_interval(m, m[n], n) for n in figures.ESTIMATORS)]
-        for m in measured
+    return "\n".join(
+        [
+            format_estimates(layers),
+            f"V-purity of random loadings: {mean:.3f} +- {deviation:.3f}. The "
+            f"theorem's ratio, of the design alone: {last['structural_ratio']:.2f}.\n",
+            format_accuracies(layers) + "\n",
+            format_margins(layers) + "\n",
+            format_damage(last),
+            "Accuracy lost where one direction is removed, mean over the concept's own "
+            "directions.\n",
+            f"{last['probes']} probes in {last['sets']} replicate sets. [ ]: 95% "
+            "interval over the sets; of CVO itself, of EI and nested EI with\nthe sets' "
+            "flips added up, else of the sets' mean, which differs from the value on "
+            "all probes: those are more.",
+            *undefined(layers),
+        ]
+    )
+
+
+def format_estimates(layers: list[dict]) -> str:
+    """Every estimator, a row a layer."""
+    rows = [
+        [str(m["layer"]), *(with_interval(m, m[n], n) for n in figures.ESTIMATORS)]
+        for m in layers
     ]
-    dotted = lambda m, key, prefix, *form: [
-        _with_interval(m, m[key][c], f"{prefix}.{c}", *form) for c in concept_names
-    ]
-    accuracy = [
+    return console.format_table(["layer", *figures.ESTIMATORS.values()], rows)
+
+
+def format_accuracies(layers: list[dict]) -> str:
+    """Accuracy of every concept, and the flips that EI and nested EI count."""
+    header = ["layer", *(f"{c} accuracy" for c in layers[0]["accuracy"])]
+    rows = [
         [
             str(m["layer"]),
-            *dotted(m, "accuracy", "accuracy"),
+            *by_concept(m, "accuracy", "accuracy"),
             f"{m['own_flips']} / {m['off_flips']}",
             f"{m['nested_own_flips']} / {m['nested_off_flips']}",
         ]
-        for m in measured
+        for m in layers
     ]
-    zero = lambda m: f"{max(map(abs, m['structural_zeros'].values())):.0e}"
-    margins = [
-        [
-            str(m["layer"]),
-            *dotted(m, "margins", "margin", "{:.4f}", "{:.4f}"),
-            _weakest(m),
-            zero(m),
-            _with_interval(m, m["alpha_ratio"], "alpha_ratio", "{:.1e}", "{:.1e}"),
-        ]
-        for m in measured
-    ]
-    damage = [
-        [
-            a,
-            *(
-                _with_interval(last, v, f"damage.{a}.{b}")
-                for b, v in zip(concept_names, row)
-            ),
-        ]
-        for a, row in zip(concept_names, last["concept_damage"])
-    ]
-    damage.append(["(random)", *dotted(last, "random_damage", "random_damage")])
-    return "\n".join(
-        [
-            console.format_table(["layer", *figures.ESTIMATORS.values()], estimates),
-            f"V-purity of random loadings: {mean:.3f} +- {deviation:.3f}. The theorem's ratio, of the design alone: {last['structural_ratio']:.2f}.\n",
-            console.format_table(
-                [
-                    "layer",
-                    *(f"{c} accuracy" for c in concept_names),
-                    "own / off flips",
-                    "nested",
-                ],
-                accuracy,
-            )
-            + "\n",
-            console.format_table(
-                [
-                    "layer",
-                    *(f"{c} margin" for c in concept_names),
-                    "weakest",
-                    "structural zero",
-                    "alpha (N-1) / tr G",
-                ],
-                margins,
-            )
-            + "\n",
-            console.format_table(
-                [
-                    f"removed (layer {last['layer']})",
-                    *(f"{c} lost" for c in concept_names),
-                ],
-                damage,
-            ),
-            "Accuracy lost where one direction is removed, mean over the concept's own directions.\n",
-            f"{last['probes']} probes in {last['sets']} replicate sets. [ ]: 95% interval over the sets; of CVO itself, of EI and nested EI with",
-            "the sets' flips added up, else of the sets' mean, which differs from the value on all probes: those are more.",
-            *_undefined(measured),
-        ]
-    )
+    return console.format_table([*header, "own / off flips", "nested"], rows)
 
 
-def _with_interval(
+def format_margins(layers: list[dict]) -> str:
+    """Non-degeneracy margins, and how strong the ridge penalty was."""
+    header = ["layer", *(f"{c} margin" for c in layers[0]["accuracy"])]
+    header += ["weakest", "structural zero", "alpha (N-1) / tr G"]
+    rows = []
+    for m in layers:
+        zero = max(map(abs, m["structural_zeros"].values()))
+        row = [str(m["layer"]), *by_concept(m, "margins", "margin", "{:.4f}", "{:.4f}")]
+        row += [weakest(m), f"{zero:.0e}"]
+        ratio = with_interval(m, m["alpha_ratio"], "alpha_ratio", "{:.1e}", "{:.1e}")
+        rows.append([*row, ratio])
+    return console.format_table(header, rows)
+
+
+def format_damage(m: dict) -> str:
+    """Removal damage of one layer, concept by concept, and of random directions."""
+    names = list(m["accuracy"])
+    rows = []
+    for removed, values in zip(names, m["concept_damage"]):
+        cells = [
+            with_interval(m, value, f"damage.{removed}.{lost}")
+            for lost, value in zip(names, values)
+        ]
+        rows.append([removed, *cells])
+    rows.append(["(random)", *by_concept(m, "random_damage", "random_damage")])
+    header = [f"removed (layer {m['layer']})", *(f"{c} lost" for c in names)]
+    return console.format_table(header, rows)
+
+
+def by_concept(m: dict, key: str, prefix: str, *form: str) -> list[str]:
+    """A quantity of every concept with its interval."""
+    return [
+        with_interval(m, value, f"{prefix}.{concept}", *form)
+        for concept, value in m[key].items()
+    ]
+
+
+def with_interval(
     m: dict, value, name: str, form: str = "{:.3f}", ends: str = "{:.2f}"
 ) -> str:
-    found = m["intervals"].get(name)
-    spread = (
-        f" [{ends.format(found['low'])}, {ends.format(found['high'])}]"
-        if found and found["low"] is not None
-        else ""
-    )
-    return ("-" if value is None else form.format(value)) + spread
+    """A value and its interval over probe sets, as 0.123 [0.10, 0.15]."""
+    text = "-" if value is None else form.format(value)
+    interval = m["intervals"].get(name)
+    if not interval or interval["low"] is None:
+        return text
+    return f"{text} [{ends.format(interval['low'])}, {ends.format(interval['high'])}]"
 
 
-def _weakest(m: dict) -> str:
-    votes = (
-        f" ({m['weakest_sets'][m['weakest']]} of {m['sets']} sets)" if m["sets"] else ""
-    )
-    return m["weakest"] + votes
+def weakest(m: dict) -> str:
+    """The concept with the least margin, and in how many sets it is that one."""
+    if not m["sets"]:
+        return m["weakest"]
+    votes = m["weakest_sets"][m["weakest"]]
+    return f"{m['weakest']} ({votes} of {m['sets']} sets)"
 
 
-def _undefined(measured: list[dict]) -> list[str]:
-    """One line for every estimator that is undefined, on all probes or over the sets, at some layer; and EI's bound."""
+def undefined(layers: list[dict]) -> list[str]:
+    """A line for every estimator that is undefined at some layer, and EI's bound."""
     lines = []
-    for m in measured:
+    for m in layers:
         for name, why in m["reasons"].items():
-            lines.append(
-                f"Layer {m['layer']}: {name.replace('intervals.', 'interval of ')} is undefined: {why}."
-            )
+            what = name.replace("intervals.", "interval of ")
+            lines.append(f"Layer {m['layer']}: {what} is undefined: {why}.")
         if m["ei_bound"] is not None:
             lines.append(
-                f"Layer {m['layer']}: no off-concept flip; EI is below {m['ei_bound']:.3f} with 95% confidence."
+                f"Layer {m['layer']}: no off-concept flip; EI is below "
+                f"{m['ei_bound']:.3f} with 95% confidence."
             )
     return lines
 
 
-def drift(x: np.ndarray, base: np.ndarray, domains: list[str]) -> list[dict]:
-    """`penalty.measure_movement` of every layer's activations [L,N,D] from the base model's, about the base's subspace of --drift_target."""
+def measure_drift(x: np.ndarray, base: np.ndarray, domains: list[str]) -> list[dict]:
+    """How far each layer's activations [L, N, D] moved from the base model's.
+
+    Inside and outside the base's subspace of --drift_target.
+    """
     rows = [d == FLAGS.drift_target for d in domains]
-    found = [
-        penalty.measure_movement(
-            h, h0, penalty.target_subspace(h0[rows], FLAGS.drift_variance)
-        )
-        for h, h0 in zip(x, base)
-    ]
-    return [
-        {
-            "target": FLAGS.drift_target,
-            "variance": FLAGS.drift_variance,
-            **dataclasses.asdict(one),
-        }
-        for one in found
-    ]
+    records = []
+    for h, h0 in zip(x, base):
+        basis = penalty.target_subspace(h0[rows], FLAGS.drift_variance)
+        movement = penalty.measure_movement(h, h0, basis)
+        settings = {"target": FLAGS.drift_target, "variance": FLAGS.drift_variance}
+        records.append(settings | dataclasses.asdict(movement))
+    return records
 
 
-def adapter_lines(measured: list[dict]) -> str:
-    """SV energy, and drift layer by layer."""
-    modules = ", ".join(
-        f"{m} {v:.2g}" for m, v in measured[0]["sv_energy_modules"].items()
-    )
+def format_adapter(layers: list[dict]) -> str:
+    """Drift layer by layer, and the adapter's SV energy."""
+    target = f"{layers[0]['drift']['target']}'s subspace"
+    header = ["layer", "drift |h-h0|^2 / |h0|^2", f"inside {target}", "outside"]
+    header.append("its dimensions")
+    names = ("total", "inside", "outside", "dimensions")
     rows = [
-        [
-            str(m["layer"]),
-            *(m["drift"][k] for k in ("total", "inside", "outside", "dimensions")),
-        ]
-        for m in measured
+        [str(m["layer"]), *(f"{m['drift'][name]:.3g}" for name in names)]
+        for m in layers
     ]
-    target = f"{measured[0]['drift']['target']}'s subspace"
-    header = [
-        "layer",
-        "drift |h-h0|^2 / |h0|^2",
-        f"inside {target}",
-        "outside",
-        "its dimensions",
-    ]
-    cells = [[layer, *(f"{v:.3g}" for v in values)] for layer, *values in rows]
-    return f"{console.format_table(header, cells)}\n\nSV energy of the adapter: {measured[0]['sv_energy']:.3g} ({modules})."
+    energies = layers[0]["sv_energy_modules"]
+    modules = ", ".join(f"{module} {value:.2g}" for module, value in energies.items())
+    return (
+        f"{console.format_table(header, rows)}\n\nSV energy of the adapter: "
+        f"{layers[0]['sv_energy']:.3g} ({modules})."
+    )
+
+
+def check_drift(domains: list[str]) -> None:
+    """Raises ValueError unless --drift_target is one of the probes' domains."""
+    config = penalty.CsrConfig(target=FLAGS.drift_target, variance=FLAGS.drift_variance)
+    penalty.check_target(config, domains)
+
+
+def write_results(out: pathlib.Path, layers: list[dict], has_adapter: bool) -> str:
+    """Writes measure.json, table.txt and the figures; gives the table."""
+    run_folder.write_text(out / "measure.json", json.dumps(layers, indent=1) + "\n")
+    text = format_measurement(layers)
+    if has_adapter:
+        text += f"\n\n{format_adapter(layers)}"
+    run_folder.write_text(out / "table.txt", text + "\n")
+    for draw in (figures.damage, figures.spectrum, figures.estimates):
+        draw(layers[-1], out / draw.__name__)
+    if len(layers) > 1:
+        figures.depth(layers, out / "depth")
+    return text
 
 
 @processes.exit_together()
-def main(_):
+def main() -> None:
+    """Captures activations on the devices, then measures on the host."""
     try:
-        started = checkpoint_flags.begin(
-            {"layers": "all", "output_dir": "runs/measure"}
-        )
+        started = checkpoints.begin({"layers": "all", "output_dir": "runs/measure"})
         probe_set = probes.load_probes(FLAGS.probes, FLAGS.probe_sets)
-        device_flags.start()
-        found, adapter = checkpoint_flags.opened()
-        mesh = checkpoint_flags.mesh(found)
-        layers = chosen_layers(found.config)
-        examples, labels = (
-            validate.encoded(found, probe_set),
-            concepts.label_probes(probe_set.labels),
-        )
+        devices.start()
+        checkpoint, adapter = checkpoints.open_all()
+        mesh = checkpoints.choose_mesh(checkpoint)
+        layers = chosen_layers(checkpoint.config)
+        ids = validate.encoded(checkpoint, probe_set)
+        labels = concepts.label_probes(probe_set.labels)
         domains = [row["domain"] for row in probe_set.labels]
         if adapter is not None:
-            penalty.check_target(
-                penalty.CsrConfig(
-                    target=FLAGS.drift_target, variance=FLAGS.drift_variance
-                ),
-                domains,
-            )
+            check_drift(domains)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"measure: {error}")
-    model, adapter, compute = checkpoint_flags.loaded(found, adapter, mesh)
-    where = capture.CaptureConfig(
-        None if len(layers) > 1 else layers[0], FLAGS.pooling, FLAGS.final_norm
-    )
+    model, adapter, compute = checkpoints.load(checkpoint, adapter, mesh)
+    one_layer = layers[0] if len(layers) == 1 else None
+    where = capture.CaptureConfig(one_layer, FLAGS.pooling, FLAGS.final_norm)
 
-    def activations(adapter):
-        x = capture.capture(model, examples, adapter, where, compute)
-        return x[layers] if len(layers) > 1 else x[None]
+    def activations(adapter) -> np.ndarray:
+        x = capture.capture(model, ids, adapter, where, compute)
+        return x[None] if one_layer is not None else x[layers]
 
     x = activations(adapter)
-    if adapter is not None:
-        moved, before = energy.sv_energy(model, adapter), activations(None)
-    if not processes.shutdown():
-        return
-    estimated = entangle.measure_layers(x, labels, FLAGS.ridge_alpha, FLAGS.scale_free)
     about = {
         "model": FLAGS.model,
         "adapter": FLAGS.adapter,
@@ -284,27 +301,23 @@ def main(_):
         "load_in_4bit": FLAGS.load_in_4bit,
     }
     if adapter is not None:
+        moved, before = energy.sv_energy(model, adapter), activations(None)
         about |= {"sv_energy": moved.total, "sv_energy_modules": moved.modules}
-    about |= validate.provenance(found, started, FLAGS.adapter, probe_set)
-    measured = [
+    if not processes.shutdown():
+        return
+    estimates = entangle.measure_layers(x, labels, FLAGS.ridge_alpha, FLAGS.scale_free)
+    about |= validate.provenance(checkpoint, started, FLAGS.adapter, probe_set)
+    records = [
         about | {"layer": layer, **one.to_json()}
-        for layer, one in zip(layers, estimated)
+        for layer, one in zip(layers, estimates)
     ]
     if adapter is not None:
-        moves = drift(x, before, domains)
-        measured = [one | {"drift": move} for one, move in zip(measured, moves)]
+        drifts = measure_drift(x, before, domains)
+        records = [one | {"drift": drift} for one, drift in zip(records, drifts)]
     out = pathlib.Path(FLAGS.output_dir)
-    run_folder.write_text(out / "measure.json", json.dumps(measured, indent=1) + "\n")
-    text = table(measured) + (
-        "" if adapter is None else f"\n\n{adapter_lines(measured)}"
-    )
-    run_folder.write_text(out / "table.txt", text + "\n")
-    for draw in (figures.damage, figures.spectrum, figures.estimates):
-        draw(measured[-1], out / draw.__name__)
-    if len(layers) > 1:
-        figures.depth(measured, out / "depth")
+    text = write_results(out, records, adapter is not None)
     print(f"{text}\n\nResults: {out}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

@@ -1,88 +1,105 @@
-"""Flags of a run's settings, which finetune.py and the studies share: each overrides what presets and studies choose."""
+"""Flags of a run's settings, which finetune.py and the studies share.
 
-import dataclasses
+Each overrides what presets and studies choose; their defaults are those of
+`jaxent.runs.spec.RunSpec`.
+"""
 
+import checkpoint_flags
 from absl import flags
 
-from jaxent.runs import spec as specs
+from jaxent.paper import settings
 
 FLAGS = flags.FLAGS
-_OF = {f.name: f.default for f in dataclasses.fields(specs.RunSpec)}
+_PAPER = {**settings.STRONG, **settings.CSR}
+
 flags.DEFINE_string(
     "data_root", None, "folder of local files, or 'embedded'; the Hub otherwise"
 )
 flags.DEFINE_integer(
-    "max_train_samples", _OF["max_train_samples"], "examples read from each source"
+    "max_train_samples", _PAPER["max_train_samples"], "examples read from each source"
 )
-flags.DEFINE_integer("lora_r", _OF["lora_r"], "LoRA rank")
-flags.DEFINE_float("lora_alpha", _OF["lora_alpha"], "LoRA alpha")
-flags.DEFINE_float("lora_dropout", _OF["lora_dropout"], "LoRA dropout")
+flags.DEFINE_integer("lora_r", _PAPER["lora_r"], "LoRA rank")
+flags.DEFINE_float("lora_alpha", _PAPER["lora_alpha"], "LoRA alpha")
+flags.DEFINE_float("lora_dropout", _PAPER["lora_dropout"], "LoRA dropout")
 flags.DEFINE_list(
-    "lora_target_modules", list(_OF["lora_target_modules"]), "adapted linear modules"
+    "lora_target_modules",
+    list(_PAPER["lora_target_modules"]),
+    "adapted linear modules, or all-linear",
 )
-flags.DEFINE_integer("max_steps", _OF["max_steps"], "optimizer steps")
-flags.DEFINE_float("learning_rate", _OF["learning_rate"], "peak learning rate")
-flags.DEFINE_float("warmup_ratio", _OF["warmup_ratio"], "share of steps that warm up")
+flags.DEFINE_integer("max_steps", _PAPER["max_steps"], "optimizer steps")
+flags.DEFINE_float("learning_rate", _PAPER["learning_rate"], "peak learning rate")
+flags.DEFINE_float(
+    "warmup_ratio", _PAPER["warmup_ratio"], "share of steps that warm up"
+)
 flags.DEFINE_integer(
     "batch_size",
-    _OF["batch_size"],
-    "examples an optimizer step (batch 1 x accumulation 16)",
+    _PAPER["batch_size"],
+    "examples an optimizer step (the paper's batch 1 x accumulation 16)",
 )
 flags.DEFINE_integer(
-    "micro_batch_size",
-    _OF["micro_batch_size"],
-    "packed rows run at a time; must divide --batch_size",
+    "micro_batch_size", 1, "packed rows run at a time; must divide --batch_size"
 )
-flags.DEFINE_integer("max_length", _OF["max_length"], "tokens an example and a row")
-flags.DEFINE_bool(
-    "packing", _OF["packing"], "pack examples into rows; --nopacking: one a row"
-)
+flags.DEFINE_integer("max_length", _PAPER["max_length"], "tokens an example and a row")
+flags.DEFINE_bool("packing", True, "pack examples into rows; --nopacking: one a row")
 flags.DEFINE_integer(
-    "curriculum_steps", _OF["curriculum_steps"], "B5's steps of math before code"
+    "curriculum_steps", _PAPER["curriculum_steps"], "B5's steps of math before code"
 )
 flags.DEFINE_bool(
     "load_in_4bit",
-    _OF["load_in_4bit"],
+    _PAPER["load_in_4bit"],
     "NF4 with double quantisation; otherwise the checkpoint's own weights",
 )
 flags.DEFINE_enum(
     "dtype",
-    None,
-    ["float32", "bfloat16"],
-    "arithmetic (default: float32 on CPU, else bfloat16)",
+    "auto",
+    checkpoint_flags.DTYPES,
+    "arithmetic; auto is float32 on a CPU and bfloat16 elsewhere",
 )
-flags.DEFINE_string("probes", _OF["probes"], "probe set: triad, hexad or a JSONL file")
+flags.DEFINE_string(
+    "probes", _PAPER["probes"], "probe set: triad, hexad or a JSONL file"
+)
 flags.DEFINE_integer("probe_sets", None, "first replicate sets of the probes only")
 flags.DEFINE_integer(
     "csr_every",
-    _OF["csr_every"],
+    _PAPER["csr_every"],
     "steps between CSR steps: lambda acts on one step in so many",
 )
 flags.DEFINE_float(
     "csr_variance",
-    _OF["csr_variance"],
+    _PAPER["csr_variance"],
     "share of the target domain's variance that is free to change",
 )
 flags.DEFINE_string(
-    "csr_target", _OF["csr_target"], "domain of the probes that is free to change"
+    "csr_target", _PAPER["csr_target"], "domain of the probes that is free to change"
 )
 flags.DEFINE_bool(
     "csr_centred",
-    _OF["csr_centred"],
-    "take the mean out before the target's subspace is fitted (the paper does not)",
+    _PAPER["csr_centred"],
+    "subtract the mean before the target's subspace is fitted (the paper does not)",
 )
 flags.DEFINE_string(
     "csr_probes",
-    _OF["csr_probes"],
+    _PAPER["csr_probes"],
     "probe set of the penalty: triad, hexad or a JSONL file",
 )
-flags.DEFINE_integer(
-    "measure_steps", _OF["measure_steps"], "steps between measurements"
-)
-flags.DEFINE_integer("save_steps", _OF["save_steps"], "steps between checkpoints")
+flags.DEFINE_integer("measure_steps", 500, "steps between measurements")
+flags.DEFINE_integer("save_steps", 100, "steps between checkpoints")
 
 
 def given(*more: str) -> dict:
-    """The settings given on the command line, by name; more: further flags that are fields of `Run`."""
-    names = [f.name for f in FLAGS.flags_by_module_dict()[__name__]]
-    return {name: FLAGS[name].value for name in (*names, *more) if FLAGS[name].present}
+    """The settings given on the command line, by name.
+
+    Args:
+        *more: further flags that are fields of `RunSpec`.
+
+    Returns:
+        Flag name to value, those not given left out.
+    """
+    names = [flag.name for flag in FLAGS.flags_by_module_dict()[__name__]]
+    present = [name for name in (*names, *more) if FLAGS[name].present]
+    values = {name: FLAGS[name].value for name in present}
+    if "dtype" in values:
+        values["dtype"] = checkpoint_flags.dtype()
+    if values.get("lora_target_modules") == ["all-linear"]:
+        values["lora_target_modules"] = list(_PAPER["lora_target_modules"])
+    return values

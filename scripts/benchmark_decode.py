@@ -1,35 +1,35 @@
-"""Tokens per second of the decode loop against transformers' generate: same weights, prompts, dtype and machine.
+"""Tokens per second of the decode loop against transformers' generate.
 
     pip install -e '.[test]'
-    python scripts/benchmark_decode.py                    # 4 layers of Qwen2.5-Coder-0.5B's shapes, batches 1, 8, 32, 164
+    python scripts/benchmark_decode.py
     python scripts/benchmark_decode.py --layers=24 --vocab=151936 --batches=1,8
-    python scripts/benchmark_decode.py --max_new_tokens=768 --ends   # rows end one by one, as HumanEval's do at their stop strings
+    python scripts/benchmark_decode.py --max_new_tokens=768 --ends
 
-Greedy, ragged prompts, no eos: both generate the same number of tokens. transformers is warmed up with two tokens, ours
-runs twice: it compiles in the first, which is printed, and the second counts. `of the limit` compares a step of ours with the time that reading every
-weight and the cache once takes at this machine's measured memory bandwidth (without --ends).
+Same weights, prompts, dtype and machine: 4 layers of Qwen2.5-Coder-0.5B's shapes unless
+asked otherwise, batches 1, 8, 32 and 164. With --ends rows end one by one, as HumanEval's
+do at their stop strings.
 
-With --ends each row has a length of its own, drawn from an exponential distribution of mean a quarter of --max_new_tokens and cut at --max_new_tokens. Both are told of a
-row's end by a function of the row: transformers by a stopping criterion after every token, ours by `stopped` after every chunk. Tokens per second
-count the tokens up to the rows' ends; transformers pads ended rows until all have ended, ours decodes on to the end of the chunk.
+Greedy, ragged prompts, no eos: both generate the same number of tokens. transformers is
+warmed up with two tokens, ours runs twice: it compiles in the first, which is printed,
+and the second counts. `of the limit` compares a step of ours with the time that reading
+every weight and the cache once takes at this machine's measured memory bandwidth
+(without --ends).
+
+With --ends each row has a length of its own, drawn from an exponential distribution of
+mean a quarter of --max_new_tokens and cut at --max_new_tokens. Both are told of a row's
+end by a function of the row: transformers by a stopping criterion after every token,
+ours by `stopped` after every chunk. Tokens per second count the tokens up to the rows'
+ends; transformers pads ended rows until all have ended, ours decodes on to the end of
+the chunk.
 """
 
 import pathlib
 import tempfile
 import time
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import torch
-import transformers
-from absl import app, flags, logging
+from absl import flags
 
-from jaxent.checkpoint import hf
-from jaxent.decode import loop
-from jaxent.model import cache as caches
-from jaxent.model import transformer
-from jaxent.runs import console
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("layers", 4, "decoder layers")
@@ -45,6 +45,19 @@ flags.DEFINE_integer(
     "longest", 256, "tokens of the longest prompt; the shortest has an eighth"
 )
 flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "arithmetic of both")
+command.parse(__name__, __doc__)
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import transformers
+
+from jaxent.checkpoint import hf
+from jaxent.decode import loop
+from jaxent.model import cache as caches
+from jaxent.model import transformer
+from jaxent.runs import console
 
 
 def random_model(folder: pathlib.Path) -> str:
@@ -93,7 +106,10 @@ class Ends(transformers.StoppingCriteria):
 
 
 def torch_run(model, prompts: list[list[int]], lengths: np.ndarray) -> list[list[int]]:
-    """transformers' greedy generate of the left-padded batch: every row's new tokens up to its length."""
+    """transformers' greedy generate of the left-padded batch.
+
+    Every row's new tokens up to its length.
+    """
     width, ragged = max(map(len, prompts)), len(set(lengths)) > 1
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
@@ -129,8 +145,7 @@ def timed(run):
     return time.perf_counter() - started, found
 
 
-def main(_):
-    logging.set_verbosity(logging.WARNING)
+def main():
     transformers.utils.logging.set_verbosity_error()
     rate, rows = bandwidth(), []
     with tempfile.TemporaryDirectory() as scratch:
@@ -220,4 +235,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

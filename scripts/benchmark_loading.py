@@ -1,14 +1,18 @@
-"""Time and peak host memory of loading a checkpoint into NF4: jaxent beside transformers + bitsandbytes.
+"""Time and peak host memory of loading a checkpoint into NF4.
 
     pip install -e '.[test]'
-    python scripts/benchmark_loading.py                       # random weights of Qwen2.5-1.5B's shapes, 3 GB
-    python scripts/benchmark_loading.py --model=<folder>      # a checkpoint of yours
+    python scripts/benchmark_loading.py
+    python scripts/benchmark_loading.py --model=<folder>
 
-Each loader runs in a process of its own, on the CPU, with double quantisation, `--repeats` times in turn; the
-files are read once before, so that all find them in the page cache. Peaks are sampled every 5 ms by the
-parent: "anonymous" is memory the process itself holds, "resident" adds mapped pages of the checkpoint, which
-the system may drop. Both are above what the process held before loading (interpreter and libraries). Linux only
-(/proc).
+Jaxent beside transformers + bitsandbytes, on random weights of Qwen2.5-1.5B's shapes
+(3 GB) or a checkpoint of yours.
+
+Each loader runs in a process of its own, on the CPU, with double quantisation,
+`--repeats` times in turn; the files are read once before, so that all find them in the
+page cache. Peaks are sampled every 5 ms by the parent: "anonymous" is memory the
+process itself holds, "resident" adds mapped pages of the checkpoint, which the system
+may drop. Both are above what the process held before loading (interpreter and
+libraries). Linux only (/proc).
 """
 
 import contextlib
@@ -20,15 +24,9 @@ import sys
 import tempfile
 import time
 
-import ml_dtypes
-import numpy as np
-import safetensors.numpy
-import tqdm
-from absl import app, flags
+from absl import flags
 
-from jaxent.checkpoint import hf, safetensors_folder
-from jaxent.model import config as configs
-from jaxent.runs import console
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -37,6 +35,16 @@ flags.DEFINE_string(
 flags.DEFINE_integer("layers", 28, "layers of the random checkpoint")
 flags.DEFINE_integer("shards", 3, "files of the random checkpoint")
 flags.DEFINE_integer("repeats", 3, "loads of each kind")
+command.parse(__name__, __doc__)
+
+import ml_dtypes
+import numpy as np
+import safetensors.numpy
+import tqdm
+
+from jaxent.checkpoint import hf, safetensors_folder
+from jaxent.model import config as configs
+from jaxent.runs import console
 
 _QWEN_1_5B = {
     "architectures": ["Qwen2ForCausalLM"],
@@ -120,7 +128,10 @@ def memory(pid: int) -> tuple[int, int]:
 
 
 def run(loader: str, folder: pathlib.Path) -> dict:
-    """One load in a fresh process: seconds, bytes of the finished model, peaks above the start."""
+    """One load in a fresh process.
+
+    Seconds, bytes of the finished model, peaks above the start.
+    """
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "CUDA_VISIBLE_DEVICES": "",
@@ -162,7 +173,7 @@ def _last_line(file) -> str:
     return (file.read().strip().splitlines() or ["no output"])[-1]
 
 
-def main(_):
+def main():
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(FLAGS.model or scratch)
         if not FLAGS.model:
@@ -214,4 +225,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

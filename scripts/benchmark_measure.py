@@ -1,33 +1,23 @@
-"""How fast is the measurement, how large a part of training is it, and does CSR fit beside a 32B step?
+"""How fast the measurement is, and what CSR costs beside a 32B step.
 
     python scripts/benchmark_measure.py
     python scripts/benchmark_measure.py --sections=estimators
 
-estimators: all that `entangle.measure` gives, beside scikit-learn's Ridge refitted for every fold and direction of the literal EI
-alone, timed on --folds folds a direction and multiplied up. capture: texts a second against the tokens run at a time.
-share: measuring once in 500 training steps, by operations for 32B and by the clock for the embedded checkpoint.
-memory: temporaries of a step with and without CSR at 32B's widths, as XLA plans them (nothing is allocated). Seven minutes
-on two idle cores.
+estimators: all that `entangle.measure` gives, beside scikit-learn's Ridge refitted for
+every fold and direction of the literal EI alone, timed on --folds folds a direction and
+multiplied up. capture: texts a second against the tokens run at a time. share:
+measuring once in 500 training steps, by operations for 32B and by the clock for the
+embedded checkpoint. memory: temporaries of a step with and without CSR at 32B's widths,
+as XLA plans them (nothing is allocated). Seven minutes on two idle cores.
 """
 
 import dataclasses
 import pathlib
 import time
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from absl import app, flags, logging
-from sklearn import linear_model
+from absl import flags
 
-from jaxent.arrays import lora, nf4
-from jaxent.checkpoint import hf
-from jaxent.data import batches, corpora, probes, tokens
-from jaxent.measure import capture, concepts, entangle, penalty, synthetic
-from jaxent.model import config as configs
-from jaxent.model import transformer
-from jaxent.runs import console
-from jaxent.train import step as steps
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -43,6 +33,21 @@ flags.DEFINE_string(
     "folder of the tokenizer that counts the probes' tokens (default: the embedded, with short tokens)",
 )
 flags.DEFINE_integer("repeats", 4, "timed runs, of which the best counts")
+command.parse(__name__, __doc__)
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn import linear_model
+
+from jaxent.arrays import lora, nf4
+from jaxent.checkpoint import hf
+from jaxent.data import batches, corpora, probes, tokens
+from jaxent.measure import capture, concepts, entangle, penalty, synthetic
+from jaxent.model import config as configs
+from jaxent.model import transformer
+from jaxent.runs import console
+from jaxent.train import step as steps
 
 _TINY = str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny")
 _QWEN_32B = {
@@ -70,7 +75,10 @@ def best(run) -> float:
 
 
 def naive(x: np.ndarray, labels: concepts.Labels) -> float:
-    """Seconds of the literal EI by scikit-learn: --folds folds of each direction, times N / folds."""
+    """Seconds of the literal EI by scikit-learn.
+
+    --folds folds of each direction, times N / folds.
+    """
     y = np.concatenate(
         [np.eye(m)[labels.codes[:, j]] for j, m in enumerate(labels.sizes)], 1
     )
@@ -140,7 +148,10 @@ def throughput() -> str:
 
 
 def share() -> str:
-    """A forward costs 2 operations a parameter and token; a step 6: forward, forward again (remat), gradient of activations."""
+    """A forward costs 2 operations a parameter and token.
+
+    A step 6: forward, forward again (remat), gradient of activations.
+    """
     examples = tokens.load_tokenizer(FLAGS.tokenizer or _TINY).encode(
         probes.load_probes("triad").texts
     )
@@ -221,7 +232,8 @@ def _by_the_clock() -> tuple[float, float]:
 def step_memory(
     config: configs.Config, probe_count: int, length: int, rank: int, compute
 ) -> dict[bool, int]:
-    """Bytes of temporaries of one compiled training step of 16 rows of `length`, {with CSR?: bytes}; shapes only.
+    """Bytes of temporaries of one compiled training step of 16 rows of `length`, {with
+    CSR?: bytes}; shapes only.
 
     CSR's probes are 64 tokens long and run `length` tokens at a time.
     """
@@ -294,8 +306,7 @@ def memory() -> str:
     )
 
 
-def main(_):
-    logging.set_verbosity(logging.WARNING)
+def main():
     sections = {
         "estimators": estimators,
         "capture": throughput,
@@ -307,4 +318,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

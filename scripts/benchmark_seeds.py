@@ -1,27 +1,21 @@
-"""Throughput of seeds trained in one step over one NF4 base, against the same seeds one after the other.
+"""Throughput of seeds trained in one step over one NF4 base.
 
-    python scripts/benchmark_seeds.py                # 4 layers of Qwen2.5-Coder-0.5B's shapes, 1, 2, 4 and 8 seeds
+    python scripts/benchmark_seeds.py
     python scripts/benchmark_seeds.py --layers=24 --rows=2 --max_length=2048
 
-Random weights. Every seed has its own examples, dropout, adapter and optimizer; a step has --rows packed rows of --max_length tokens
-a seed. The first step compiles and does not count.
+Against the same seeds one after the other; 4 layers of Qwen2.5-Coder-0.5B's shapes and 1,
+2, 4 and 8 seeds unless asked otherwise.
+
+Random weights. Every seed has its own examples, dropout, adapter and optimizer; a step
+has --rows packed rows of --max_length tokens a seed. The first step compiles and does
+not count.
 """
 
 import time
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from absl import app, flags, logging
+from absl import flags
 
-from jaxent.arrays import lora
-from jaxent.checkpoint import hf
-from jaxent.data import batches
-from jaxent.model import config as configs
-from jaxent.model import transformer
-from jaxent.runs import console
-from jaxent.train import loop
-from jaxent.train import step as steps
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("layers", 4, "decoder layers")
@@ -36,10 +30,27 @@ flags.DEFINE_enum(
     ["float32", "bfloat16"],
     "arithmetic (default: float32 on CPU, else bfloat16)",
 )
+command.parse(__name__, __doc__)
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxent.arrays import lora
+from jaxent.checkpoint import hf
+from jaxent.data import batches
+from jaxent.model import config as configs
+from jaxent.model import transformer
+from jaxent.runs import console
+from jaxent.train import loop
+from jaxent.train import step as steps
 
 
 def random_model() -> transformer.Transformer:
-    """Random NF4 codes and scales, everything else as initialised by shape: values do not matter to the clock."""
+    """Random NF4 codes and scales, everything else as initialised by shape.
+
+    Values do not matter to the clock.
+    """
     config = configs.from_dict(
         {
             "model_type": "qwen2",
@@ -113,8 +124,7 @@ def seconds(
     return min(times[1:]), memory
 
 
-def main(_):
-    logging.set_verbosity(logging.WARNING)
+def main():
     model = random_model()
     plan = loop.LoopConfig(
         steps.TrainConfig(), lora.LoraConfig(), transformer.default_compute(FLAGS.dtype)
@@ -160,4 +170,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

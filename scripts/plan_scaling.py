@@ -1,11 +1,16 @@
-"""How a model's training step would scale from few chips to many: strong, weak, and with a seed more for every few chips. Nothing runs.
+r"""How a model's training step would scale from few chips to many.
 
-    python scripts/plan_scaling.py --output_dir=docs/scaling.md
-    python scripts/plan_scaling.py --model=Qwen/Qwen2.5-Coder-14B --topologies=v6e:2x4,v6e:4x4,v6e:4x8 --nocompile
+    python scripts/plan_scaling.py --output_file=docs/scaling.md
+    python scripts/plan_scaling.py --model=Qwen/Qwen2.5-Coder-14B --nocompile \
+        --topologies=v6e:2x4,v6e:4x4,v6e:4x8
 
-With libtpu (pip install -e '.[plan]'; it needs no TPU) every step is compiled for its slice, about half a minute each, and the bytes of its
-collectives are counted in the compiled text; without, they follow from a formula. Times are rooflines from published figures
-(`jaxent.capacity.chips`). The mesh is the one with the fastest step by formula, among those that fit.
+Strong, weak, and with a seed more for every few chips. Nothing runs.
+
+With libtpu (pip install -e '.[plan]'; it needs no TPU) every step is compiled for its
+slice, about half a minute each, and the bytes of its collectives are counted in the
+compiled text; without, they follow from a formula. Times are rooflines from published
+figures (`jaxent.capacity.chips`). The mesh is the one with the fastest step by formula,
+among those that fit.
 """
 
 import dataclasses
@@ -13,15 +18,9 @@ import pathlib
 import shlex
 import sys
 
-import jax
-import tqdm
-from absl import app, flags, logging
+from absl import flags
 
-from jaxent.capacity import chips, compiler, programs, roofline
-from jaxent.model import known_configs
-from jaxent.runs import console
-from jaxent.runs import folder as run_folder
-from jaxent.runs import spec as specs
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -43,7 +42,17 @@ flags.DEFINE_bool(
     "compile", True, "compile where libtpu is installed; otherwise by formula"
 )
 flags.DEFINE_float("compiler_effort", -1.0, "of the compiler, as in plan.py", -1.0, 1.0)
-flags.DEFINE_string("output_dir", None, "Markdown file (default: printed)")
+flags.DEFINE_string("output_file", None, "Markdown file (default: printed)")
+command.parse(__name__, __doc__)
+
+import jax
+import tqdm
+
+from jaxent.capacity import chips, compiler, programs, roofline
+from jaxent.model import known_configs
+from jaxent.runs import console
+from jaxent.runs import folder as run_folder
+from jaxent.runs import spec as specs
 
 _HEADER = [
     "chips",
@@ -105,7 +114,9 @@ def jobs(topology: str) -> dict[str, programs.Job]:
 
 
 def fastest(job: programs.Job) -> programs.Job:
-    """The job on the mesh with the fastest training step by formula, among those on which it fits; ValueError where none does."""
+    """The job on the mesh with the fastest training step by formula, among those on
+    which it fits; ValueError where none does.
+    """
     plans = [
         (one, *roofline.plan_training(one)) for one in programs.candidate_meshes(job)
     ]
@@ -198,8 +209,7 @@ def document(compiling: bool) -> str:
     )
 
 
-def main(_):
-    logging.set_verbosity(logging.ERROR)
+def main():
     jax.config.update("jax_platforms", "cpu")
     try:
         text = document(
@@ -207,12 +217,12 @@ def main(_):
         )
     except ValueError as error:
         sys.exit(f"plan_scaling: {error}")
-    if not FLAGS.output_dir:
+    if not FLAGS.output_file:
         print(text)
         return
-    run_folder.write_text(pathlib.Path(FLAGS.output_dir), text)
-    print(f"Written: {FLAGS.output_dir}")
+    run_folder.write_text(pathlib.Path(FLAGS.output_file), text)
+    print(f"Written: {FLAGS.output_file}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

@@ -1,33 +1,21 @@
-"""Trains the embedded Qwen2-architecture checkpoint from text every Python installation carries.
+"""Trains the embedded Qwen2-architecture checkpoint on the embedded texts.
 
     python scripts/pretrain_tiny.py --output_dir=jaxent/data/checkpoints/tiny
 
-About a million parameters; the wall time and losses of the committed checkpoint are in BUILD_NOTES.md.
-Writes a Hugging Face folder (config.json, model.safetensors in bfloat16, tokenizer files) and
-pretraining.json: held-out loss per domain, in nats a token, beside a unigram model's.
+About a million parameters; the wall time and losses of the committed checkpoint are in
+docs/benchmarks.md. Writes a Hugging Face folder (config.json, model.safetensors in
+bfloat16, tokenizer files) and pretraining.json: held-out loss per domain, in nats a
+token, beside a unigram model's.
 """
 
 import functools
 import json
 import pathlib
-import sys
 import time
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
-import tqdm
-from absl import app, flags
-from flax import nnx
+from absl import flags
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import pretrain_tiny_tokenizer
-
-from jaxent.checkpoint import hf
-from jaxent.data import embedded, tokens
-from jaxent.model import config as configs
-from jaxent.model import transformer
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -41,12 +29,29 @@ flags.DEFINE_integer("batch", 16, "rows a step")
 flags.DEFINE_integer("max_length", 256, "tokens a row")
 flags.DEFINE_float("learning_rate", 4e-3, "peak learning rate (cosine, 5% warmup)")
 flags.DEFINE_integer("seed", 0, "seed of the weights and of the order of the data")
+command.parse(__name__, __doc__)
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pretrain_tiny_tokenizer
+import tqdm
+from flax import nnx
+
+from jaxent.checkpoint import hf
+from jaxent.data import embedded, tokens
+from jaxent.model import config as configs
+from jaxent.model import transformer
 
 DOMAINS = ("code", "natural", "math", "creative")
 
 
 def raw_config(width: int, layers: int, vocab: int) -> dict:
-    """config.json of a Qwen2 model of the given width: heads of 32, two queries a key, mlp of three widths."""
+    """config.json of a Qwen2 model of the given width.
+
+    Heads of 32, two queries a key, mlp of three widths.
+    """
     return {
         "architectures": ["Qwen2ForCausalLM"],
         "model_type": "qwen2",
@@ -145,7 +150,7 @@ def train(model, streams, rng):
     return model
 
 
-def main(_):
+def main():
     started = time.time()
     out = pathlib.Path(FLAGS.output_dir)
     pretrain_tiny_tokenizer.save(
@@ -201,4 +206,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

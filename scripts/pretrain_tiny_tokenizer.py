@@ -1,10 +1,13 @@
-"""Trains the byte-level BPE tokenizer of the embedded checkpoint on the four embedded domains.
+"""Trains the byte-level BPE tokenizer of the embedded checkpoint.
 
     python scripts/pretrain_tiny_tokenizer.py FOLDER [VOCAB_SIZE]
 
-Qwen2's normalizer (NFC), pre-tokenizer and byte-level decoder, so any text comes back as its NFC
-form; `<|endoftext|>` is id 0, end of text and padding at once, and nothing is added at the start.
-Writes tokenizer.json and tokenizer_config.json, and prints the bytes per token of held-out text.
+It sees the four embedded domains alike.
+
+Qwen2's normalizer (NFC), pre-tokenizer and byte-level decoder, so any text comes back
+as its NFC form; `<|endoftext|>` is id 0, end of text and padding at once, and nothing
+is added at the start. Writes tokenizer.json and tokenizer_config.json, and prints the
+bytes per token of held-out text.
 """
 
 import json
@@ -45,7 +48,9 @@ def empty_tokenizer() -> tokenizers.Tokenizer:
 
 
 def balanced_texts(seed: int = 0) -> list[str]:
-    """Training texts of the four domains in random order, each domain cut to the smallest one's bytes."""
+    """Training texts of the four domains in random order, each domain cut to the
+    smallest one's bytes.
+    """
     domains = [embedded.split(domain)[0] for domain in embedded.DOMAINS]
     budget = min(sum(len(text.encode()) for text in texts) for texts in domains)
     return [
@@ -66,7 +71,8 @@ def _within(texts: list[str], budget: int, rng: random.Random) -> list[str]:
 
 
 def train_tokenizer(vocab_size: int = 2048) -> tokenizers.Tokenizer:
-    """The tokenizer of exactly `vocab_size` entries (256 bytes and `<|endoftext|>` among them).
+    """The tokenizer of exactly `vocab_size` entries (256 bytes and `<|endoftext|>`
+    among them).
 
     Raises ValueError below 257 entries.
     """

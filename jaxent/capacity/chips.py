@@ -1,4 +1,6 @@
-"""Accelerators as their makers publish them, and the slices and nodes they are rented in."""
+"""Accelerators as their makers publish them, and the slices and nodes they are rented
+in.
+"""
 
 import dataclasses
 import math
@@ -7,8 +9,11 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """peak: dense bfloat16 operations a second. memory: bytes that a program may use. bandwidth: of that memory, bytes a second.
-    link: bytes a second that a chip receives over all its links to others. axes: of a slice, None for a node of GPUs.
+    """peak: dense bfloat16 operations a second.
+
+    Memory: bytes that a program may use. bandwidth: of that memory, bytes a second.
+    link: bytes a second that a chip receives over all its links to others. axes: of a
+    slice, None for a node of GPUs.
     """
 
     name: str
@@ -29,13 +34,18 @@ CHIPS = {
         Chip("h200", 989e12, 141e9, 4800e9, 450e9, None),
     )
 }
-"""TPUs: docs.cloud.google.com/tpu/docs/v5e, v5p and v6e (16, 95 and 32 GB; 1600, 4800 and 3200 Gbit/s between chips), memory as
-libtpu 0.0.42.1 states it where it refuses a program. GPUs: NVIDIA's data sheets of the H100 and H200 (SXM; without sparsity, half of
-what is printed with it; NVLink 900 GB/s both ways)."""
+"""TPUs: docs.cloud.google.com/tpu/docs/v5e, v5p and v6e (16, 95 and 32 GB.
+
+1600, 4800 and 3200 Gbit/s between chips), memory as libtpu 0.0.42.1 states it where it
+refuses a program. GPUs: NVIDIA's data sheets of the H100 and H200 (SXM; without
+sparsity, half of what is printed with it; NVLink 900 GB/s both ways).
+"""
 
 
 def gpu_target(chip: Chip) -> str:
-    """A Hopper GPU as XLA wants it described (GpuTargetConfigProto, text form) to compile for it where there is none."""
+    """A Hopper GPU as XLA wants it described (GpuTargetConfigProto, text form) to
+    compile for it where there is none.
+    """
     device = {
         "core_count": 132,
         "fpus_per_core": 128,
@@ -84,7 +94,10 @@ class Topology:
 
 
 def parse_topology(text: str) -> Topology:
-    """The topology of "v5e:4x4", "v5p:2x2x4" or "h200:8"; ValueError where it is none."""
+    """The topology of "v5e:4x4", "v5p:2x2x4" or "h200:8".
+
+    ValueError where it is none.
+    """
     found = re.fullmatch(r"(\w+):([1-9]\d*(?:x[1-9]\d*)*)", text)
     chip = CHIPS.get(found[1]) if found else None
     if chip is None:

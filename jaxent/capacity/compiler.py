@@ -1,5 +1,7 @@
-"""A job's programs compiled for chips that are not there: by libtpu, which needs no TPU, or JAX's CUDA plugin, which needs no GPU
-(pip install -e '.[plan,plan-gpu]').
+"""A job's programs compiled for chips that are not there.
+
+By libtpu, which needs no TPU, or JAX's CUDA plugin, which needs no GPU (pip install -e
+'.[plan,plan-gpu]').
 """
 
 import contextlib
@@ -17,7 +19,10 @@ from jaxent.distributed import axes
 
 
 def is_available(topology: chips.Topology) -> bool:
-    """Whether programs can be compiled for such chips here: with libtpu, or with JAX's CUDA plugin, whatever is in the machine."""
+    """Whether programs can be compiled for such chips here.
+
+    With libtpu, or with JAX's CUDA plugin, whatever is in the machine.
+    """
     there = lambda name: importlib.util.find_spec(name) is not None
     if topology.tpu:
         return "TPU_LIBRARY_PATH" in os.environ or there("libtpu")
@@ -44,7 +49,10 @@ def compiler_versions() -> str:
 
 
 def job_site(job: programs.Job, compiling: bool) -> programs.Site:
-    """Where the job's arrays lie: on the topology's devices if programs are to be compiled."""
+    """Where the job's arrays lie.
+
+    On the topology's devices if programs are to be compiled.
+    """
     if not compiling:
         return programs.Site(job, job.abstract)
     devices = _tpus(job.topology) if job.topology.tpu else _gpus(job.topology)
@@ -80,15 +88,35 @@ def _tpus(topology: chips.Topology) -> list[jax.Device]:
         ) from error
 
 
+def effort_options(effort: float) -> dict[str, float | str]:
+    """The compile options of this JAX for how much the TPU compiler is to try.
+
+    JAX up to 0.10 takes the number itself. Later ones have levels instead: O0 for -1, the
+    compiler's default for 0, O3 for 1.
+
+    Args:
+        effort: -1 (fastest to compile) to 1.
+    """
+    if jax.__version_info__ < (0, 11):
+        return {"exec_time_optimization_effort": effort}
+    if effort == 0:
+        return {}
+    return {"optimization_level": "O0" if effort < 0 else "O3"}
+
+
 def compile_program(
     program: programs.Program, job: programs.Job, effort: float
 ) -> programs.Found:
-    """What the compiler plans: total = arguments + outputs - those that share memory + temporaries; a refusal for want of memory is a result.
+    """What the compiler plans.
 
-    effort: of XLA:TPU, -1 (five times as fast, temporaries up to a tenth larger) to 1. XLA:GPU refuses nothing: compare the total.
+    Total = arguments + outputs - those that share memory + temporaries; a refusal for
+    want of memory is a result.
+
+    effort: of XLA:TPU, -1 (five times as fast, temporaries up to a tenth larger) to 1.
+    XLA:GPU refuses nothing: compare the total.
     """
     parts = {name: programs.held_bytes(tree) for name, tree in program.parts.items()}
-    options = {"exec_time_optimization_effort": effort} if job.topology.tpu else {}
+    options = effort_options(effort) if job.topology.tpu else {}
     how = f"compiled, effort {effort:g}" if options else "compiled, unfused attention"
     try:
         ready = program.lower().compile(compiler_options=options)

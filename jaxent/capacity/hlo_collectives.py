@@ -39,12 +39,14 @@ _KNOWN = re.compile(r"known_trip_count\W+n\W+(\d+)")
 
 
 def received_bytes(text: str, loops: int, devices: int) -> dict[str, float]:
-    """Bytes that one chip receives in one run, by kind of collective, from a compiled program's text (HLO).
+    """Bytes that one chip receives in one run, by kind of collective, from a compiled
+    program's text (HLO).
 
-    With n chips in a group and S bytes of the whole array: all-gather, reduce-scatter and all-to-all (n - 1) / n S, all-reduce twice
-    that, permute S, as rings move them. What is in the body of a loop counts as often as it runs: as the text says, which is so for the scans
-    over layers and chunks; loops that do not say it (their count is an argument) run `loops` times. Of a conditional all
-    branches count.
+    With n chips in a group and S bytes of the whole array: all-gather, reduce-scatter
+    and all-to-all (n - 1) / n S, all-reduce twice that, permute S, as rings move them.
+    What is in the body of a loop counts as often as it runs: as the text says, which is
+    so for the scans over layers and chunks; loops that do not say it (their count is an
+    argument) run `loops` times. Of a conditional all branches count.
     """
     computations, entry = _computations(text)
     total = dict.fromkeys(KINDS, 0.0)
@@ -86,7 +88,11 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str]:
 
 
 def _count(line: str, condition) -> int | None:
-    """How often a loop runs: its stated count, or the constant that its counter, from 0, is compared with; None where neither is there."""
+    """How often a loop runs.
+
+    Its stated count, or the constant that its counter, from 0, is compared with; None
+    where neither is there.
+    """
     if known := _KNOWN.search(line):
         return int(known[1])
     constants = dict(
@@ -124,7 +130,11 @@ def _one(line: str, found, devices: int) -> tuple[str, float]:
 
 
 def _group(line: str, devices: int) -> int:
-    """Chips in a group of a collective: replica_groups is {{0,1},{2,3}}, [groups,chips]<=..., or a mesh and some of its axes."""
+    """Chips in a group of a collective.
+
+    Replica_groups is {{0,1},{2,3}}, [groups,chips]<=..., or a mesh and some of its
+    axes.
+    """
     if found := re.search(r"replica_groups=\{\{([\d,]*)\}", line):
         return found[1].count(",") + 1
     if found := re.search(r"replica_groups=\[\d+,(\d+)\]", line):

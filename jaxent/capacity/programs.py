@@ -1,8 +1,11 @@
-"""What of a study lies on each chip of a slice of accelerators, from shapes alone: nothing is allocated, compiled or run.
+"""What of a study lies on each chip of a slice of accelerators, from shapes alone.
 
-A `Job` is a run on a mesh over a topology; its `Program`s are this package's own training step, measuring step and decoding
-chunk with the shapes they are called with. `analysed` gives a program's memory and traffic by formula; `compiler` asks a compiler for
-them, `roofline` makes times and plans of both.
+Nothing is allocated, compiled or run.
+
+A `Job` is a run on a mesh over a topology; its `Program`s are this package's own
+training step, measuring step and decoding chunk with the shapes they are called with.
+`analysed` gives a program's memory and traffic by formula; `compiler` asks a compiler
+for them, `roofline` makes times and plans of both.
 """
 
 import dataclasses
@@ -37,8 +40,10 @@ _CHUNK = 32  # tokens a decoding chunk
 class Job:
     """What is planned: a run's settings on a mesh over a topology.
 
-    mesh: axes:sizes, "none" on one chip. seeds: trained together in one step. rows: packed rows an optimizer step uses on average (of
-    run.batch_size). problems, prompt, new: a coding benchmark's prompts, tokens of the longest and tokens generated for each at most.
+    mesh: axes:sizes, "none" on one chip. seeds: trained together in one step. rows:
+    packed rows an optimizer step uses on average (of run.batch_size). problems, prompt,
+    new: a coding benchmark's prompts, tokens of the longest and tokens generated for
+    each at most.
     """
 
     run: specs.RunSpec
@@ -90,7 +95,9 @@ class Job:
 
 
 def check_job(job: Job) -> None:
-    """ValueError where the mesh does not cover the topology, or does not split the model, the rows of a step or the seeds."""
+    """ValueError where the mesh does not cover the topology, or does not split the
+    model, the rows of a step or the seeds.
+    """
     size = math.prod(job.sizes.values())
     if size != job.topology.size:
         raise ValueError(
@@ -154,8 +161,9 @@ def candidate_meshes(job: Job) -> Iterator[Job]:
 class Program:
     """A jitted function of this package and the shapes it is called with.
 
-    parts: what lies in memory before it runs, by name. loops: how often its loop of a traced count runs. per: what the figures of one
-    call are divided by to be those of a step, a measuring batch or a token.
+    parts: what lies in memory before it runs, by name. loops: how often its loop of a
+    traced count runs. per: what the figures of one call are divided by to be those of a
+    step, a measuring batch or a token.
     """
 
     name: str
@@ -172,7 +180,10 @@ class Program:
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """Where a job's arrays lie: on a mesh, with or without devices, or on one device (None: nowhere, for analysis)."""
+    """Where a job's arrays lie.
+
+    On a mesh, with or without devices, or on one device (None: nowhere, for analysis).
+    """
 
     job: Job
     mesh: Mesh | AbstractMesh | None
@@ -188,7 +199,10 @@ class Site:
         )
 
     def lay(self, tree, lies):
-        """The tree as ShapeDtypeStructs that lie as `lies` says: a function of the mesh that gives shardings like the tree."""
+        """The tree as ShapeDtypeStructs that lie as `lies` says.
+
+        A function of the mesh that gives shardings like the tree.
+        """
         give = lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
         if self.mesh is not None:
             return jax.tree.map(give, tree, lies(self.mesh))
@@ -257,7 +271,10 @@ class Site:
         return Program("training step", lower, parts, loops=job.micro_batches)
 
     def measure(self) -> Program:
-        """`capture.jit_activations`, as many probes as run at a time; per batch of them."""
+        """`capture.jit_activations`, as many probes as run at a time.
+
+        Per batch of them.
+        """
         job, model, adapter = self.job, self.model(), self.state(1).adapter
         arrays = [
             self.array((probes_at_a_time(job), _PROBE), jnp.int32, "batch", None)
@@ -271,7 +288,10 @@ class Site:
         )
 
     def decode(self) -> Program:
-        """A chunk of `decode.loop` over the longest cache; per token. Sampling is greedy."""
+        """A chunk of `decode.loop` over the longest cache.
+
+        Per token. Sampling is greedy.
+        """
         model, adapter = self.model(), self.state(1).adapter
         cache, rows = self.cache()
         number = lambda dtype, *more: self.array(
@@ -308,7 +328,10 @@ class Site:
         )
 
     def cache(self) -> tuple[caches.Cache, int]:
-        """The longest cache and its rows: of all problems, or as many as fit beside the weights."""
+        """The longest cache and its rows.
+
+        Of all problems, or as many as fit beside the weights.
+        """
         job = self.job
         columns = plan.plan_layout(job.prompt, job.new, _CHUNK).columns
         ways, heads = (
@@ -354,8 +377,11 @@ def held_bytes(tree) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A program on a chip. parts: bytes by what they hold, temporaries included; total: bytes at once; received: bytes by kind of
-    collective a step, measuring batch or token; how: where the figures come from; refused: what the compiler says where it does not fit.
+    """A program on a chip.
+
+    Parts: bytes by what they hold, temporaries included; total: bytes at once;
+    received: bytes by kind of collective a step, measuring batch or token; how: where
+    the figures come from; refused: what the compiler says where it does not fit.
     """
 
     name: str
@@ -369,10 +395,12 @@ class Found:
 def analyse_program(program: Program, job: Job) -> Found:
     """Temporaries and collectives by formula.
 
-    Temporaries of training: inputs of all layers, one layer's activations, logits (2^29 bytes), the largest weight decoded and, with
-    fsdp, two layers' codes and the head, gathered; and three times the adapter, which is fitted: what libtpu 0.0.42.1 plans for a layer more
-    is its input and 2.9 times its adapter. It plans 3.0 GiB for 7B on v5e:1x1 (by this formula 3.1) and 4.0 for 32B on v5e:4x4 as
-    fsdp:4,tensor:4 (3.9). Other programs and GPUs were not compared.
+    Temporaries of training: inputs of all layers, one layer's activations, logits (2^29
+    bytes), the largest weight decoded and, with fsdp, two layers' codes and the head,
+    gathered; and three times the adapter, which is fitted: what libtpu 0.0.42.1 plans
+    for a layer more is its input and 2.9 times its adapter. It plans 3.0 GiB for 7B on
+    v5e:1x1 (by this formula 3.1) and 4.0 for 32B on v5e:4x4 as fsdp:4,tensor:4 (3.9).
+    Other programs and GPUs were not compared.
     """
     c, sizes, shapes = job.config, job.sizes, transformer.linear_shapes(job.config)
     parts = {name: held_bytes(tree) for name, tree in program.parts.items()}
@@ -412,11 +440,15 @@ def analyse_program(program: Program, job: Job) -> Found:
 
 
 def expected_parts(program: Program, job: Job) -> dict[str, float]:
-    """Bytes a chip receives, by kind: what FSDP and tensor parallelism need, as libtpu 0.0.42.1 compiles it.
+    """Bytes a chip receives, by kind.
 
-    Codes and adapter are gathered over fsdp twice a micro-batch (forward; once for recomputation and gradient), the head once; the
-    adapter's gradient is reduced over data and fsdp in bfloat16; over tensor each layer reduces its outputs twice, and of the residual
-    stream's gradient six times (recomputation 1, MLP's two products 2, attention's three 3). Forward alone: once, twice.
+    What FSDP and tensor parallelism need, as libtpu 0.0.42.1 compiles it.
+
+    Codes and adapter are gathered over fsdp twice a micro-batch (forward; once for
+    recomputation and gradient), the head once; the adapter's gradient is reduced over
+    data and fsdp in bfloat16; over tensor each layer reduces its outputs twice, and of
+    the residual stream's gradient six times (recomputation 1, MLP's two products 2,
+    attention's three 3). Forward alone: once, twice.
     """
     c, sizes = job.config, job.sizes
     shapes, training = transformer.linear_shapes(c), program.name == "training step"

@@ -1,6 +1,9 @@
-"""How long a job takes on its chips, and its plan: memory, traffic and time of all its programs. Times are rooflines.
+"""How long a job takes on its chips, and its plan.
 
-Where the chips' compiler is installed a plan's memory and traffic are what it makes of the programs (`compiler`), otherwise by formula.
+Memory, traffic and time of all its programs. Times are rooflines.
+
+Where the chips' compiler is installed a plan's memory and traffic are what it makes of
+the programs (`compiler`), otherwise by formula.
 """
 
 import dataclasses
@@ -19,8 +22,11 @@ _LINK = 0.5  # of a chip's links that a collective over one axis of a mesh keeps
 
 @dataclasses.dataclass(frozen=True)
 class Time:
-    """Seconds of a roofline: operations at SHARE of the peak, bytes of memory at its bandwidth, bytes received at half of all
-    links' (a collective over one axis of the mesh keeps so many busy). Collectives are not taken to hide behind operations.
+    """Seconds of a roofline.
+
+    Operations at SHARE of the peak, bytes of memory at its bandwidth, bytes received at
+    half of all links' (a collective over one axis of the mesh keeps so many busy).
+    Collectives are not taken to hide behind operations.
     """
 
     compute: float
@@ -33,7 +39,10 @@ class Time:
 
 
 def step_flops(job: capacity_programs.Job) -> float:
-    """Operations of one step of all seeds, over all chips, by `cost.run_cost`: unused rows of a micro-batch are computed too."""
+    """Operations of one step of all seeds, over all chips, by `cost.run_cost`.
+
+    Unused rows of a micro-batch are computed too.
+    """
     one, none = (
         costs.run_cost(
             dataclasses.replace(job.run, steps=n, csr_lambda=0.0), job.config
@@ -55,7 +64,10 @@ def measure_flops(job: capacity_programs.Job) -> float:
 
 
 def token_flops(job: capacity_programs.Job, rows: int) -> float:
-    """Operations of one token of so many rows: twice the weights, adapter and head included, and attention over the longest cache."""
+    """Operations of one token of so many rows.
+
+    Twice the weights, adapter and head included, and attention over the longest cache.
+    """
     c, shapes = job.config, transformer.linear_shapes(job.config)
     weights = (
         c.layers
@@ -88,7 +100,10 @@ def step_time(job: capacity_programs.Job, found: capacity_programs.Found) -> Tim
 def plan_training(
     job: capacity_programs.Job, compiling: bool = False, effort: float = -1.0
 ) -> tuple[capacity_programs.Found, Time]:
-    """The job's training step alone: compiled where asked for, otherwise by analysis. `check` first."""
+    """The job's training step alone.
+
+    Compiled where asked for, otherwise by analysis. `check` first.
+    """
     program = compiler.job_site(job, compiling).train()
     found = (
         compiler.compile_program(program, job, effort)
@@ -100,7 +115,10 @@ def plan_training(
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A job's programs, and what follows: seconds of a step, of a measurement of one seed and of a token of `decoded` rows."""
+    """A job's programs, and what follows.
+
+    Seconds of a step, of a measurement of one seed and of a token of `decoded` rows.
+    """
 
     job: capacity_programs.Job
     found: tuple[capacity_programs.Found, ...]
@@ -115,7 +133,11 @@ class Plan:
 
     @property
     def hours(self) -> dict[str, float]:
-        """Of the job's seeds: training, measuring (once more for the bare model), and the coding benchmark with every answer at its longest."""
+        """Of the job's seeds.
+
+        Training, measuring (once more for the bare model), and the coding benchmark
+        with every answer at its longest.
+        """
         run, seeds = self.job.run, self.job.seeds
         times = 1 + seeds * (1 + -(-run.max_steps // run.measure_steps))
         batches_ = -(-self.job.problems // self.decoded)
@@ -135,7 +157,11 @@ def plan_of(
     effort: float = -1.0,
     said: Callable[[str], None] = lambda text: None,
 ) -> Plan:
-    """The job's plan: compiled where asked for, otherwise by analysis. said: hears what is about to be compiled. `check` first."""
+    """The job's plan.
+
+    Compiled where asked for, otherwise by analysis. said: hears what is about to be
+    compiled. `check` first.
+    """
     at, found = compiler.job_site(job, compiling), []
     programs = [at.train(), at.measure(), *_decoding(at)]
     for program in programs:
@@ -188,7 +214,10 @@ def _decoding(at: capacity_programs.Site) -> list[capacity_programs.Program]:
 
 
 def _read(job: capacity_programs.Job, passes: int, times: int) -> float:
-    """Bytes of a chip's memory: in each pass codes read, decoded weights written and read; the head's read twice."""
+    """Bytes of a chip's memory.
+
+    In each pass codes read, decoded weights written and read; the head's read twice.
+    """
     c = job.config
     linear = c.layers * sum(k * n for k, n in transformer.linear_shapes(c).values())
     size = costs.NF4 + 4 if job.run.load_in_4bit else 2
@@ -200,7 +229,9 @@ def _read(job: capacity_programs.Job, passes: int, times: int) -> float:
 
 
 def search_meshes(job: capacity_programs.Job) -> list[Plan]:
-    """The job's plans by analysis on every mesh that divides, those that fit first, the fastest study first."""
+    """The job's plans by analysis on every mesh that divides, those that fit first, the
+    fastest study first.
+    """
     plans = [plan_of(one) for one in capacity_programs.candidate_meshes(job)]
     if not plans:
         raise ValueError(

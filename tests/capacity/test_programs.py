@@ -1,4 +1,7 @@
-"""Plans from shapes; what libtpu compiles is tested where it is installed (no TPU is needed)."""
+"""Plans from shapes.
+
+What libtpu compiles is tested where it is installed (no TPU is needed).
+"""
 
 import dataclasses
 import math
@@ -43,7 +46,7 @@ def test_topologies():
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    ("text", "message"),
     [
         ("v4:2x2", "expected chip:shape"),
         ("v5e", "expected chip:shape"),
@@ -111,7 +114,11 @@ def test_received_bytes_by_hand():
 
 
 def test_memory_by_hand():
-    """7B on one chip: codes and scales, embedding and head, norms and biases; adapter, two moments and two counts; a batch of five arrays."""
+    """7B on one chip.
+
+    Codes and scales, embedding and head, norms and biases; adapter, two moments and two
+    counts; a batch of five arrays.
+    """
     one = job(SEVEN, "v5e:1x1")
     plan = roofline.plan_of(one)
     c, shapes = one.config, transformer.linear_shapes(one.config)
@@ -183,7 +190,7 @@ def test_seeds_have_their_own_axis():
 
 
 @pytest.mark.parametrize(
-    "mesh, settings, message",
+    ("mesh", "settings", "message"),
     [
         ("fsdp:8", {}, "8 places, but v5e:4x4 has 16"),
         ("fsdp:16", {}, "do not split 16 ways"),
@@ -279,7 +286,10 @@ def compiled(one: programs.Job, program: str) -> programs.Found:
 
 @pytest.mark.parametrize("program", ["train", "measure", "decode"])
 def test_a_v5e_compiles_every_program(libtpu, program):
-    """Two layers of 7B's shapes, splash attention included; arguments are what the formulas say."""
+    """Two layers of 7B's shapes, splash attention included.
+
+    Arguments are what the formulas say.
+    """
     one = job(SEVEN, "v5e:1x1", layers=2)
     found = compiled(one, program)
     by_formula = programs.analyse_program(
@@ -308,10 +318,13 @@ def test_a_split_cache_stays_split(libtpu):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "topology, mesh", [("h100:1", "none"), ("h200:8", "data:2,fsdp:2,tensor:2")]
+    ("topology", "mesh"), [("h100:1", "none"), ("h200:8", "data:2,fsdp:2,tensor:2")]
 )
 def test_gpus_compile_every_program(topology, mesh):
-    """Where JAX's CUDA plugin is installed; arguments are what the formulas say, and a split cache stays split."""
+    """Where JAX's CUDA plugin is installed.
+
+    Arguments are what the formulas say, and a split cache stays split.
+    """
     one = job(SEVEN, topology, mesh, layers=2)
     if not compiler.is_available(one.topology):
         pytest.skip("JAX's CUDA plugin is not installed")
@@ -335,7 +348,7 @@ def test_gpus_compile_every_program(topology, mesh):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "model, topology, mesh",
+    ("model", "topology", "mesh"),
     [
         (SEVEN, "v5e:1x1", "none"),
         (BIG, "v5e:4x4", "fsdp:4,tensor:4"),
@@ -344,7 +357,10 @@ def test_gpus_compile_every_program(topology, mesh):
     ],
 )
 def test_whole_models_compile_for_slices(libtpu, model, topology, mesh):
-    """Every program of the study, all layers: each fits, and the training step takes what the formula says within a quarter."""
+    """Every program of the study, all layers.
+
+    Each fits, and the training step takes what the formula says within a quarter.
+    """
     plan = roofline.plan_of(job(model, topology, mesh), compiling=True)
     by_formula = roofline.plan_of(job(model, topology, mesh))
     assert plan.fits and all(f.how.startswith("compiled") for f in plan.found)
@@ -353,7 +369,10 @@ def test_whole_models_compile_for_slices(libtpu, model, topology, mesh):
 
 @pytest.mark.slow
 def test_codes_travel_not_weights(libtpu):
-    """A v5e slice under fsdp and tensor: what is gathered is what the formula says of codes, scales, adapter and head."""
+    """A v5e slice under fsdp and tensor.
+
+    What is gathered is what the formula says of codes, scales, adapter and head.
+    """
     one = job(SEVEN, "v5e:2x2", "fsdp:2,tensor:2", layers=2)
     found, by_formula = (
         compiled(one, "train"),

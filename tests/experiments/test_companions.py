@@ -13,7 +13,9 @@ SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "companio
 
 @pytest.fixture(scope="module")
 def command(shared, own_probes, tmp_path_factory) -> list[str]:
-    """A study of the base model and of two steps under B2, with HumanEval(+) on two problems."""
+    """A study of the base model and of two steps under B2, with HumanEval(+) on two
+    problems.
+    """
     small = [
         "--max_steps=2",
         "--max_length=32",

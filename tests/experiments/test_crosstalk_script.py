@@ -15,7 +15,9 @@ DOMAINS = ("code", "creative", "legal", "logic", "math", "medical")
 
 @pytest.fixture(scope="module")
 def six_domains(tmp_path_factory) -> str:
-    """480 short texts of six domains in five replicate sets, whose words depend on their labels."""
+    """480 short texts of six domains in five replicate sets, whose words depend on
+    their labels.
+    """
     file = tmp_path_factory.mktemp("probes") / "six.jsonl"
     rows = [
         {
@@ -97,7 +99,7 @@ def test_every_pair_of_six_domains(tmp_path, six_domains):
 
 
 @pytest.mark.parametrize(
-    "extra, message",
+    ("extra", "message"),
     [
         (
             ["--probes=/nowhere"],

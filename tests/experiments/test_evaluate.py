@@ -62,7 +62,7 @@ def test_real_problems_through_the_whole_path(shared, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "extra, message",
+    ("extra", "message"),
     [
         (
             ["--humaneval=/nowhere.jsonl", "--noscore"],

@@ -78,7 +78,7 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
 
 
 @pytest.mark.parametrize(
-    "extra, message",
+    ("extra", "message"),
     [
         (["--condition=B7"], "value should be one of <B0|B1|B2|B3|B4|B5|B6>"),
         (["--model=/nowhere"], "finetune: model '/nowhere': no such folder"),

@@ -98,7 +98,7 @@ def test_an_adapter_at_two_layers(tmp_path, adapter):
 
 
 @pytest.mark.parametrize(
-    "extra, message",
+    ("extra", "message"),
     [
         (
             ["--layers=9"],

@@ -1,4 +1,8 @@
-"""Real processes: the same command in each, killed, continued by another number of them, equal to one process alone."""
+"""Real processes.
+
+The same command in each, killed, continued by another number of them, equal to one
+process alone.
+"""
 
 import json
 import os
@@ -150,7 +154,9 @@ def test_four_processes_lose_one_and_two_go_on_to_what_one_alone_gives(
 
 @pytest.mark.slow
 def test_four_processes_train_on_nf4_weights_as_one_does(own_probes, tmp_path):
-    """A checkpoint wide enough to split between groups of 128, quantised as it is read, each process its own parts."""
+    """A checkpoint wide enough to split between groups of 128, quantised as it is read,
+    each process its own parts.
+    """
     raw = json.loads((TINY / "config.json").read_text()) | {
         "hidden_size": 512,
         "intermediate_size": 1024,
@@ -287,7 +293,7 @@ main()
 
 
 @pytest.mark.parametrize(
-    "how, message",
+    ("how", "message"),
     [
         ("forwarded", "No space left on device: '/runs/x'"),
         ("alike", "script: wrong everywhere"),
