@@ -29,7 +29,7 @@ from absl import flags
 
 from jaxent import command
 from jaxent.data import mix
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("target", "code", mix.DOMAINS, "domain that is to be kept or gained")
@@ -67,7 +67,7 @@ def read_question() -> companion_metric.Question:
 def main() -> None:
     """Measures every model, then writes tables and maps; a failed model is named."""
     out, settings = pathlib.Path(FLAGS.output_dir), studies.settings()
-    models = studies.models([paper_tables.HUB[paper_tables.QWEN_7B]])
+    models = studies.models([paper_models.HUB[paper_models.QWEN_7B]])
     try:
         question = read_question()
         if FLAGS.dry_run:

@@ -28,7 +28,7 @@ from absl import flags
 
 from jaxent import command
 from jaxent.data import mix
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("conditions", list(mix.CONDITIONS), "conditions of Table 1")
@@ -84,7 +84,7 @@ RESULTS = (
 def runs() -> list[specs.RunSpec]:
     """Every condition under every intervention, model and seed."""
     return questions.companions(
-        studies.models([paper_tables.HUB[paper_tables.QWEN_32B]]),
+        studies.models([paper_models.HUB[paper_models.QWEN_32B]]),
         studies.seeds([0]),
         FLAGS.conditions,
         FLAGS.interventions,

@@ -21,7 +21,7 @@ import study_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 
 flags.adopt_module_key_flags(study_flags)
 command.parse(__name__, __doc__)
@@ -32,12 +32,12 @@ from jaxent.runs import questions
 from jaxent.runs import spec as specs
 
 _NAMES = (
-    paper_tables.QWEN_7B,
-    paper_tables.DEEPSEEK,
-    paper_tables.MISTRAL,
-    paper_tables.CODELLAMA,
+    paper_models.QWEN_7B,
+    paper_models.DEEPSEEK,
+    paper_models.MISTRAL,
+    paper_models.CODELLAMA,
 )
-MODELS = [paper_tables.HUB[name] for name in _NAMES]
+MODELS = [paper_models.HUB[name] for name in _NAMES]
 RESULTS = (
     "EI before",
     "EI",

@@ -22,7 +22,7 @@ import checkpoint_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
@@ -164,7 +164,7 @@ def main() -> None:
     """Captures activations on the devices, then measures on the host."""
     try:
         tiny = {"output_dir": "runs/crosstalk"}
-        paper = {"model": paper_tables.HUB[paper_tables.QWEN_7B]}
+        paper = {"model": paper_models.HUB[paper_models.QWEN_7B]}
         started = checkpoints.begin(tiny, tiny | paper)
         out = pathlib.Path(FLAGS.output_dir)
         if FLAGS.dry_run:

@@ -18,7 +18,7 @@ import study_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -50,7 +50,7 @@ RESULTS = ("EI before", "EI", "SEI", "CVO", "V-purity", "domain accuracy")
 def runs() -> list[specs.RunSpec]:
     """B4 at every lambda, intervention, model and seed."""
     return questions.csr_lambda(
-        studies.models([paper_tables.HUB[paper_tables.QWEN_32B]]),
+        studies.models([paper_models.HUB[paper_models.QWEN_32B]]),
         studies.seeds([0]),
         [float(x) for x in FLAGS.lambdas],
         FLAGS.interventions,

@@ -70,6 +70,11 @@ from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
 
 
+_ABOUT_SETS = """{probes} probes in {sets} replicate sets. [ ]: 95% interval over the sets;
+of CVO itself, of EI and nested EI with the sets' flips added up, else of the sets' mean,
+which differs from the value on all probes: those are more."""
+
+
 def chosen_layers(config) -> list[int]:
     """Numbers of the layers to measure, as Hugging Face's hidden_states has them."""
     if FLAGS.layers == "last":
@@ -107,10 +112,7 @@ def format_measurement(layers: list[dict]) -> str:
             format_damage(last),
             "Accuracy lost where one direction is removed, mean over the concept's own "
             "directions.\n",
-            f"{last['probes']} probes in {last['sets']} replicate sets. [ ]: 95% "
-            "interval over the sets; of CVO itself, of EI and nested EI with\nthe sets' "
-            "flips added up, else of the sets' mean, which differs from the value on "
-            "all probes: those are more.",
+            _ABOUT_SETS.format(**last),
             *undefined(layers),
         ]
     )

@@ -24,7 +24,7 @@ import study_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -60,7 +60,7 @@ COURSE = ("EI", "SEI", "V-purity", "domain accuracy")
 def runs() -> list[specs.RunSpec]:
     """B3 on every model and seed, then what continues it."""
     return questions.reversibility(
-        studies.models([paper_tables.HUB[paper_tables.QWEN_14B]]),
+        studies.models([paper_models.HUB[paper_models.QWEN_14B]]),
         studies.seeds([0]),
         FLAGS.then,
         FLAGS.further_steps,

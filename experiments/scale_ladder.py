@@ -23,7 +23,7 @@ import study_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -39,8 +39,8 @@ import studies
 from jaxent.runs import questions
 from jaxent.runs import spec as specs
 
-_NAMES = (paper_tables.QWEN_7B, paper_tables.QWEN_14B, paper_tables.QWEN_32B)
-MODELS = [paper_tables.HUB[name] for name in _NAMES]
+_NAMES = (paper_models.QWEN_7B, paper_models.QWEN_14B, paper_models.QWEN_32B)
+MODELS = [paper_models.HUB[name] for name in _NAMES]
 RESULTS = (
     "EI before",
     "EI",

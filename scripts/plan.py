@@ -1,4 +1,4 @@
-r"""Does a model's study fit a slice of TPUs or a node of GPUs, and how long does it take?
+r"""Does a model's study fit a slice of TPUs or a node of GPUs, and how fast is it?
 
     python scripts/plan.py --model=Qwen/Qwen2.5-Coder-32B --topology=v5e:4x4
     python scripts/plan.py --model=Qwen/Qwen2.5-Coder-32B --topology=v5e:4x4 \
@@ -25,8 +25,8 @@ import sys
 from absl import flags
 
 from jaxent import command
+from jaxent.paper import models as paper_models
 from jaxent.paper import settings
-from jaxent.paper import tables as paper_tables
 
 FLAGS = flags.FLAGS
 _PAPER = settings.STRONG
@@ -51,14 +51,15 @@ flags.DEFINE_bool(
 flags.DEFINE_float(
     "compiler_effort",
     -1.0,
-    "of the compiler: -1 is five times as fast as 0, its temporaries up to a tenth larger",
+    "of the compiler: -1 is five times as fast as 0, its temporaries up to a tenth "
+    "larger",
     -1.0,
     1.0,
 )
 flags.DEFINE_float(
     "rows",
     4.84,
-    "packed rows an optimizer step uses on average (default: B3's with Qwen's tokenizer)",
+    "packed rows an optimizer step uses on average: B3's with Qwen's tokenizer",
 )
 flags.DEFINE_integer("lora_r", _PAPER["lora_r"], "LoRA rank")
 flags.DEFINE_integer("max_length", _PAPER["max_length"], "tokens an example and a row")
@@ -93,34 +94,51 @@ command.parse(__name__, __doc__)
 import jax
 import tqdm
 
-from jaxent.capacity import chips, compiler, hlo_collectives, programs, roofline
+from jaxent.capacity import chips, compiler, jobs, plan_text, roofline
 from jaxent.model import known_configs
 from jaxent.runs import console
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
 
-_KINDS = {
-    "all-gather": "gather",
-    "all-reduce": "reduce",
-    "reduce-scatter": "scatter",
-    "all-to-all": "all-to-all",
-    "collective-permute": "permute",
-}
-_HELD = ("weights", "adapter", "optimizer", "batch", "cache", "temporaries")
+_RUN_FLAGS = (
+    "lora_r",
+    "max_length",
+    "micro_batch_size",
+    "batch_size",
+    "max_steps",
+    "measure_steps",
+    "load_in_4bit",
+)
+_DOCUMENT = """# Do the paper's models fit, and how long does a run take?
+
+**Nothing here ran on a TPU or GPU.** Memory marked *compiled* is what the compiler of
+libtpu, or of JAX's CUDA plugin, plans for this package's own training step, measuring
+step and decoding chunk, on the machine of whoever made this table, without a TPU or
+GPU; for GPUs with attention not fused (cuDNN's cannot be lowered without one), so that
+their temporaries are an upper bound. Memory marked *formula*, all times and hours
+follow from shapes and published figures (`memory.py`, `roofline.py` and `chips.py` in
+`jaxent/capacity`).
+
+    {command}
+
+{versions}
+
+A run is section 2.2's: NF4, rank 64 on seven modules, 2048 tokens a row, 5000 steps,
+one seed, 4.84 packed rows a step (B3), measured every 500 steps; then HumanEval's 164
+problems with all answers at 768 tokens, the longest allowed. GiB are a chip's, of the
+program named; *training* is weights, adapter, optimizer, batch and temporaries
+together, *decoding* weights, adapter, the longest cache and temporaries. *by formula*
+is the training step's total again, to judge the formula by where the compiler was
+asked. The mesh is the one with the fastest run by formula among those that fit. Times
+are rooflines: FLOPs at {share:g} of the published peak or memory at its published
+bandwidth, whichever takes longer, and what the links carry at half of their published
+bandwidth, nothing of it hidden behind computation. They are to compare slices by."""
 
 
-def job(model: str, topology: str) -> programs.Job:
-    names = (
-        "lora_r",
-        "max_length",
-        "micro_batch_size",
-        "batch_size",
-        "max_steps",
-        "measure_steps",
-        "load_in_4bit",
-    )
-    run = specs.RunSpec(model, **{name: FLAGS[name].value for name in names})
-    return programs.Job(
+def make_job(model: str, topology: str) -> jobs.Job:
+    """The job that the flags describe, still without a mesh."""
+    run = specs.RunSpec(model, **{name: FLAGS[name].value for name in _RUN_FLAGS})
+    return jobs.Job(
         run,
         known_configs.is_known(model),
         chips.parse_topology(topology),
@@ -130,184 +148,72 @@ def job(model: str, topology: str) -> programs.Job:
     )
 
 
-def gib(number: float | None) -> str:
-    return "-" if number is None else f"{number / 2**30:.2f}"
+def compiles(job: jobs.Job) -> bool:
+    """Whether the job's programs are compiled, not analysed by formula."""
+    return FLAGS.compile and compiler.is_available(job.topology)
 
 
-def compiles(one: programs.Job) -> bool:
-    return FLAGS.compile and compiler.is_available(one.topology)
+def plan_now(job: jobs.Job) -> roofline.Plan:
+    """The job's plan, compiled where that is possible."""
 
+    def say(text: str) -> None:
+        tqdm.tqdm.write(f"compiling {text}", file=sys.stderr)
 
-def why_analysed(one: programs.Job) -> str:
-    compiler = "libtpu" if one.topology.tpu else "JAX's CUDA plugin"
-    return (
-        ""
-        if compiles(one)
-        else f"{compiler} is not installed or not wanted: all figures of this table are by formula."
-    )
-
-
-def memory(plan: roofline.Plan) -> str:
-    rows = []
-    for f in plan.found:
-        verdict = "yes" if programs.fits_memory(f, plan.job) else "no"
-        rows.append(
-            [
-                f.name,
-                *(gib(f.parts.get(name)) for name in _HELD),
-                gib(f.total),
-                verdict,
-                f.how,
-            ]
-        )
-    header = [
-        "GiB a chip",
-        *_HELD,
-        "total",
-        f"fits {gib(plan.job.topology.chip.memory)}",
-        "how",
-    ]
-    refusals = "".join(f"\n{f.name}: {f.refused}" for f in plan.found if f.refused)
-    return console.format_table(header, rows) + refusals
-
-
-def sent(plan: roofline.Plan) -> str:
-    units = ("step", "batch of probes", "token")
-    rows = [
-        [
-            f"{f.name}, a {unit}",
-            *(f"{f.received[kind] / 1e9:.3f}" for kind in hlo_collectives.KINDS),
-        ]
-        for f, unit in zip(plan.found, units)
-    ]
-    return console.format_table(["GB a chip receives", *_KINDS.values()], rows)
-
-
-def times(plan: roofline.Plan) -> str:
-    job_ = plan.job
-    parts = (
-        (
-            f"step of {job_.micro_batches} x {job_.at_a_time} rows, {job_.seeds} seeds",
-            roofline.step_flops(job_),
-            plan.step,
-        ),
-        ("measurement, a seed", roofline.measure_flops(job_), plan.measurement),
-        (
-            f"token of {plan.decoded} rows",
-            roofline.token_flops(job_, plan.decoded),
-            plan.token,
-        ),
-    )
-    rows = [
-        [
-            name,
-            f"{flops / 1e12:.3g}",
-            *(f"{1e3 * x:.3g}" for x in (t.compute, t.memory, t.link, t.seconds)),
-        ]
-        for name, flops, t in parts
-    ]
-    hours = plan.hours
-    total = (
-        f"{job_.seeds} seeds, hours: "
-        + ", ".join(f"{name} {h:.2f}" for name, h in hours.items())
-        + f"; all {sum(hours.values()):.2f}"
-    )
-    return (
-        console.format_table(
-            ["ms", "TFLOP", "operations", "memory", "links", "in all"], rows
-        )
-        + "\n\n"
-        + total
-    )
+    return roofline.plan_of(job, compiles(job), FLAGS.compiler_effort, say)
 
 
 def report(plan: roofline.Plan) -> str:
-    chip = plan.job.topology.chip
-    notes = (
-        f"Operations at {roofline.SHARE:g} of {chip.peak / 1e12:g} TFLOP/s, memory at {chip.bandwidth / 1e9:g} GB/s, "
-        f"links at half of {chip.link / 1e9:g} GB/s; in all: the larger of the first two, and the third. "
-        "Loops over layers and chunks count as often as the compiled text says, "
-        "the one over micro-batches (tokens, in decoding) as often as it runs. Nothing ran on such a chip."
-    )
-    title = f"{plan.job.run.model} on {plan.job.topology}, mesh {plan.job.mesh}"
-    return "\n\n".join(
-        filter(
-            None,
-            [
-                title,
-                memory(plan),
-                sent(plan),
-                times(plan),
-                why_analysed(plan.job),
-                notes,
-            ],
+    """The plan as text, with why it is by formula where it is."""
+    remark = ""
+    if not compiles(plan.job):
+        missing = "libtpu" if plan.job.topology.tpu else "JAX's CUDA plugin"
+        remark = (
+            f"{missing} is not installed or not wanted: all figures of this table are "
+            "by formula."
         )
-    )
+    return plan_text.format_plan(plan, remark)
 
 
-def planned(one: programs.Job) -> str:
+def answer(job: jobs.Job) -> str:
+    """The plan on --mesh, or on the fastest mesh that fits."""
     if FLAGS.mesh and not FLAGS.search:
-        chosen = dataclasses.replace(one, mesh=FLAGS.mesh)
-        programs.check_job(chosen)
-        return report(plan_now(chosen))
-    found = roofline.search_meshes(one)
-    text = searched(found) + "\n\n" if FLAGS.search else ""
-    best = fastest(found)
-    return (
-        text
-        + ("The fastest that fits" if best.fits else "No mesh fits; the nearest")
-        + f":\n\n{report(best)}"
-    )
+        on_mesh = dataclasses.replace(job, mesh=FLAGS.mesh)
+        jobs.check_job(on_mesh)
+        return report(plan_now(on_mesh))
+    plans = roofline.search_meshes(job)
+    searched = f"{plan_text.format_search(plans)}\n\n" if FLAGS.search else ""
+    best = fastest(plans)
+    verdict = "The fastest that fits" if best.fits else "No mesh fits; the nearest"
+    return f"{searched}{verdict}:\n\n{report(best)}"
 
 
-def fastest(found: list[roofline.Plan]) -> roofline.Plan:
+def fastest(plans: list[roofline.Plan]) -> roofline.Plan:
     """The first of `roofline.search_meshes` that fits, compiled where that is possible.
 
     The first of all if none does.
     """
-    if not compiles(found[0].job):
-        return found[0]
-    plans = (plan_now(f.job) for f in found if f.fits or f is found[0])
-    first = next(plans)
-    return first if first.fits else next((p for p in plans if p.fits), first)
+    if not compiles(plans[0].job):
+        return plans[0]
+    tried = (plan_now(p.job) for p in plans if p.fits or p is plans[0])
+    first = next(tried)
+    return first if first.fits else next((p for p in tried if p.fits), first)
 
 
-def plan_now(one: programs.Job) -> roofline.Plan:
-    return roofline.plan_of(
-        one,
-        compiles(one),
-        FLAGS.compiler_effort,
-        lambda text: tqdm.tqdm.write(f"compiling {text}", file=sys.stderr),
-    )
+def plan_all() -> None:
+    """The table of the paper's models on --topologies, as Markdown.
 
-
-def searched(found: list[roofline.Plan]) -> str:
-    numbers = lambda p: [
-        gib(max(f.total for f in p.found)),
-        "yes" if p.fits else "no",
-        f"{p.step.seconds:.2f}",
-        f"{sum(p.hours.values()):.1f}",
-    ]
-    rows = [[p.job.mesh, *numbers(p)] for p in found]
-    return console.format_table(
-        ["mesh (by formula)", "GiB a chip at most", "fits", "step, s", "study, hours"],
-        rows,
-    )
-
-
-def everything() -> None:
-    """The table of the paper's models on --topologies, as Markdown in --output_file,
-    which always holds the cells that are done.
+    --output_file always holds the cells that are done.
     """
     cells = [
-        job(model, topology)
+        make_job(model, topology)
         for topology in FLAGS.topologies
-        for model in paper_tables.HUB.values()
+        for model in paper_models.HUB.values()
     ]
-    rows = {topology: [] for topology in FLAGS.topologies}
-    for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
-        best = fastest(roofline.search_meshes(one))
-        rows[str(one.topology)].append(row(best, roofline.plan_of(best.job)))
+    rows: dict[str, list[list[str]]] = {topology: [] for topology in FLAGS.topologies}
+    for job in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):
+        best = fastest(roofline.search_meshes(job))
+        row = plan_text.format_row(best, roofline.plan_of(best.job))
+        rows[str(job.topology)].append(row)
         if FLAGS.output_file:
             run_folder.write_text(pathlib.Path(FLAGS.output_file), document(rows))
     print(f"Written: {FLAGS.output_file}" if FLAGS.output_file else document(rows))
@@ -315,88 +221,29 @@ def everything() -> None:
 
 def document(rows: dict[str, list[list[str]]]) -> str:
     """The Markdown of each topology's rows, without topologies that have none yet."""
-    command = shlex.join(["python", "scripts/plan.py", *sys.argv[1:]])
-    versions = (
-        f"{compiler.compiler_versions()}; compiler effort {FLAGS.compiler_effort:g}."
+    command_line = shlex.join(["python", "scripts/plan.py", *sys.argv[1:]])
+    effort = f"compiler effort {FLAGS.compiler_effort:g}"
+    versions = f"{compiler.compiler_versions()}; {effort}."
+    head = _DOCUMENT.format(
+        command=command_line, versions=versions, share=roofline.SHARE
     )
-    parts = [_DOCUMENT.format(command=command, versions=versions, share=roofline.SHARE)]
+    parts = [head]
     for topology, lines in rows.items():
         if lines:
-            chip = chips.parse_topology(topology).chip
-            title = f"## {topology}\n\n{chips.parse_topology(topology).size} x {chip.name}: {gib(chip.memory)} GiB, {chip.peak / 1e12:g} TFLOP/s, "
-            title += (
-                f"memory {chip.bandwidth / 1e9:g} GB/s, links {chip.link / 1e9:g} GB/s"
-            )
-            parts.append(f"{title}\n\n{console.format_markdown(_HEADER, lines)}")
+            title = plan_text.format_topology(chips.parse_topology(topology))
+            table = console.format_markdown(plan_text.ROW_HEADER, lines)
+            parts.append(f"{title}\n\n{table}")
     return "\n\n".join(parts) + "\n"
 
 
-_HEADER = [
-    "model",
-    "mesh",
-    "weights",
-    "adapter, optimizer",
-    "temporaries",
-    "training, GiB",
-    "by formula",
-    "decoding, GiB",
-    "GB received a step",
-    "step, s",
-    "run, hours",
-    "fits",
-    "memory",
-]
-
-_DOCUMENT = """# Do the paper's models fit, and how long does a run take?
-
-**Nothing here ran on a TPU or GPU.** Memory marked *compiled* is what the compiler of libtpu, or of JAX's CUDA plugin, plans for this package's own
-training step, measuring step and decoding chunk, on the machine of whoever made this table, without a TPU or GPU; for GPUs with attention not fused
-(cuDNN's cannot be lowered without one), so that their temporaries are an upper bound. Memory marked *formula*, all times and hours
-follow from shapes and published figures (`programs.py`, `roofline.py` and `chips.py` in `jaxent/capacity`).
-
-    {command}
-
-{versions}
-
-A run is section 2.2's: NF4, rank 64 on seven modules, 2048 tokens a row, 5000 steps, one seed, 4.84 packed rows a step (B3), measured every 500
-steps; then HumanEval's 164 problems with all answers at 768 tokens, the longest allowed. GiB are a chip's, of the program named; *training* is
-weights, adapter, optimizer, batch and temporaries together, *decoding* weights, adapter, the longest cache and temporaries. *by formula* is the
-training step's total again, to judge the formula by where the compiler was asked. The mesh is the one with the fastest run by
-formula among those that fit. Times are rooflines: operations at {share:g} of the published peak or memory at its published bandwidth, whichever
-takes longer, and what the links carry at half of their published bandwidth, nothing of it hidden behind operations. They are to compare slices by."""
-
-
-def row(plan: roofline.Plan, by_formula: roofline.Plan) -> list[str]:
-    train, _, decode = plan.found
-    held = [
-        gib(train.parts["weights"]),
-        gib(train.parts["adapter"] + train.parts["optimizer"]),
-        gib(train.parts.get("temporaries")),
-    ]
-    totals = [gib(train.total), gib(by_formula.found[0].total), gib(decode.total)]
-    received = f"{sum(train.received.values()) / 1e9:.1f}"
-    how = "formula" if train.how == "analysed" else "compiled"
-    hours = f"{plan.step.seconds:.2f}", f"{sum(plan.hours.values()):.1f}"
-    name = plan.job.run.model.split("/")[-1]
-    return [
-        name,
-        plan.job.mesh.replace(",", ", "),
-        *held,
-        *totals,
-        received,
-        *hours,
-        "yes" if plan.fits else "**no**",
-        how,
-    ]
-
-
-def main():
+def main() -> None:
+    """Plans one job, or all of the paper's."""
     jax.config.update("jax_platforms", "cpu")
     try:
         if FLAGS.all:
-            everything()
+            plan_all()
         elif FLAGS.model:
-            print(planned(job(FLAGS.model, FLAGS.topology)))
+            print(answer(make_job(FLAGS.model, FLAGS.topology)))
         else:
             sys.exit("plan: expected --model or --all")
     except ValueError as error:

@@ -48,7 +48,7 @@ command.parse(__name__, __doc__)
 import jax
 import tqdm
 
-from jaxent.capacity import chips, compiler, programs, roofline
+from jaxent.capacity import chips, compiler, jobs, memory, roofline
 from jaxent.model import known_configs
 from jaxent.runs import console
 from jaxent.runs import folder as run_folder
@@ -63,7 +63,7 @@ _HEADER = [
     "gathered, GB",
     "reduced, GB",
     "other, GB",
-    "operations, s",
+    "computing, s",
     "links, s",
     "step, s",
     "tokens/s",
@@ -73,17 +73,21 @@ _HEADER = [
 
 _DOCUMENT = """# How {model} would scale on paper
 
-**Nothing here ran on a TPU.** What a chip receives in a training step is {how}; times follow from it and
-from published figures (`programs.py`, `roofline.py` and `chips.py` in `jaxent/capacity`).
+**Nothing here ran on a TPU.** What a chip receives in a training step is {how}; times
+follow from it and from published figures (`memory.py`, `roofline.py` and `chips.py` in
+`jaxent/capacity`).
 
     {command}
 
 {versions}
 
-Assumptions: operations at {share:g} of the published peak or memory at its published bandwidth, whichever takes longer; a collective over one
-axis of the mesh keeps half of a chip's links busy and does not hide behind operations; no latency and no stragglers; one slice, so nothing
-crosses a data-centre network. NF4, rank 64 on seven modules, rows of {length} tokens, one row a chip at a time, every row full. The mesh of each
-line is the one with the fastest step by formula among those that fit. Efficiency is tokens a second and chip, over the first line's."""
+Assumptions: FLOPs at {share:g} of the published peak or memory at its published
+bandwidth, whichever takes longer; a collective over one axis of the mesh keeps half of
+a chip's links busy and does not hide behind computation; no latency and no stragglers;
+one slice, so nothing crosses a data-centre network. NF4, rank 64 on seven modules, rows
+of {length} tokens, one row a chip at a time, every row full. The mesh of each line is
+the one with the fastest step by formula among those that fit. Efficiency is tokens a
+second and chip, over the first line's."""
 _STRONG = """## Strong scaling: {rows} rows a step
 
 The work stays, the chips grow."""
@@ -92,129 +96,138 @@ _WEAK = """## Weak scaling: {rows} rows a chip
 The batch grows with the chips."""
 _SEEDS = """## A seed for every {chips} chips
 
-The paper's own step (16 examples, {used:g} packed rows of them on average) with a seed more for every {chips} chips, all seeds in one step over
-one base model: how this package uses a large slice. One seed's step alone has 16 rows at most to split."""
+The paper's own step (16 examples, {used:g} packed rows of them on average) with a seed
+more for every {chips} chips, all seeds in one step over one base model: how this
+package uses a large slice. One seed's step alone has 16 rows at most to split."""
 
 
-def jobs(topology: str) -> dict[str, programs.Job]:
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One line of a table: a job's training step."""
+
+    job: jobs.Job
+    cost: memory.ProgramCost
+    time: roofline.Time
+
+    @property
+    def tokens(self) -> float:
+        """Tokens a second."""
+        rows = self.job.seeds * self.job.rows
+        return rows * self.job.length / self.time.seconds
+
+    @property
+    def tokens_a_chip(self) -> float:
+        """Tokens a second and chip."""
+        return self.tokens / self.job.topology.size
+
+
+def make_jobs(topology: str) -> dict[str, jobs.Job]:
     """The job of each table on a topology, still without a mesh."""
-    config, slice_ = known_configs.is_known(FLAGS.model), chips.parse_topology(topology)
+    config = known_configs.is_known(FLAGS.model)
+    chips_ = chips.parse_topology(topology)
 
-    def of(rows: int) -> programs.Job:
-        return programs.Job(
-            specs.RunSpec(FLAGS.model, examples=rows), config, slice_, rows=rows
-        )
+    def with_rows(rows: int) -> jobs.Job:
+        run = specs.RunSpec(FLAGS.model, batch_size=rows)
+        return jobs.Job(run, config, chips_, rows=rows)
 
-    seeds = max(1, slice_.size // FLAGS.chips_a_seed)
+    seeds = max(1, chips_.size // FLAGS.chips_a_seed)
     return {
-        "strong": of(FLAGS.strong_rows),
-        "weak": of(FLAGS.rows_a_chip * slice_.size),
-        "seeds": programs.Job(specs.RunSpec(FLAGS.model), config, slice_, seeds=seeds),
+        "strong": with_rows(FLAGS.strong_rows),
+        "weak": with_rows(FLAGS.rows_a_chip * chips_.size),
+        "seeds": jobs.Job(specs.RunSpec(FLAGS.model), config, chips_, seeds=seeds),
     }
 
 
-def fastest(job: programs.Job) -> programs.Job:
-    """The job on the mesh with the fastest training step by formula, among those on
-    which it fits; ValueError where none does.
+def on_fastest_mesh(job: jobs.Job) -> jobs.Job:
+    """The job on the mesh with the fastest training step that fits, by formula.
+
+    Raises:
+        ValueError: where it fits on none.
     """
-    plans = [
-        (one, *roofline.plan_training(one)) for one in programs.candidate_meshes(job)
-    ]
-    fitting = [
-        (time.seconds, one.mesh)
-        for one, found, time in plans
-        if programs.fits_memory(found, one)
-    ]
+    fitting = []
+    for candidate in jobs.candidate_meshes(job):
+        cost, time = roofline.plan_training(candidate)
+        if memory.fits_memory(cost, candidate):
+            fitting.append((time.seconds, candidate.mesh))
     if not fitting:
         raise ValueError(
-            f"{job.topology}: no mesh of {job.topology.size} chips holds {job.run.model}'s step of {job.run.batch_size} rows"
+            f"{job.topology}: no mesh of {job.topology.size} chips holds "
+            f"{job.run.model}'s step of {job.run.batch_size} rows"
         )
     return dataclasses.replace(job, mesh=min(fitting)[1])
 
 
-def line(job: programs.Job, compiling: bool) -> dict:
-    found, time = roofline.plan_training(job, compiling, FLAGS.compiler_effort)
-    rows = job.seeds * job.rows
-    return {
-        "job": job,
-        "found": found,
-        "time": time,
-        "tokens": rows * job.length / time.seconds,
-    }
-
-
-def cells(one: dict, first: dict) -> list[str]:
-    job, found, time = one["job"], one["found"], one["time"]
-    r = {kind: n / 1e9 for kind, n in found.received.items()}
-    gathered, reduced = r["all-gather"], r["all-reduce"] + r["reduce-scatter"]
-    rate = lambda x: x["tokens"] / x["job"].topology.size
-    fits = "" if programs.fits_memory(found, job) else " (does not fit)"
+def format_line(line: Line, first: Line) -> list[str]:
+    """A line under `_HEADER`; efficiency is over the first line's."""
+    job, time = line.job, line.time
+    received = {kind: n / 1e9 for kind, n in line.cost.received.items()}
+    gathered = received["all-gather"]
+    reduced = received["all-reduce"] + received["reduce-scatter"]
+    fits = "" if memory.fits_memory(line.cost, job) else " (does not fit)"
     return [
         str(job.topology.size),
         job.mesh.replace(",", ", "),
         f"{job.rows:g}",
         str(job.seeds),
-        f"{found.total / 2**30:.2f}{fits}",
+        f"{line.cost.total / 2**30:.2f}{fits}",
         f"{gathered:.1f}",
         f"{reduced:.1f}",
-        f"{sum(r.values()) - gathered - reduced:.1f}",
+        f"{sum(received.values()) - gathered - reduced:.1f}",
         f"{max(time.compute, time.memory):.2f}",
         f"{time.link:.2f}",
         f"{time.seconds:.2f}",
-        f"{one['tokens']:.0f}",
-        f"{rate(one) / rate(first):.2f}",
-        found.how.split(",")[0],
+        f"{line.tokens:.0f}",
+        f"{line.tokens_a_chip / first.tokens_a_chip:.2f}",
+        line.cost.how.split(",")[0],
     ]
 
 
-def table(lines: list[dict]) -> str:
-    return console.format_markdown(_HEADER, [cells(one, lines[0]) for one in lines])
+def format_lines(lines: list[Line]) -> str:
+    """A table of Markdown."""
+    rows = [format_line(line, lines[0]) for line in lines]
+    return console.format_markdown(_HEADER, rows)
 
 
 def document(compiling: bool) -> str:
-    found = {"strong": [], "weak": [], "seeds": []}
+    """All three tables as Markdown."""
     todo = [
-        (name, fastest(job))
+        (name, on_fastest_mesh(job))
         for topology in FLAGS.topologies
-        for name, job in jobs(topology).items()
+        for name, job in make_jobs(topology).items()
     ]
+    lines: dict[str, list[Line]] = {"strong": [], "weak": [], "seeds": []}
     for name, job in tqdm.tqdm(todo, desc="plan", unit="step", leave=False):
-        found[name].append(line(job, compiling))
-    how = (
-        "counted in what libtpu's compiler makes of this package's own step"
-        if compiling
-        else "reckoned by formula"
-    )
-    head = _DOCUMENT.format(
-        model=FLAGS.model,
-        how=how,
-        command=shlex.join(["python", "scripts/plan_scaling.py", *sys.argv[1:]]),
-        share=roofline.SHARE,
-        versions=f"{compiler.compiler_versions()}; compiler effort {FLAGS.compiler_effort:g}.",
-        length=todo[0][1].length,
-    )
-    parts = {
+        planned = roofline.plan_training(job, compiling, FLAGS.compiler_effort)
+        lines[name].append(Line(job, *planned))
+    titles = {
         "strong": _STRONG.format(rows=FLAGS.strong_rows),
         "weak": _WEAK.format(rows=FLAGS.rows_a_chip),
-        "seeds": _SEEDS.format(chips=FLAGS.chips_a_seed, used=programs.Job.rows),
+        "seeds": _SEEDS.format(chips=FLAGS.chips_a_seed, used=jobs.Job.rows),
     }
-    return (
-        "\n\n".join(
-            [
-                head,
-                *(f"{parts[name]}\n\n{table(lines)}" for name, lines in found.items()),
-            ]
-        )
-        + "\n"
+    sections = [f"{titles[name]}\n\n{format_lines(of)}" for name, of in lines.items()]
+    return "\n\n".join([head(compiling, todo[0][1].length), *sections]) + "\n"
+
+
+def head(compiling: bool, length: int) -> str:
+    """What the document says before its tables."""
+    compiled = "counted in what libtpu's compiler makes of this package's own step"
+    effort = f"compiler effort {FLAGS.compiler_effort:g}"
+    return _DOCUMENT.format(
+        model=FLAGS.model,
+        how=compiled if compiling else "estimated by formula",
+        command=shlex.join(["python", "scripts/plan_scaling.py", *sys.argv[1:]]),
+        share=roofline.SHARE,
+        versions=f"{compiler.compiler_versions()}; {effort}.",
+        length=length,
     )
 
 
-def main():
+def main() -> None:
+    """Writes or prints the document."""
     jax.config.update("jax_platforms", "cpu")
+    compiling = FLAGS.compile and compiler.is_available(chips.parse_topology("v5e:4x4"))
     try:
-        text = document(
-            FLAGS.compile and compiler.is_available(chips.parse_topology("v5e:4x4"))
-        )
+        text = document(compiling)
     except ValueError as error:
         sys.exit(f"plan_scaling: {error}")
     if not FLAGS.output_file:

@@ -1,6 +1,4 @@
-"""Accelerators as their makers publish them, and the slices and nodes they are rented
-in.
-"""
+"""Accelerators as their makers publish them, and the slices and nodes they come in."""
 
 import dataclasses
 import math
@@ -9,11 +7,13 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """peak: dense bfloat16 operations a second.
+    """One kind of accelerator.
 
-    Memory: bytes that a program may use. bandwidth: of that memory, bytes a second.
-    link: bytes a second that a chip receives over all its links to others. axes: of a
-    slice, None for a node of GPUs.
+    peak: dense bfloat16 FLOPs a second.
+    memory: bytes that a program may use.
+    bandwidth: of that memory, bytes a second.
+    link: bytes a second that a chip receives over all its links to others.
+    axes: of a slice, None for a node of GPUs.
     """
 
     name: str
@@ -34,17 +34,20 @@ CHIPS = {
         Chip("h200", 989e12, 141e9, 4800e9, 450e9, None),
     )
 }
-"""TPUs: docs.cloud.google.com/tpu/docs/v5e, v5p and v6e (16, 95 and 32 GB.
+"""Chips by name.
 
-1600, 4800 and 3200 Gbit/s between chips), memory as libtpu 0.0.42.1 states it where it
-refuses a program. GPUs: NVIDIA's data sheets of the H100 and H200 (SXM; without
-sparsity, half of what is printed with it; NVLink 900 GB/s both ways).
+TPUs: docs.cloud.google.com/tpu/docs/v5e, v5p and v6e (16, 95 and 32 GB; 1600, 4800 and
+3200 Gbit/s between chips), memory as libtpu 0.0.42.1 states it where it refuses a
+program. GPUs: NVIDIA's data sheets of the H100 and H200 (SXM; without sparsity, half of
+what is printed with it; NVLink 900 GB/s both ways).
 """
 
 
 def gpu_target(chip: Chip) -> str:
-    """A Hopper GPU as XLA wants it described (GpuTargetConfigProto, text form) to
-    compile for it where there is none.
+    """A Hopper GPU described for XLA, so that it compiles for it where there is none.
+
+    Returns:
+        A GpuTargetConfigProto in text form.
     """
     device = {
         "core_count": 132,
@@ -70,8 +73,9 @@ def gpu_target(chip: Chip) -> str:
         f"{name} {value}" if "{" in str(value) else f"{name}: {value}"
         for name, value in device.items()
     )
-    known = f'platform_name: "CUDA" dnn_version_info {{ major: 9 minor: 10 }} device_description_str: "NVIDIA {chip.name.upper()}"'
-    return f"gpu_device_info {{ {fields} }} {known}"
+    described = f'device_description_str: "NVIDIA {chip.name.upper()}"'
+    version = "dnn_version_info { major: 9 minor: 10 }"
+    return f'gpu_device_info {{ {fields} }} platform_name: "CUDA" {version} {described}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,27 +90,36 @@ class Topology:
 
     @property
     def size(self) -> int:
+        """Number of chips."""
         return math.prod(self.shape)
 
     @property
     def tpu(self) -> bool:
+        """Whether the chips are TPUs."""
         return self.chip.axes is not None
 
 
 def parse_topology(text: str) -> Topology:
     """The topology of "v5e:4x4", "v5p:2x2x4" or "h200:8".
 
-    ValueError where it is none.
+    Raises:
+        ValueError: where it is none.
+
+    Example:
+        >>> parse_topology("v5e:4x4").size
+        16
     """
-    found = re.fullmatch(r"(\w+):([1-9]\d*(?:x[1-9]\d*)*)", text)
-    chip = CHIPS.get(found[1]) if found else None
-    if chip is None:
+    match = re.fullmatch(r"(\w+):([1-9]\d*(?:x[1-9]\d*)*)", text)
+    chip = CHIPS.get(match[1]) if match else None
+    if match is None or chip is None:
         raise ValueError(
-            f"topology {text!r}: expected chip:shape with a chip out of {', '.join(CHIPS)}, as v5e:4x4, v5p:2x2x4 or h100:8"
+            f"topology {text!r}: expected chip:shape with a chip out of "
+            f"{', '.join(CHIPS)}, as v5e:4x4, v5p:2x2x4 or h100:8"
         )
-    shape = tuple(map(int, found[2].split("x")))
+    shape = tuple(map(int, match[2].split("x")))
     if len(shape) != (chip.axes or 1):
         raise ValueError(
-            f"topology {text!r}: found {len(shape)} axes, expected {chip.axes or 1} for {chip.name}"
+            f"topology {text!r}: found {len(shape)} axes, expected {chip.axes or 1} "
+            f"for {chip.name}"
         )
     return Topology(chip, shape)

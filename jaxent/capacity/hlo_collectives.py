@@ -39,8 +39,7 @@ _KNOWN = re.compile(r"known_trip_count\W+n\W+(\d+)")
 
 
 def received_bytes(text: str, loops: int, devices: int) -> dict[str, float]:
-    """Bytes that one chip receives in one run, by kind of collective, from a compiled
-    program's text (HLO).
+    """Bytes that one chip receives in one run, by kind of collective, from HLO text.
 
     With n chips in a group and S bytes of the whole array: all-gather, reduce-scatter
     and all-to-all (n - 1) / n S, all-reduce twice that, permute S, as rings move them.
@@ -59,9 +58,8 @@ def received_bytes(text: str, loops: int, devices: int) -> dict[str, float]:
                 continue
             if found := _COLLECTIVE.search(line):
                 kind, size = _one(line, found, devices)
-                if (
-                    kind == "all-reduce" and "all-reduce-scatter" in name
-                ):  # how XLA:TPU writes a reduce-scatter
+                # XLA:TPU writes a reduce-scatter as a fusion of this name.
+                if kind == "all-reduce" and "all-reduce-scatter" in name:
                     kind, size = "reduce-scatter", size / 2
                 total[kind] += times * size
                 continue
@@ -116,11 +114,8 @@ def _one(line: str, found, devices: int) -> tuple[str, float]:
         _BYTES.get(t, 4) * math.prod(map(int, filter(None, dims.split(","))))
         for t, dims in re.findall(r"\b([a-z]+\d*)\[([\d,]*)\]", shape)
     ]
-    if started and kind in (
-        "all-gather",
-        "collective-permute",
-    ):  # (operands, results, ...): the results are as many
-        sizes = [max(sizes)]
+    if started and kind in ("all-gather", "collective-permute"):
+        sizes = [max(sizes)]  # of (operands, results, ...)
     size, n = sum(sizes), _group(line, devices)
     if kind == "collective-permute":
         return kind, size

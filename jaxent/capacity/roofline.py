@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from jaxent.capacity import compiler, hlo_collectives
+from jaxent.capacity import compiler, hlo_collectives, jobs, memory
 from jaxent.capacity import programs as capacity_programs
 from jaxent.data import probes
 from jaxent.model import transformer
@@ -24,9 +24,9 @@ _LINK = 0.5  # of a chip's links that a collective over one axis of a mesh keeps
 class Time:
     """Seconds of a roofline.
 
-    Operations at SHARE of the peak, bytes of memory at its bandwidth, bytes received at
+    FLOPs at SHARE of the peak, bytes of memory at its bandwidth, bytes received at
     half of all links' (a collective over one axis of the mesh keeps so many busy).
-    Collectives are not taken to hide behind operations.
+    Collectives are not taken to hide behind computation.
     """
 
     compute: float
@@ -35,56 +35,46 @@ class Time:
 
     @property
     def seconds(self) -> float:
+        """All of it."""
         return max(self.compute, self.memory) + self.link
 
 
-def step_flops(job: capacity_programs.Job) -> float:
-    """Operations of one step of all seeds, over all chips, by `cost.run_cost`.
+def step_flops(job: jobs.Job) -> float:
+    """FLOPs of one step of all seeds, over all chips, by `cost.run_cost`.
 
     Unused rows of a micro-batch are computed too.
     """
-    one, none = (
-        costs.run_cost(
-            dataclasses.replace(job.run, steps=n, csr_lambda=0.0), job.config
-        ).flops
-        for n in (1, 0)
-    )
-    return (
-        job.seeds
-        * (one - 2 * none)
-        * job.micro_batches
-        * job.at_a_time
-        / job.run.batch_size
-    )
+    one = _run_flops(job, max_steps=1, csr_lambda=0.0)
+    none = _run_flops(job, max_steps=0, csr_lambda=0.0)
+    step = job.seeds * (one - 2 * none)
+    return step * job.micro_batches * job.at_a_time / job.run.batch_size
 
 
-def measure_flops(job: capacity_programs.Job) -> float:
-    """Operations of one measurement of one seed, by `cost.run_cost`."""
-    return costs.run_cost(dataclasses.replace(job.run, steps=0), job.config).flops
+def _run_flops(job: jobs.Job, **settings) -> float:
+    """FLOPs of the job's run with some settings changed."""
+    run = dataclasses.replace(job.run, **settings)
+    return costs.run_cost(run, job.config).flops
 
 
-def token_flops(job: capacity_programs.Job, rows: int) -> float:
-    """Operations of one token of so many rows.
+def measure_flops(job: jobs.Job) -> float:
+    """FLOPs of one measurement of one seed, by `cost.run_cost`."""
+    return _run_flops(job, max_steps=0)
+
+
+def token_flops(job: jobs.Job, rows: int) -> float:
+    """FLOPs of one token of so many rows.
 
     Twice the weights, adapter and head included, and attention over the longest cache.
     """
     c, shapes = job.config, transformer.linear_shapes(job.config)
-    weights = (
-        c.layers
-        * (
-            sum(k * n for k, n in shapes.values())
-            + job.run.lora_r * sum(sum(shapes[m]) for m in job.run.lora_target_modules)
-        )
-        + c.vocab * c.embed
-    )
-    return rows * (
-        2 * weights + 4 * c.layers * c.heads * c.head_dim * (job.prompt + job.new)
-    )
+    adapted = sum(sum(shapes[m]) for m in job.run.lora_target_modules)
+    layer = sum(k * n for k, n in shapes.values()) + job.run.lora_r * adapted
+    weights = c.layers * layer + c.vocab * c.embed
+    attention = 4 * c.layers * c.heads * c.head_dim * (job.prompt + job.new)
+    return rows * (2 * weights + attention)
 
 
-def _time(
-    job: capacity_programs.Job, flops: float, read: float, received: dict[str, float]
-) -> Time:
+def _time(job: jobs.Job, flops: float, read: float, received: dict[str, float]) -> Time:
     chip = job.topology.chip
     link = sum(received.values()) / (_LINK * chip.link)
     return Time(
@@ -92,25 +82,33 @@ def _time(
     )
 
 
-def step_time(job: capacity_programs.Job, found: capacity_programs.Found) -> Time:
-    """Of the job's training step."""
-    return _time(job, step_flops(job), _read(job, 3, job.micro_batches), found.received)
+def step_time(job: jobs.Job, cost: memory.ProgramCost) -> Time:
+    """The time of the job's training step."""
+    read = _bytes_read(job, 3, job.micro_batches)
+    return _time(job, step_flops(job), read, cost.received)
 
 
 def plan_training(
-    job: capacity_programs.Job, compiling: bool = False, effort: float = -1.0
-) -> tuple[capacity_programs.Found, Time]:
-    """The job's training step alone.
+    job: jobs.Job, compiling: bool = False, effort: float = -1.0
+) -> tuple[memory.ProgramCost, Time]:
+    """The job's training step alone; `jobs.check_job` first.
 
-    Compiled where asked for, otherwise by analysis. `check` first.
+    Args:
+        job: what is planned.
+        compiling: whether the program is compiled, or analysed by formula.
+        effort: of the compiler.
     """
     program = compiler.job_site(job, compiling).train()
-    found = (
-        compiler.compile_program(program, job, effort)
-        if compiling
-        else capacity_programs.analyse_program(program, job)
-    )
-    return found, step_time(job, found)
+    cost = _program_cost(program, job, compiling, effort)
+    return cost, step_time(job, cost)
+
+
+def _program_cost(
+    program: capacity_programs.Program, job: jobs.Job, compiling: bool, effort: float
+) -> memory.ProgramCost:
+    if compiling:
+        return compiler.compile_program(program, job, effort)
+    return memory.analyse_program(program, job)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +118,8 @@ class Plan:
     Seconds of a step, of a measurement of one seed and of a token of `decoded` rows.
     """
 
-    job: capacity_programs.Job
-    found: tuple[capacity_programs.Found, ...]
+    job: jobs.Job
+    costs: tuple[memory.ProgramCost, ...]
     step: Time
     measurement: Time
     token: Time
@@ -129,7 +127,8 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        return all(capacity_programs.fits_memory(f, self.job) for f in self.found)
+        """Whether every program fits a chip."""
+        return all(memory.fits_memory(cost, self.job) for cost in self.costs)
 
     @property
     def hours(self) -> dict[str, float]:
@@ -140,101 +139,92 @@ class Plan:
         """
         run, seeds = self.job.run, self.job.seeds
         times = 1 + seeds * (1 + -(-run.max_steps // run.measure_steps))
-        batches_ = -(-self.job.problems // self.decoded)
-        seconds = (
-            run.max_steps * self.step.seconds,
-            times * self.measurement.seconds,
-            seeds * batches_ * self.job.new * self.token.seconds,
-        )
-        return dict(
-            zip(("training", "measuring", "decoding"), (s / 3600 for s in seconds))
-        )
+        tokens = -(-self.job.problems // self.decoded) * self.job.new
+        seconds = {
+            "training": run.max_steps * self.step.seconds,
+            "measuring": times * self.measurement.seconds,
+            "decoding": seeds * tokens * self.token.seconds,
+        }
+        return {name: value / 3600 for name, value in seconds.items()}
 
 
 def plan_of(
-    job: capacity_programs.Job,
+    job: jobs.Job,
     compiling: bool = False,
     effort: float = -1.0,
-    said: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] | None = None,
 ) -> Plan:
-    """The job's plan.
+    """The job's plan; `jobs.check_job` first.
 
-    Compiled where asked for, otherwise by analysis. said: hears what is about to be
-    compiled. `check` first.
+    Args:
+        job: what is planned.
+        compiling: whether programs are compiled, or analysed by formula.
+        effort: of the compiler.
+        say: hears what is about to be compiled.
     """
-    at, found = compiler.job_site(job, compiling), []
-    programs = [at.train(), at.measure(), *_decoding(at)]
-    for program in programs:
-        if compiling:
-            said(f"{job.run.model} on {job.topology}, mesh {job.mesh}: {program.name}")
-        found.append(
-            compiler.compile_program(program, job, effort)
-            if compiling
-            else capacity_programs.analyse_program(program, job)
-        )
-    cache, rows = (
-        (programs[2].parts["cache"], programs[2].rows)
-        if len(programs) > 2
-        else (None, 1)
-    )
-    if cache is None:
-        refused = "not one row of the cache fits beside the weights"
-        found.append(
-            capacity_programs.Found(
-                "decoding",
-                found[1].parts,
-                math.inf,
-                dict.fromkeys(hlo_collectives.KINDS, 0.0),
-                "analysed",
-                refused,
-            )
-        )
-    batches_of = math.ceil(
-        len(probes.load_probes(job.run.probes, job.run.probe_sets).probes)
-        / capacity_programs.probes_at_a_time(job)
-    )
-    measured = {kind: batches_of * n for kind, n in found[1].received.items()}
-    step = step_time(job, found[0])
-    measurement = _time(job, measure_flops(job), _read(job, 1, batches_of), measured)
-    token = _time(
-        job,
-        token_flops(job, rows),
-        _read(job, 1, 1) + capacity_programs.held_bytes(cache),
-        found[2].received,
-    )
-    return Plan(job, tuple(found), step, measurement, token, rows)
+    site = compiler.job_site(job, compiling)
+    training, measuring, decoding = site.train(), site.measure(), _decoding(site)
+    program_costs = []
+    for program in filter(None, (training, measuring, decoding)):
+        if compiling and say:
+            say(f"{job.run.model} on {job.topology}, mesh {job.mesh}: {program.name}")
+        program_costs.append(_program_cost(program, job, compiling, effort))
+    if decoding is None:
+        program_costs.append(_no_room(program_costs[1].parts))
+    number = len(probes.load_probes(job.run.probes, job.run.probe_sets).probes)
+    batches = math.ceil(number / capacity_programs.probes_at_a_time(job))
+    step = step_time(job, program_costs[0])
+    received = {k: batches * n for k, n in program_costs[1].received.items()}
+    read = _bytes_read(job, 1, batches)
+    measurement = _time(job, measure_flops(job), read, received)
+    rows = decoding.rows if decoding else 1
+    cache = capacity_programs.held_bytes(decoding.parts["cache"] if decoding else None)
+    read = _bytes_read(job, 1, 1) + cache
+    token = _time(job, token_flops(job, rows), read, program_costs[2].received)
+    return Plan(job, tuple(program_costs), step, measurement, token, rows)
 
 
-def _decoding(at: capacity_programs.Site) -> list[capacity_programs.Program]:
-    """The decoding program, or none where not one row fits."""
+def _no_room(parts: dict[str, int]) -> memory.ProgramCost:
+    """The cost of decoding where not one row of the cache fits."""
+    return memory.ProgramCost(
+        capacity_programs.DECODING,
+        parts,
+        math.inf,
+        dict.fromkeys(hlo_collectives.KINDS, 0.0),
+        "analysed",
+        "not one row of the cache fits beside the weights",
+    )
+
+
+def _decoding(site: capacity_programs.Site) -> capacity_programs.Program | None:
+    """The decoding program, None where not one row fits."""
     try:
-        return [at.decode()]
+        return site.decode()
     except ValueError:
-        return []
+        return None
 
 
-def _read(job: capacity_programs.Job, passes: int, times: int) -> float:
-    """Bytes of a chip's memory.
+def _bytes_read(job: jobs.Job, passes: int, times: int) -> float:
+    """Bytes of a chip's memory that are read and written.
 
     In each pass codes read, decoded weights written and read; the head's read twice.
     """
     c = job.config
     linear = c.layers * sum(k * n for k, n in transformer.linear_shapes(c).values())
     size = costs.NF4 + 4 if job.run.load_in_4bit else 2
-    return (
-        times
-        * (passes * size * linear + 2 * 2 * c.vocab * c.embed)
-        / job.sizes["tensor"]
-    )
+    one = passes * size * linear + 2 * 2 * c.vocab * c.embed
+    return times * one / job.sizes["tensor"]
 
 
-def search_meshes(job: capacity_programs.Job) -> list[Plan]:
-    """The job's plans by analysis on every mesh that divides, those that fit first, the
-    fastest study first.
+def search_meshes(job: jobs.Job) -> list[Plan]:
+    """The job's plans by formula on every mesh that divides.
+
+    Those that fit come first, the fastest study first.
     """
-    plans = [plan_of(one) for one in capacity_programs.candidate_meshes(job)]
+    plans = [plan_of(candidate) for candidate in jobs.candidate_meshes(job)]
     if not plans:
         raise ValueError(
-            f"{job.topology}: no mesh of {job.topology.size} chips splits {job.run.model} and {job.run.batch_size} examples a step"
+            f"{job.topology}: no mesh of {job.topology.size} chips splits "
+            f"{job.run.model} and {job.run.batch_size} examples a step"
         )
     return sorted(plans, key=lambda p: (not p.fits, sum(p.hours.values())))

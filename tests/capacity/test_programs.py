@@ -23,10 +23,10 @@ SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "plan.py"
 
 def job(
     model: str, topology: str, mesh: str = "none", layers: int | None = None, **settings
-) -> programs.Job:
+) -> jobs.Job:
     config = known_configs.known_config(model)
     config = dataclasses.replace(config, layers=layers or config.layers)
-    return programs.Job(
+    return jobs.Job(
         specs.RunSpec(model), config, chips.parse_topology(topology), mesh, **settings
     )
 
@@ -125,7 +125,7 @@ def test_memory_by_hand():
     linear = c.layers * sum(k * n for k, n in shapes.values())
     small = c.layers * (2 * c.embed + c.embed + 2 * 512) + c.embed
     adapter = 4 * 64 * c.layers * sum(k + n for k, n in shapes.values())
-    parts = plan.found[0].parts
+    parts = plan.costs[0].parts
     assert parts["weights"] == linear * 9 // 16 + 2 * (2 * c.vocab * c.embed + small)
     assert (parts["adapter"], parts["optimizer"] - 2 * adapter, parts["batch"]) == (
         adapter,
@@ -133,15 +133,15 @@ def test_memory_by_hand():
         16 * 2048 * 4 * 5,
     )
     assert (
-        plan.found[2].parts["cache"]
+        plan.costs[2].parts["cache"]
         == plan.decoded * 2 * c.layers * c.kv_heads * c.head_dim * 1216 * 2
     )
     assert (
         plan.fits
-        and 10 < plan.found[0].total / 2**30 < 13
-        and all(f.how == "analysed" for f in plan.found)
+        and 10 < plan.costs[0].total / 2**30 < 13
+        and all(f.how == "analysed" for f in plan.costs)
     )
-    assert set(plan.found[0].received.values()) == {0.0}
+    assert set(plan.costs[0].received.values()) == {0.0}
 
 
 def test_a_mesh_splits_what_it_holds():
@@ -150,14 +150,14 @@ def test_a_mesh_splits_what_it_holds():
         roofline.plan_of(job(BIG, "v5e:4x4", "fsdp:4,tensor:4")),
     )
     for name in ("adapter", "optimizer"):
-        assert split.found[0].parts[name] == pytest.approx(
-            whole.found[0].parts[name] / 4, rel=1e-6
+        assert split.costs[0].parts[name] == pytest.approx(
+            whole.costs[0].parts[name] / 4, rel=1e-6
         )  # a factor is split one way only
-    assert split.found[0].parts["weights"] == pytest.approx(
-        whole.found[0].parts["weights"] / 16, rel=1e-3
+    assert split.costs[0].parts["weights"] == pytest.approx(
+        whole.costs[0].parts["weights"] / 16, rel=1e-3
     )
     assert (
-        split.found[0].received["all-gather"] > 0
+        split.costs[0].received["all-gather"] > 0
         and split.fits
         and not roofline.plan_of(job(BIG, "v5e:1x1")).fits
     )
@@ -185,8 +185,8 @@ def test_operations_and_hours():
 def test_seeds_have_their_own_axis():
     plan = roofline.plan_of(job(SEVEN, "v5e:4x4", "seed:2,tensor:4,data:2", seeds=4))
     two = roofline.plan_of(job(SEVEN, "v5e:4x4", "seed:2,tensor:4,data:2", seeds=2))
-    assert plan.found[0].parts["adapter"] == 2 * two.found[0].parts["adapter"]
-    assert plan.found[0].parts["weights"] == two.found[0].parts["weights"]
+    assert plan.costs[0].parts["adapter"] == 2 * two.costs[0].parts["adapter"]
+    assert plan.costs[0].parts["weights"] == two.costs[0].parts["weights"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_seeds_have_their_own_axis():
 )
 def test_meshes_refused(mesh, settings, message):
     with pytest.raises(ValueError, match=message):
-        programs.check_job(dataclasses.replace(job(BIG, "v5e:4x4", mesh), **settings))
+        jobs.check_job(dataclasses.replace(job(BIG, "v5e:4x4", mesh), **settings))
 
 
 def test_search_tries_what_divides():
@@ -231,7 +231,7 @@ def test_a_refusal_is_a_row():
     assert (
         found.total == 19.01 * 2**30
         and "19.01G" in found.refused
-        and not programs.fits_memory(found, one)
+        and not memory.fits_memory(found, one)
     )
 
 
@@ -278,7 +278,7 @@ def libtpu():
     pytest.importorskip("libtpu")
 
 
-def compiled(one: programs.Job, program: str) -> programs.Found:
+def compiled(one: jobs.Job, program: str) -> memory.ProgramCost:
     return compiler.compile_program(
         getattr(compiler.job_site(one, True), program)(), one, -1.0
     )
@@ -292,12 +292,12 @@ def test_a_v5e_compiles_every_program(libtpu, program):
     """
     one = job(SEVEN, "v5e:1x1", layers=2)
     found = compiled(one, program)
-    by_formula = programs.analyse_program(
+    by_formula = memory.analyse_program(
         getattr(compiler.job_site(one, False), program)(), one
     )
     assert (
         found.refused is None
-        and programs.fits_memory(found, one)
+        and memory.fits_memory(found, one)
         and sum(found.received.values()) == 0
     )
     assert {k: v for k, v in found.parts.items() if k != "temporaries"} == {
@@ -331,12 +331,12 @@ def test_gpus_compile_every_program(topology, mesh):
     for program in ("train", "measure", "decode"):
         found, by_formula = (
             compiled(one, program),
-            programs.analyse_program(
+            memory.analyse_program(
                 getattr(compiler.job_site(one, False), program)(), one
             ),
         )
         without = lambda f: {k: v for k, v in f.parts.items() if k != "temporaries"}
-        assert without(found) == without(by_formula) and programs.fits_memory(
+        assert without(found) == without(by_formula) and memory.fits_memory(
             found, one
         ), program
         assert (
@@ -363,8 +363,8 @@ def test_whole_models_compile_for_slices(libtpu, model, topology, mesh):
     """
     plan = roofline.plan_of(job(model, topology, mesh), compiling=True)
     by_formula = roofline.plan_of(job(model, topology, mesh))
-    assert plan.fits and all(f.how.startswith("compiled") for f in plan.found)
-    assert plan.found[0].total == pytest.approx(by_formula.found[0].total, rel=0.25)
+    assert plan.fits and all(f.how.startswith("compiled") for f in plan.costs)
+    assert plan.costs[0].total == pytest.approx(by_formula.costs[0].total, rel=0.25)
 
 
 @pytest.mark.slow
@@ -376,7 +376,7 @@ def test_codes_travel_not_weights(libtpu):
     one = job(SEVEN, "v5e:2x2", "fsdp:2,tensor:2", layers=2)
     found, by_formula = (
         compiled(one, "train"),
-        programs.analyse_program(compiler.job_site(one, False).train(), one),
+        memory.analyse_program(compiler.job_site(one, False).train(), one),
     )
     assert found.received["all-gather"] == pytest.approx(
         by_formula.received["all-gather"], rel=0.25
@@ -391,5 +391,5 @@ def test_no_room_is_an_answer(libtpu):
     assert (
         found.refused
         and found.total > 15.75 * 2**30
-        and not programs.fits_memory(found, one)
+        and not memory.fits_memory(found, one)
     )
