@@ -69,10 +69,9 @@ from jaxent.report import figures
 from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
 
-
-_ABOUT_SETS = """{probes} probes in {sets} replicate sets. [ ]: 95% interval over the sets;
-of CVO itself, of EI and nested EI with the sets' flips added up, else of the sets' mean,
-which differs from the value on all probes: those are more."""
+_ABOUT_SETS = """{probes} probes in {sets} replicate sets. [ ]: 95% interval over the
+sets; of CVO itself, of EI and nested EI with the sets' flips added up, else of the
+sets' mean, which differs from the value on all probes: those are more."""
 
 
 def chosen_layers(config) -> list[int]:

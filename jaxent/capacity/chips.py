@@ -32,15 +32,38 @@ CHIPS = {
         Chip("v6e", 918e12, 31.25 * 2**30, 1600e9, 400e9, 2),
         Chip("h100", 989e12, 80e9, 3350e9, 450e9, None),
         Chip("h200", 989e12, 141e9, 4800e9, 450e9, None),
+        Chip("a100", 312e12, 80e9, 2039e9, 300e9, None),
+        Chip("l4", 121e12, 24e9, 300e9, 32e9, None),
+        Chip("rtx4090", 165e12, 24e9, 1008e9, 32e9, None),
     )
 }
 """Chips by name.
 
 TPUs: docs.cloud.google.com/tpu/docs/v5e, v5p and v6e (16, 95 and 32 GB; 1600, 4800 and
 3200 Gbit/s between chips), memory as libtpu 0.0.42.1 states it where it refuses a
-program. GPUs: NVIDIA's data sheets of the H100 and H200 (SXM; without sparsity, half of
-what is printed with it; NVLink 900 GB/s both ways).
+program. GPUs: NVIDIA's data sheets (H100, H200 and A100 80 GB: SXM, NVLink both ways
+halved; L4 and RTX 4090: PCIe 4.0 x16; bfloat16 without sparsity, half of what is
+printed with it).
 """
+
+
+_SLICES = {
+    2: ((1, 1), (2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (8, 16), (16, 16)),
+    3: (
+        (2, 2, 1),
+        (2, 2, 2),
+        (2, 2, 4),
+        (2, 4, 4),
+        (4, 4, 4),
+        (4, 4, 8),
+        (4, 8, 8),
+        (8, 8, 8),
+    ),
+}
+"""Google's usual slice of each number of chips, by number of axes."""
+
+DESCRIBED = ("h100", "h200")
+"""GPUs that `gpu_target` describes, for which programs can be compiled."""
 
 
 def gpu_target(chip: Chip) -> str:
@@ -100,26 +123,46 @@ class Topology:
 
 
 def parse_topology(text: str) -> Topology:
-    """The topology of "v5e:4x4", "v5p:2x2x4" or "h200:8".
+    """The topology of a chip and a shape, or of Google's name of a slice.
+
+    Args:
+        text: "v5e:4x4", "v5p:2x2x4", "h200:8"; "v5e-16", "v6e-8" (a number of chips);
+            "v5p-32" (a number of cores, two a chip).
 
     Raises:
         ValueError: where it is none.
 
     Example:
-        >>> parse_topology("v5e:4x4").size
-        16
+        >>> parse_topology("v5e:4x4") == parse_topology("v5e-16")
+        True
+        >>> str(parse_topology("v5p-32"))
+        'v5p:2x2x4'
     """
-    match = re.fullmatch(r"(\w+):([1-9]\d*(?:x[1-9]\d*)*)", text)
+    match = re.fullmatch(r"(\w+)([:-])([1-9]\d*(?:x[1-9]\d*)*)", text)
     chip = CHIPS.get(match[1]) if match else None
     if match is None or chip is None:
         raise ValueError(
             f"topology {text!r}: expected chip:shape with a chip out of "
-            f"{', '.join(CHIPS)}, as v5e:4x4, v5p:2x2x4 or h100:8"
+            f"{', '.join(CHIPS)}, as v5e:4x4, v5p:2x2x4 or h100:8, or v5e-16"
         )
-    shape = tuple(map(int, match[2].split("x")))
+    if match[2] == "-":
+        return Topology(chip, _named_slice(chip, match[3], text))
+    shape = tuple(map(int, match[3].split("x")))
     if len(shape) != (chip.axes or 1):
         raise ValueError(
             f"topology {text!r}: found {len(shape)} axes, expected {chip.axes or 1} "
             f"for {chip.name}"
         )
     return Topology(chip, shape)
+
+
+def _named_slice(chip: Chip, number: str, text: str) -> tuple[int, ...]:
+    """The shape of Google's slice of a number of chips (v5p: of cores, two a chip)."""
+    if chip.axes is None:
+        raise ValueError(f"topology {text!r}: expected {chip.name}:{number}")
+    cores_a_chip = 2 if chip.name == "v5p" else 1
+    slices = {cores_a_chip * math.prod(s): s for s in _SLICES[chip.axes]}
+    if not number.isdigit() or int(number) not in slices:
+        known = ", ".join(f"{chip.name}-{n}" for n in slices)
+        raise ValueError(f"topology {text!r}: expected one of {known}, or chip:shape")
+    return slices[int(number)]

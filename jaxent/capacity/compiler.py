@@ -34,6 +34,8 @@ def is_available(topology: chips.Topology) -> bool:
     """
     if topology.tpu:
         return "TPU_LIBRARY_PATH" in os.environ or _is_installed("libtpu")
+    if topology.chip.name not in chips.DESCRIBED:
+        return False
     plugins = ("jax_plugins.xla_cuda12", "jax_plugins.xla_cuda13")
     return _is_installed("jax_plugins") and any(map(_is_installed, plugins))
 
