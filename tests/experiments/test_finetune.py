@@ -84,7 +84,8 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
         (["--model=/nowhere"], "finetune: model '/nowhere': no such folder"),
         (
             ["--condition=B4"],
-            "finetune: --csr_every 50: expected at most --max_steps 8, or CSR never acts",
+            "finetune: --csr_every 50: expected at most --max_steps 8, or CSR never "
+            "acts",
         ),
         (
             ["--data_root=/nowhere"],
@@ -96,7 +97,8 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
         ),
         (
             ["--seed_mode=sharded"],
-            "finetune: --seed_mode=sharded with --mesh=None: expected a mesh with a seed axis",
+            "finetune: --seed_mode=sharded with --mesh=None: expected a mesh with a "
+            "seed axis",
         ),
     ],
 )

@@ -107,7 +107,8 @@ def test_an_adapter_at_two_layers(tmp_path, adapter):
         (["--adapter=/nowhere"], "measure: "),
         (
             ["--adapter={}", "--drift_target=law"],
-            "measure: CSR target 'law': expected a domain of the probes (code, math, medical)",
+            "measure: CSR target 'law': expected a domain of the probes (code, math, "
+            "medical)",
         ),
         (
             ["--probe_sets=9"],

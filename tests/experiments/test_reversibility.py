@@ -47,9 +47,10 @@ def test_the_continued_run_starts_from_the_b3_adapter(tmp_path, own_probes):
     for folder in (first, then):
         records[folder] = log.read_metrics(folder / "metrics.jsonl")
         summaries[folder] = json.loads((folder / "summary.json").read_text())
-    about = lambda record: {
-        n: v for n, v in record.items() if n not in ("step", "seconds")
-    }
+
+    def about(record):
+        return {n: v for n, v in record.items() if n not in ("step", "seconds")}
+
     assert (
         about(summaries[then]["before"])
         == about(summaries[first]["after"])
