@@ -6,6 +6,7 @@ process alone.
 
 import json
 import signal
+import time
 
 import many_processes
 import numpy as np
