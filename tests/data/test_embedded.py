@@ -266,7 +266,7 @@ def tokenizer(script):
 
 @hypothesis.given(st.text())
 @hypothesis.example("def f(x):\n\treturn  x   # naïve 漢字 🎉\r\n\x00 1234")
-@hypothesis.settings(deadline=None, max_train_samples=100)
+@hypothesis.settings(deadline=None, max_examples=100)
 def test_any_text_comes_back_in_normal_form(tokenizer, text):
     ids = tokenizer.encode(text).ids
     assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
