@@ -32,7 +32,7 @@ def contents(batch, used):
     return sorted(found)
 
 
-@settings(max_train_samples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(LENGTHS)
 def test_packing_and_padding_hold_every_example_once(lengths):
     group = examples(lengths)
@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_refused():
         batches.pad(examples([5] * 17), 50, 16)
 
 
-@settings(max_train_samples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(LENGTHS)
 def test_packing_uses_the_rows_of_textbook_first_fit_decreasing(lengths):
     """One bin an example is always enough, so 16 examples never need a 17th row."""
