@@ -24,7 +24,8 @@ from jaxent.companion import metric as companion_metric
 from jaxent.data import mix
 from jaxent.paper import tables as paper_tables
 from jaxent.report import figures, plots_own
-from jaxent.runs import queue
+from jaxent.runs import dry_run
+from jaxent.runs import outcomes as run_outcomes
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("target", "code", mix.DOMAINS, "domain that is to be kept or gained")
@@ -56,7 +57,7 @@ def main(_):
         )
         if FLAGS.dry_run:
             print(
-                queue.format_plan(
+                dry_run.format_plan(
                     [
                         run
                         for model in models
@@ -81,7 +82,7 @@ def main(_):
     whole = "\n\n\n".join(
         companion_metric.text(model, record) for model, record in found.items()
     )
-    folder = queue.write_study(
+    folder = run_outcomes.write_study(
         companion_metric.NAME, outcomes, whole, out, {"metric": known | found}
     )
     for model, record in found.items():
@@ -90,7 +91,7 @@ def main(_):
             folder / f"map-{pathlib.Path(model).name.lower()}",
         )
     print(f"\n{whole}\n\nResults: {folder}")
-    if failed := list(filter(None, [*failed, queue.format_failures(outcomes)])):
+    if failed := list(filter(None, [*failed, run_outcomes.format_failures(outcomes)])):
         sys.exit("\n" + "\n".join(failed))
 
 

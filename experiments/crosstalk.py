@@ -24,7 +24,7 @@ from jaxent.measure import capture, concepts, crosstalk
 from jaxent.model import transformer
 from jaxent.paper import tables as paper_tables
 from jaxent.report import figures
-from jaxent.runs import console, queue, validate
+from jaxent.runs import console, dry_run, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
 
@@ -44,7 +44,6 @@ flags.DEFINE_float(
     "with --dry_run: sustained TFLOP/s to reckon with (default: measured here)",
 )
 flags.adopt_module_key_flags(checkpoint_flags)
-NAME = "crosstalk.json"
 
 
 def table(found: dict) -> str:
@@ -107,9 +106,9 @@ def _spread(interval: dict | None, value) -> str:
 
 def finished(out: pathlib.Path, about: dict) -> dict | None:
     """The measurement that is in the folder, None if there is none; ValueError if it is of something else."""
-    if not (out / NAME).is_file():
+    if not (out / run_folder.CROSSTALK).is_file():
         return None
-    there = json.loads((out / NAME).read_text())
+    there = run_folder.read_json(out / run_folder.CROSSTALK)
     for name, value in about.items():
         if there.get(name) != value:
             raise ValueError(
@@ -127,7 +126,7 @@ def main(_):
         )
         if FLAGS.dry_run:
             print(
-                queue.format_plan(
+                dry_run.format_plan(
                     [
                         specs.RunSpec(
                             FLAGS.model,
@@ -146,7 +145,7 @@ def main(_):
         found, adapter = checkpoint_flags.opened()
         mesh = checkpoint_flags.mesh(found)
         examples, labels = (
-            validate.encoded(found, probe_set),
+            validate.encode_probes(found, probe_set),
             concepts.label_probes(probe_set.labels),
         )
         about = {
@@ -181,8 +180,8 @@ def main(_):
         return
     measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.ridge_alpha).to_json()
     about |= validate.provenance(found, started, FLAGS.adapter, probe_set)
-    run_folder.write_text(out / NAME, json.dumps(about | measured, indent=1) + "\n")
-    run_folder.write_text(out / "table.txt", table(measured) + "\n")
+    run_folder.write_json(out / run_folder.CROSSTALK, about | measured)
+    run_folder.write_text(out / run_folder.TABLE, table(measured) + "\n")
     figures.crosstalk(measured, out / "crosstalk")
     print(f"{table(measured)}\n\nResults: {out}")
 

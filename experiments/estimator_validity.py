@@ -11,7 +11,6 @@ A quarter of an hour on two cores, no GPU; on one device.
 """
 
 import dataclasses
-import json
 import pathlib
 import time
 
@@ -290,8 +289,8 @@ def main(_):
         "coverage": covered,
         **validate.provenance(model, started, None, probe_set, FLAGS.seed),
     }
-    run_folder.write_text(out / "validity.json", json.dumps(found, indent=1) + "\n")
-    run_folder.write_text(out / "table.txt", table(panels, covered) + "\n")
+    run_folder.write_json(out / run_folder.VALIDITY, found)
+    run_folder.write_text(out / run_folder.TABLE, table(panels, covered) + "\n")
     figures.save(plots_own.validity(panels), out / "validity")
     print(f"{table(panels, covered)}\n\nResults: {out}")
 

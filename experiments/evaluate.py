@@ -252,7 +252,7 @@ def main(_):
     record |= validate.provenance(
         found, started, FLAGS.adapter, seed=FLAGS.seed if FLAGS.temperature else None
     )
-    run_folder.write_text(out / "evaluation.json", json.dumps(record, indent=1) + "\n")
+    run_folder.write_json(out / run_folder.EVALUATION, record)
     if took["samples"]:
         print(
             f"{took['samples']} samples, {took['tokens']} tokens, {took['tokens_per_second']:.0f} tokens/s; near ties in {took['samples_with_near_ties']}"

@@ -21,7 +21,9 @@ from absl import app, flags, logging
 from jaxent.data import mix
 from jaxent.distributed import processes
 from jaxent.measure import penalty
-from jaxent.runs import console, execute, queue, records, validate
+from jaxent.runs import base_model, console, execute, queue, records, validate
+from jaxent.runs import folder as run_folder
+from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
 from jaxent.stats import differences
 from jaxent.train import loop
@@ -133,10 +135,10 @@ def several(run: specs.RunSpec, out: pathlib.Path) -> None:
         runs, out, mesh=FLAGS.mesh, seeds_together=device_flags.seeds_together()
     )
     if processes.is_primary():
-        for one, summary in queue.finished_summaries(outcomes):
+        for one, summary in run_outcomes.finished_summaries(outcomes):
             print(f"\n{one.name}\n{text(summary)}")
         print(f"\nRun folders: {out}")
-    if failed := queue.format_failures(outcomes):
+    if failed := run_outcomes.format_failures(outcomes):
         sys.exit(f"finetune: {failed}")
 
 
@@ -160,9 +162,13 @@ def main(_):
         sys.exit(f"finetune: {error}")
     try:
         summary = execute.execute_run(
-            checked, execute.BaseModel(checked, mesh), corpus, out
+            checked, base_model.BaseModel(checked, mesh), corpus, out
         )
-    except (penalty.NoGradientError, loop.NonFiniteError) as error:
+    except (
+        penalty.NoGradientError,
+        loop.NonFiniteError,
+        run_folder.LockedError,
+    ) as error:
         sys.exit(f"finetune: {error}")
     if processes.is_primary():
         print(f"\n{text(summary)}\n\nRun folder: {out}")

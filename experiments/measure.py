@@ -10,7 +10,6 @@ takes seconds. Section 3.2 measures the terminal layer: Qwen-7B's base has EI 0.
 """
 
 import dataclasses
-import json
 import pathlib
 import sys
 
@@ -245,7 +244,7 @@ def main(_):
         mesh = checkpoint_flags.mesh(found)
         layers = chosen_layers(found.config)
         examples, labels = (
-            validate.encoded(found, probe_set),
+            validate.encode_probes(found, probe_set),
             concepts.label_probes(probe_set.labels),
         )
         domains = [row["domain"] for row in probe_set.labels]
@@ -294,11 +293,11 @@ def main(_):
         moves = drift(x, before, domains)
         measured = [one | {"drift": move} for one, move in zip(measured, moves)]
     out = pathlib.Path(FLAGS.output_dir)
-    run_folder.write_text(out / "measure.json", json.dumps(measured, indent=1) + "\n")
+    run_folder.write_json(out / run_folder.MEASURE, measured)
     text = table(measured) + (
         "" if adapter is None else f"\n\n{adapter_lines(measured)}"
     )
-    run_folder.write_text(out / "table.txt", text + "\n")
+    run_folder.write_text(out / run_folder.TABLE, text + "\n")
     for draw in (figures.damage, figures.spectrum, figures.estimates):
         draw(measured[-1], out / draw.__name__)
     if len(layers) > 1:

@@ -20,7 +20,8 @@ import study_flags
 from absl import flags
 
 from jaxent.paper import tables as paper_tables
-from jaxent.runs import questions, queue, summary_table
+from jaxent.runs import outcomes as run_outcomes
+from jaxent.runs import questions, summary_table
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -66,7 +67,7 @@ def text(found) -> str:
         f"{title}\n{summary_table.format_summary(summary_table.summarise_runs(chosen, BY, FOUND), BY, (FOUND,))}"
     )
     course = summary_table.summarise_steps(
-        queue.read_measurements(
+        run_outcomes.read_measurements(
             [run for run, _ in then], pathlib.Path(FLAGS.output_dir)
         ),
         (*BY, "seed"),

@@ -18,7 +18,8 @@ import study_flags
 from absl import flags
 
 from jaxent.paper import tables as paper_tables
-from jaxent.runs import questions, queue, summary_table
+from jaxent.runs import outcomes as run_outcomes
+from jaxent.runs import questions, summary_table
 from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
@@ -72,7 +73,7 @@ def text(found) -> str:
     )
     both, by = [run for run, _ in of("B3", "B2")], ("model", "condition")
     course = summary_table.summarise_steps(
-        queue.read_measurements(both, pathlib.Path(FLAGS.output_dir)), by, COURSE
+        run_outcomes.read_measurements(both, pathlib.Path(FLAGS.output_dir)), by, COURSE
     )
     return "\n\n".join(
         [

@@ -9,7 +9,8 @@ import run_flags
 from absl import app, flags, logging
 
 from jaxent.distributed import processes
-from jaxent.runs import queue
+from jaxent.runs import dry_run, queue
+from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
@@ -58,7 +59,8 @@ def main(
     name: str,
     runs: Callable[[], list[specs.RunSpec]],
     table: Callable[[list], str],
-    after: Callable[[list[queue.Outcome], bool], list[queue.Outcome]] | None = None,
+    after: Callable[[list[run_outcomes.Outcome], bool], list[run_outcomes.Outcome]]
+    | None = None,
     remark: Callable[[list[specs.RunSpec]], str] = lambda runs: "",
 ) -> None:
     """Runs the script's study: the runs of `runs()`, then `table` of those finished.
@@ -75,7 +77,7 @@ def main(
             device_flags.check()
             found = runs()
             if FLAGS.dry_run:
-                print(queue.format_plan(found, out, FLAGS.teraflops) + remark(found))
+                print(dry_run.format_plan(found, out, FLAGS.teraflops) + remark(found))
                 return
             together = device_flags.seeds_together()
             if after:
@@ -93,10 +95,10 @@ def main(
         also = after(outcomes, first) if after else []
         if not first:
             return
-        text = table(queue.finished_summaries(outcomes))
-        folder = queue.write_study(name, [*outcomes, *also], text, out)
+        text = table(run_outcomes.finished_summaries(outcomes))
+        folder = run_outcomes.write_study(name, [*outcomes, *also], text, out)
         print(f"\n{text}\n\nResults: {folder}")
-        if failed := queue.format_failures([*outcomes, *also]):
+        if failed := run_outcomes.format_failures([*outcomes, *also]):
             sys.exit(f"\n{failed}")
 
     app.run(start)

@@ -81,7 +81,9 @@ class Job:
 
     @property
     def hyper(self) -> steps.TrainConfig:
-        return dataclasses.replace(self.run.hyper, micro_batch_size=self.at_a_time)
+        return dataclasses.replace(
+            self.run.train_config, micro_batch_size=self.at_a_time
+        )
 
     @property
     def local_seeds(self) -> int:
@@ -216,7 +218,7 @@ class Site:
 
     def state(self, seeds: int) -> steps.TrainState:
         """With an axis of the seeds if there are several."""
-        hyper, several = self.job.run.hyper, seeds > 1
+        hyper, several = self.job.run.train_config, seeds > 1
         state = _state(self.job.config, self.job.run.lora_config, hyper)
         stacked = (
             jax.tree.map(

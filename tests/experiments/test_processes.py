@@ -19,6 +19,7 @@ from jaxent.checkpoint import hf
 from jaxent.evaluate import humaneval
 from jaxent.model import config, transformer
 from jaxent.runs import evaluate as evaluate_runs
+from jaxent.runs import folder as run_folder
 from jaxent.train import log
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -471,7 +472,7 @@ def test_a_study_is_trained_and_evaluated_on_both_hosts_and_recorded_on_the_firs
     for folder in (tmp_path / "tiny" / "B0", tmp_path / "tiny" / "B2-strong-seed0"):
         assert json.loads((folder / "run.json").read_text())["processes"] == 2
         assert (
-            json.loads((folder / evaluate_runs.FOLDER / "evaluation.json").read_text())[
+            json.loads((folder / run_folder.HUMANEVAL / "evaluation.json").read_text())[
                 "processes"
             ]
             == 2
