@@ -58,6 +58,13 @@ PACKAGE_CHECKPOINTS = {  # the embedded models, a folder of the package
 }
 
 
+def path_parts(node: ast.AST) -> set[str]:
+    """The parts of a string constant that may be a path: one without blanks."""
+    text = node.value if isinstance(node, ast.Constant) else None
+    is_path = isinstance(text, str) and not any(c.isspace() for c in text)
+    return set(text.split("/")) if is_path else set()
+
+
 def spelled_names(source: str) -> set[str]:
     """Names of files in string constants, and of folders joined to a path by "/".
 
@@ -66,12 +73,10 @@ def spelled_names(source: str) -> set[str]:
     """
     names = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if not any(c.isspace() for c in node.value):
-                names |= FILES & set(node.value.split("/"))
-        joined = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
-        if joined and isinstance(node.right, ast.Constant):
-            names |= FOLDERS & set(str(node.right.value).split("/"))
+        if isinstance(node, ast.Constant):
+            names |= FILES & path_parts(node)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            names |= FOLDERS & path_parts(node.right)
     return names
 
 
