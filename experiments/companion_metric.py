@@ -46,7 +46,8 @@ import studies
 
 from jaxent.companion import metric as companion_metric
 from jaxent.report import figures, plots_own
-from jaxent.runs import queue
+from jaxent.runs import dry_run
+from jaxent.runs import outcomes as run_outcomes
 
 
 def read_question() -> companion_metric.Question:
@@ -73,7 +74,7 @@ def main() -> None:
         if FLAGS.dry_run:
             planned = [question.planned(model, settings) for model in models]
             runs = [run for of_model in planned for run in of_model]
-            print(queue.format_plan(runs, out, FLAGS.teraflops))
+            print(dry_run.format_plan(runs, out, FLAGS.teraflops))
             return
     except ValueError as error:
         sys.exit(f"companion_metric: {error}")
@@ -89,14 +90,14 @@ def main() -> None:
             failed.append(f"{model} failed: {error}")
     texts = [companion_metric.text(model, one) for model, one in measured.items()]
     whole = "\n\n\n".join(texts)
-    folder = queue.write_study(
+    folder = run_outcomes.write_study(
         companion_metric.NAME, outcomes, whole, out, {"metric": known | measured}
     )
     for model, one in measured.items():
         name = f"map-{pathlib.Path(model).name.lower()}"
         figures.save(plots_own.companions(one), folder / name)
     print(f"\n{whole}\n\nResults: {folder}")
-    if failed := list(filter(None, [*failed, queue.format_failures(outcomes)])):
+    if failed := list(filter(None, [*failed, run_outcomes.format_failures(outcomes)])):
         sys.exit("\n" + "\n".join(failed))
 
 

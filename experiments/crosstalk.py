@@ -51,11 +51,9 @@ from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, crosstalk
 from jaxent.model import transformer
 from jaxent.report import figures
-from jaxent.runs import console, queue, validate
+from jaxent.runs import console, dry_run, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
-
-NAME = "crosstalk.json"
 
 
 def format_crosstalk(measured: dict) -> str:
@@ -124,9 +122,9 @@ def measured_before(out: pathlib.Path, about: dict) -> dict | None:
     Raises:
         ValueError: if it is of something else.
     """
-    if not (out / NAME).is_file():
+    if not (out / run_folder.CROSSTALK).is_file():
         return None
-    there = json.loads((out / NAME).read_text())
+    there = run_folder.read_json(out / run_folder.CROSSTALK)
     for name, value in about.items():
         if there.get(name) != value:
             raise ValueError(
@@ -156,7 +154,7 @@ def format_cost(out: pathlib.Path) -> str:
     run = specs.RunSpec(
         FLAGS.model, "B0", probes=FLAGS.probes, load_in_4bit=FLAGS.load_in_4bit
     )
-    return queue.format_plan([run], out, FLAGS.teraflops)
+    return dry_run.format_plan([run], out, FLAGS.teraflops)
 
 
 @processes.exit_together()
@@ -174,7 +172,7 @@ def main() -> None:
         devices.start()
         checkpoint, adapter = checkpoints.open_all()
         mesh = checkpoints.choose_mesh(checkpoint)
-        ids = validate.encoded(checkpoint, probe_set)
+        ids = validate.encode_probes(checkpoint, probe_set)
         labels = concepts.label_probes(probe_set.labels)
         about = describe(checkpoint, probe_set)
         before = processes.broadcast_from_primary(
@@ -193,9 +191,9 @@ def main() -> None:
         return
     measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.ridge_alpha).to_json()
     about |= validate.provenance(checkpoint, started, FLAGS.adapter, probe_set)
-    run_folder.write_text(out / NAME, json.dumps(about | measured, indent=1) + "\n")
+    run_folder.write_json(out / run_folder.CROSSTALK, about | measured)
     text = format_crosstalk(measured)
-    run_folder.write_text(out / "table.txt", text + "\n")
+    run_folder.write_text(out / run_folder.TABLE, text + "\n")
     figures.crosstalk(measured, out / "crosstalk")
     print(f"{text}\n\nResults: {out}")
 

@@ -14,7 +14,6 @@ triad's eight and hexad's five. Writes validity.json, table.txt and the figure v
 """
 
 import dataclasses
-import json
 import pathlib
 import time
 
@@ -283,8 +282,8 @@ def main() -> None:
     record = {"panels": panels, "coverage": coverages}
     record |= validate.provenance(model, started, None, probe_set, FLAGS.seed)
     text = format_study(panels, coverages)
-    run_folder.write_text(out / "validity.json", json.dumps(record, indent=1) + "\n")
-    run_folder.write_text(out / "table.txt", text + "\n")
+    run_folder.write_json(out / run_folder.VALIDITY, record)
+    run_folder.write_text(out / run_folder.TABLE, text + "\n")
     figures.save(plots_own.validity(panels), out / "validity")
     print(f"{text}\n\nResults: {out}")
 

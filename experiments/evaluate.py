@@ -281,7 +281,7 @@ def main() -> None:
         print(problems.subset.upper())
     seed = FLAGS.seed if FLAGS.temperature else None
     record |= validate.provenance(checkpoint, started, FLAGS.adapter, seed=seed)
-    run_folder.write_text(out / "evaluation.json", json.dumps(record, indent=1) + "\n")
+    run_folder.write_json(out / run_folder.EVALUATION, record)
     if took["samples"]:
         print(
             f"{took['samples']} samples, {took['tokens']} tokens, "

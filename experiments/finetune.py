@@ -63,11 +63,18 @@ import devices
 
 from jaxent.distributed import processes
 from jaxent.measure import penalty
-from jaxent.runs import console, execute, queue, records, validate
+from jaxent.runs import base_model, console, execute, queue, records, validate
+from jaxent.runs import folder as run_folder
+from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
 from jaxent.stats import differences
 from jaxent.train import loop
 
+_ENDED = (
+    penalty.NoGradientError,
+    loop.NonFiniteError,
+    run_folder.LockedError,
+)
 QUANTITIES = {
     "CVO": "cvo",
     "EI (literal)": "ei",
@@ -132,10 +139,10 @@ def train_seeds(run: specs.RunSpec, out: pathlib.Path) -> None:
         runs, out, mesh=FLAGS.mesh, seeds_together=devices.seeds_together()
     )
     if processes.is_primary():
-        for one, summary in queue.finished_summaries(outcomes):
+        for one, summary in run_outcomes.finished_summaries(outcomes):
             print(f"\n{one.name}\n{format_summary(summary)}")
         print(f"\nRun folders: {out}")
-    if failed := queue.format_failures(outcomes):
+    if failed := run_outcomes.format_failures(outcomes):
         sys.exit(f"finetune: {failed}")
 
 
@@ -159,9 +166,9 @@ def main() -> None:
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"finetune: {error}")
     try:
-        base = execute.BaseModel(checked, mesh)
+        base = base_model.BaseModel(checked, mesh)
         summary = execute.execute_run(checked, base, corpus, out)
-    except (penalty.NoGradientError, loop.NonFiniteError) as error:
+    except _ENDED as error:
         sys.exit(f"finetune: {error}")
     if processes.is_primary():
         print(f"\n{format_summary(summary)}\n\nRun folder: {out}")

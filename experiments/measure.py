@@ -15,7 +15,6 @@ measures the terminal layer: Qwen-7B's base has EI 0.945 (Table 2).
 """
 
 import dataclasses
-import json
 import pathlib
 import sys
 
@@ -253,11 +252,11 @@ def check_drift(domains: list[str]) -> None:
 
 def write_results(out: pathlib.Path, layers: list[dict], has_adapter: bool) -> str:
     """Writes measure.json, table.txt and the figures; gives the table."""
-    run_folder.write_text(out / "measure.json", json.dumps(layers, indent=1) + "\n")
+    run_folder.write_json(out / run_folder.MEASURE, layers)
     text = format_measurement(layers)
     if has_adapter:
         text += f"\n\n{format_adapter(layers)}"
-    run_folder.write_text(out / "table.txt", text + "\n")
+    run_folder.write_text(out / run_folder.TABLE, text + "\n")
     for draw in (figures.damage, figures.spectrum, figures.estimates):
         draw(layers[-1], out / draw.__name__)
     if len(layers) > 1:
@@ -275,7 +274,7 @@ def main() -> None:
         checkpoint, adapter = checkpoints.open_all()
         mesh = checkpoints.choose_mesh(checkpoint)
         layers = chosen_layers(checkpoint.config)
-        ids = validate.encoded(checkpoint, probe_set)
+        ids = validate.encode_probes(checkpoint, probe_set)
         labels = concepts.label_probes(probe_set.labels)
         domains = [row["domain"] for row in probe_set.labels]
         if adapter is not None:

@@ -11,7 +11,8 @@ from absl import flags
 
 from jaxent import command
 from jaxent.distributed import processes
-from jaxent.runs import queue, summary_table
+from jaxent.runs import dry_run, queue, summary_table
+from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
@@ -50,7 +51,9 @@ class Study:
     name: str
     runs: Callable[[], list[specs.RunSpec]]
     table: Callable[[list], str]
-    after: Callable[[list[queue.Outcome], bool], list[queue.Outcome]] | None = None
+    after: (
+        Callable[[list[run_outcomes.Outcome], bool], list[run_outcomes.Outcome]] | None
+    ) = None
     remark: Callable[[list[specs.RunSpec]], str] | None = None
 
 
@@ -67,7 +70,7 @@ def _run(study: Study) -> None:
         runs = study.runs()
         if FLAGS.dry_run:
             remark = study.remark(runs) if study.remark else ""
-            print(queue.format_plan(runs, out, FLAGS.teraflops) + remark)
+            print(dry_run.format_plan(runs, out, FLAGS.teraflops) + remark)
             return
         outcomes, is_primary = _train(study, runs, out)
     except ValueError as error:
@@ -76,14 +79,16 @@ def _run(study: Study) -> None:
     if not is_primary:
         return
     outcomes_of_all = [*outcomes, *failed]
-    text = study.table(queue.finished_summaries(outcomes))
-    folder = queue.write_study(study.name, outcomes_of_all, text, out)
+    text = study.table(run_outcomes.finished_summaries(outcomes))
+    folder = run_outcomes.write_study(study.name, outcomes_of_all, text, out)
     print(f"\n{text}\n\nResults: {folder}")
-    if failures := queue.format_failures(outcomes_of_all):
+    if failures := run_outcomes.format_failures(outcomes_of_all):
         sys.exit(f"\n{failures}")
 
 
-def _train(study: Study, runs, out: pathlib.Path) -> tuple[list[queue.Outcome], bool]:
+def _train(
+    study: Study, runs, out: pathlib.Path
+) -> tuple[list[run_outcomes.Outcome], bool]:
     """The outcomes of all runs, and whether this process is the one that writes."""
     together = devices.seeds_together()
     if study.after:
@@ -101,7 +106,7 @@ def section(title: str, found: list, by: Sequence[str], quantities: Sequence[str
 
 def course(title: str, runs: list, by: Sequence[str], quantities: Sequence[str]):
     """A titled table of runs' measurements, a row a step."""
-    measured = queue.read_measurements(runs, pathlib.Path(FLAGS.output_dir))
+    measured = run_outcomes.read_measurements(runs, pathlib.Path(FLAGS.output_dir))
     rows = summary_table.summarise_steps(measured, by, quantities)
     return (
         f"{title}\n{summary_table.format_summary(rows, (*by, 'step'), (quantities,))}"

@@ -255,7 +255,12 @@ def step_memory(
     key = jax.eval_shape(lambda: jax.random.key(0))
     batch = jax.eval_shape(
         lambda: jax.tree.map(
-            jnp.asarray, batches.pack([np.ones(length, np.int32)] * 16, length, 16)[0]
+            jnp.asarray,
+            steps.shard_batch(
+                batches.pack([np.ones(length, np.int32)] * 16, length, 16)[0],
+                hyper.micro_batch_size,
+                None,
+            ),
         )
     )
     at_a_time = length // 64

@@ -86,23 +86,25 @@ def seconds(
         .astype(np.int32)
         for seed in range(number)
     ]
-    drawn = [
-        batches.pad([e] * FLAGS.rows, FLAGS.max_length, FLAGS.rows)[0] for e in examples
-    ]
+    micro_batch_size = plan.train_config.micro_batch_size
+    drawn = []
+    for example in examples:
+        batch, _ = batches.pad([example] * FLAGS.rows, FLAGS.max_length, FLAGS.rows)
+        drawn.append(steps.shard_batch(batch, micro_batch_size, None))
     states, keys = (
         [loop.initial_state(model, plan, seed) for seed in range(number)],
         jax.random.split(jax.random.key(0), number),
     )
     if together and number > 1:
         run, state = (
-            steps.jit_train_step_seeds(plan.hyper, plan.compute),
+            steps.jit_train_step_seeds(plan.train_config, plan.compute),
             loop.stack_seeds(states, plan),
         )
         given = [(batches.Batch(*map(np.stack, zip(*drawn))), keys)]
         states = [state]
     else:
         run, given = (
-            steps.jit_train_step(plan.hyper, plan.compute),
+            steps.jit_train_step(plan.train_config, plan.compute),
             list(zip(drawn, keys)),
         )
     rows = np.int32(FLAGS.rows)

@@ -312,11 +312,12 @@ def check_qlora(
         gc.collect()
     compute = transformer.ComputeConfig()
     length = max(map(len, examples))
-    packed = [batches.pack(group, length * 2, rows=per_step) for group in groups]
+    packed = []
+    for group in groups:
+        batch, used = batches.pack(group, length * 2, rows=per_step)
+        packed.append((steps.shard_batch(batch, 1, None), used))
     gradient = jax.jit(
-        lambda m, a, b, r: steps.step_gradient(
-            m, a, b, r, None, micro_batch_size=1, compute=compute
-        )[1]
+        lambda m, a, b, r: steps.step_gradient(m, a, b, r, None, compute=compute)[1]
     )
     found_gradient = gradient(ours, filled, *packed[0])
     state, losses, step = (

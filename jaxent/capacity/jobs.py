@@ -74,7 +74,9 @@ class Job:
     @property
     def hyper(self) -> steps.TrainConfig:
         """The optimizer's constants, micro-batches over all chips."""
-        return dataclasses.replace(self.run.hyper, micro_batch_size=self.at_a_time)
+        return dataclasses.replace(
+            self.run.train_config, micro_batch_size=self.at_a_time
+        )
 
     @property
     def local_seeds(self) -> int:

@@ -107,7 +107,7 @@ class Site:
 
     def state(self, seeds: int) -> steps.TrainState:
         """The shapes of the training state, with an axis of the seeds if several."""
-        hyper = self.job.run.hyper
+        hyper = self.job.run.train_config
         one = jobs.abstract_state(self.job.config, self.job.run.lora_config, hyper)
         if seeds == 1:
             return self.with_shardings(

@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import json
 import math
 import pathlib
 import time
@@ -14,7 +13,9 @@ from jaxent.checkpoint import peft
 from jaxent.companion import transfer
 from jaxent.data import corpora, mix
 from jaxent.measure import concepts
-from jaxent.runs import console, execute, questions, queue, records, validate
+from jaxent.runs import base_model, console, questions, queue, records, validate
+from jaxent.runs import folder as run_folder
+from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
 from jaxent.stats import proportions
 
@@ -86,7 +87,7 @@ def examine(
     settings: dict,
     out: pathlib.Path,
     before: dict | None = None,
-) -> tuple[dict, list[queue.Outcome]]:
+) -> tuple[dict, list[run_outcomes.Outcome]]:
     """The record of a model, as plain JSON, and the outcomes of the check's runs, which are in `out`.
 
     before: an earlier record of the model, given back where it answers the same.
@@ -148,8 +149,8 @@ def examine(
 
 def recorded(out: pathlib.Path) -> dict[str, dict]:
     """By model: what earlier studies in `out` found."""
-    file = out / NAME / "study.json"
-    return json.loads(file.read_text()).get("metric", {}) if file.is_file() else {}
+    file = out / NAME / run_folder.STUDY
+    return run_folder.read_json(file).get("metric", {}) if file.is_file() else {}
 
 
 def _ranks(scores: dict[str, float]) -> dict[str, int | None]:
@@ -160,8 +161,8 @@ def _ranks(scores: dict[str, float]) -> dict[str, int | None]:
     }
 
 
-def _bench(question: Question, checked: validate.Checked) -> transfer.Bench:
-    base, run = execute.BaseModel(checked), checked.run
+def _bench(question: Question, checked: validate.ValidatedRun) -> transfer.Bench:
+    base, run = base_model.BaseModel(checked), checked.run
     where = base.tokenizer, checked.length, run.data_root, run.max_train_samples
     rows = transfer.held_out(question.target, *where, question.held_out)
     corpus = corpora.load_corpus(
@@ -171,14 +172,15 @@ def _bench(question: Question, checked: validate.Checked) -> transfer.Bench:
 
 
 def _worse(
-    bench: transfer.Bench, outcomes: Sequence[queue.Outcome], before: float
+    bench: transfer.Bench, outcomes: Sequence[run_outcomes.Outcome], before: float
 ) -> dict[str, list[float]]:
     """By condition: how far its runs raised the held-out loss, seed by seed."""
     found = {outcome.run.condition: [] for outcome in outcomes}
     for outcome in outcomes:
         if outcome.state != "failed":
             adapter = peft.load_adapter(
-                str(outcome.folder / "adapter"), bench.base.model.config
+                str(run_folder.RunFolder(outcome.folder).adapter),
+                bench.base.model.config,
             )
             found[outcome.run.condition].append(
                 transfer.loss(bench.base, bench.rows, adapter) - before

@@ -18,7 +18,7 @@ import scipy  # scipy.stats is loaded at its first use: it takes seconds
 from jaxent.arrays import lora
 from jaxent.data import batches, corpora, embedded, mix
 from jaxent.measure import capture, concepts, crosstalk
-from jaxent.runs import execute
+from jaxent.runs import base_model
 from jaxent.runs import spec as specs
 from jaxent.stats import proportions
 from jaxent.train import loop, objective
@@ -86,7 +86,7 @@ def held_out(
 class Bench:
     """What all is measured on: base model, settings, training texts in rows of `length`, held-out rows of the target."""
 
-    base: execute.BaseModel
+    base: base_model.BaseModel
     run: specs.RunSpec
     corpus: corpora.Corpus
     length: int
@@ -96,8 +96,8 @@ class Bench:
         return dataclasses.replace(self, run=dataclasses.replace(self.run, seed=seed))
 
     def batch(self, domain: str, step: int):
-        """One optimizer step's batch of a domain alone, and its used rows."""
-        return self.corpus.batch(
+        """One optimizer step's micro-batches of a domain alone, and its used rows."""
+        batch, rows = self.corpus.batch(
             alone(domain),
             self.run.seed,
             step,
@@ -105,6 +105,7 @@ class Bench:
             self.run.batch_size,
             self.run.packing,
         )
+        return steps.shard_batch(batch, self.run.micro_batch_size, None), rows
 
     def start(self, hyper: steps.TrainConfig) -> steps.TrainState:
         return loop.initial_state(
@@ -118,7 +119,7 @@ _nll = jax.jit(objective.batch_nll, static_argnames="compute")
 
 
 def loss(
-    base: execute.BaseModel,
+    base: base_model.BaseModel,
     rows: Sequence[batches.Batch],
     adapter: lora.Adapter | None = None,
 ) -> float:
@@ -156,7 +157,7 @@ def measure(
 
 
 def interference(
-    base: execute.BaseModel,
+    base: base_model.BaseModel,
     corpus: corpora.Corpus,
     target: str,
     companions: Sequence[str],
@@ -176,8 +177,8 @@ def interference(
 
 def _halves(bench: Bench, domain: str, number: int) -> list[dict]:
     """The sum of gradients over even and over odd batches, of the factors B alone: at the start they are 0, and A has none."""
-    state = bench.start(bench.run.hyper)
-    gradient = _gradient(bench.run.micro_batch_size, bench.base.compute)
+    state = bench.start(bench.run.train_config)
+    gradient = _gradient(bench.base.compute)
     halves = [None, None]
     for i in range(2 * -(-number // 2)):
         found = gradient(
@@ -191,12 +192,8 @@ def _halves(bench: Bench, domain: str, number: int) -> list[dict]:
 
 
 @functools.lru_cache(maxsize=4)
-def _gradient(micro_batch_size, compute):
-    return jax.jit(
-        functools.partial(
-            steps.step_gradient, micro_batch_size=micro_batch_size, compute=compute
-        )
-    )
+def _gradient(compute):
+    return jax.jit(functools.partial(steps.step_gradient, compute=compute))
 
 
 def aligned(a: Sequence, b: Sequence) -> tuple[float, float | None]:
@@ -224,7 +221,7 @@ def aligned(a: Sequence, b: Sequence) -> tuple[float, float | None]:
 
 def _after(bench: Bench, domain: str, few: int) -> float:
     """The held-out loss after a few steps on one domain alone; raises `loop.NonFiniteError`."""
-    hyper = dataclasses.replace(bench.run.hyper, steps=few)
+    hyper = dataclasses.replace(bench.run.train_config, steps=few)
     train_step = steps.jit_train_step(hyper, bench.base.compute)
     state, key = (
         bench.start(hyper),

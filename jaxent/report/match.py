@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from jaxent.paper import tables as paper_tables
+from jaxent.runs import folder as run_folder
 from jaxent.runs import records
 
 _ALL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -244,7 +245,7 @@ def _origins(runs: Sequence[records.Run]) -> dict[str, records.Run]:
 def _by_path(path: str, runs: Iterable[records.Run]) -> records.Run | None:
     """The run whose folder a path to an adapter ends in: the longest such."""
     parts = pathlib.PurePath(path).parts
-    parts = parts[:-1] if parts and parts[-1] == "adapter" else parts
+    parts = parts[:-1] if parts and parts[-1] == run_folder.ADAPTER else parts
     ends = [(r, pathlib.PurePath(r.folder).parts) for r in runs]
     matching = [(len(end), r) for r, end in ends if end and parts[-len(end) :] == end]
     return max(matching, key=lambda m: m[0])[1] if matching else None

@@ -94,15 +94,15 @@ def write(
             *validity,
             origin,
         ],
-        out / "tables",
+        out / run_folder.TABLES,
     )
     drawn = {
         f.id: f
         for f in sections.paper_figures(placed.paper)
-        if _draw(f, out / "figures")
+        if _draw(f, out / run_folder.FIGURES)
     }
     other_drawn, companions_drawn, validity_drawn = (
-        [f for f in of if _draw(f, out / "figures")]
+        [f for f in of if _draw(f, out / run_folder.FIGURES)]
         for of in (
             sections.other_figures(placed.other, placed.paper),
             own.companion_figures(collection.metrics),
@@ -180,7 +180,7 @@ def _draw(figure: sections.Figure, folder: pathlib.Path) -> bool:
 
 def _figure(figure: sections.Figure, out: pathlib.Path) -> str:
     """The SVG as a data URI: an image of its own, whose ids cannot clash with another's. On a phone, wide ones scroll."""
-    drawn = (out / "figures" / f"{figure.id}.svg").read_bytes()
+    drawn = (out / run_folder.FIGURES / f"{figure.id}.svg").read_bytes()
     data, width = (
         base64.b64encode(drawn).decode(),
         float(re.search(rb'width="([\d.]+)pt"', drawn)[1]),

@@ -12,13 +12,21 @@ from jaxent.model import transformer
 from jaxent.runs import spec as specs
 
 _PROBE_TOKENS = 96  # a probe text with its padding, at most about
-_SHARE = 0.4  # of the speed of one large product that a training step reaches on large models
+# The share of one large matmul's speed that a training step reaches on large models.
+_SHARE = 0.4
 NF4 = 0.5625  # bytes a weight as `arrays.nf4` keeps it on a device
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Optimizer steps, trained tokens (if every row were full), floating-point operations of those, bytes on the device."""
+    """What a run costs at most.
+
+    Attributes:
+      steps: optimizer steps.
+      tokens: trained tokens, if every row were full.
+      flops: floating-point operations of training, measuring and CSR.
+      memory: bytes on the device.
+    """
 
     steps: int
     tokens: int
@@ -27,65 +35,93 @@ class Cost:
 
 
 def run_cost(run: specs.RunSpec, config: configs.Config) -> Cost:
-    """The run's cost, at most: packing leaves rows out, so that a step of short examples costs a small part of this.
+    """The run's cost, at most.
 
-    A token of training: the frozen linear weights three times over (forward, recomputed, gradient of its input; 2 operations
-    a weight each), the adapter four times, the head twice, attention over half the row 4.5 times. A token of a probe: once;
-    on CSR steps as one of training without the head. memory: weights, adapter with its gradient, moments and a copy, saved
-    layer inputs and one layer's activations of a micro-batch, logits.
+    Packing leaves rows out, so that a step of short examples costs a small part of
+    it. FLOPs of a trained token: 6 for each frozen linear weight (forward,
+    recomputed, gradient of its input; 2 a weight each), 8 for each of the adapter's, 4
+    for each of the head's, and 4.5 times attention over half the row. FLOPs of a
+    probe's token: 2 for each linear weight; on CSR steps those of training without the
+    head. Memory: weights, adapter with its gradient, moments and a copy, saved layer
+    inputs, one layer's activations of a micro-batch, and logits.
+
+    Args:
+      run: the run.
+      config: its model's shapes.
     """
     shapes = transformer.linear_shapes(config)
-    linear = config.layers * sum(k * n for k, n in shapes.values())
-    adapter = (
-        config.layers
-        * run.lora_r
-        * sum(sum(shapes[m]) for m in run.lora_target_modules)
-    )
+    adapted = sum(sum(shapes[m]) for m in run.lora_target_modules)
+    adapter = config.layers * run.lora_r * adapted
+    steps = run.max_steps if run.mixture else 0
+    tokens = steps * run.batch_size * min(run.max_length, config.context)
+    flops = _run_flops(run, config, adapter, steps, tokens)
+    memory = _weight_bytes(run, config) + 5 * 4 * adapter * bool(steps)
+    return Cost(steps, tokens, flops, int(memory + _activation_bytes(run, config)))
+
+
+def _linear_weights(config: configs.Config) -> int:
+    shapes = transformer.linear_shapes(config)
+    return config.layers * sum(k * n for k, n in shapes.values())
+
+
+def _run_flops(
+    run: specs.RunSpec, config: configs.Config, adapter: int, steps: int, tokens: int
+) -> float:
+    linear = _linear_weights(config)
     head = config.vocab * config.embed
     length = min(run.max_length, config.context)
     attention = 2 * config.layers * config.heads * config.head_dim * length
-    steps = run.max_steps if run.mixture else 0
-    tokens = steps * run.batch_size * length
-    measured = (
-        len(probes.load_probes(run.probes, run.probe_sets).probes)
-        * (1 + -(-steps // run.measure_steps))
-        * _PROBE_TOKENS
-    )
-    penalised = (
-        len(probes.load_probes(run.csr_probes).probes)
-        * (steps // run.csr_every)
-        * _PROBE_TOKENS
-        if run.csr
-        else 0
-    )
+    probe_set = probes.load_probes(run.probes, run.probe_sets)
+    measurements = 1 + -(-steps // run.measure_steps)
+    measured_tokens = len(probe_set.probes) * measurements * _PROBE_TOKENS
+    csr_tokens = 0
+    if run.csr:
+        csr_probes = probes.load_probes(run.csr_probes)
+        csr_steps = steps // run.csr_every
+        csr_tokens = len(csr_probes.probes) * csr_steps * _PROBE_TOKENS
     trunk = 6 * linear + 8 * adapter
-    flops = (
+    return (
         tokens * (trunk + 4 * head + 4.5 * attention)
-        + measured * 2 * linear
-        + penalised * trunk
+        + measured_tokens * 2 * linear
+        + csr_tokens * trunk
     )
-    size = 2 if (run.dtype or "bfloat16") == "bfloat16" else 4
-    weights = linear * (NF4 if run.load_in_4bit else size) + head * size * (
-        1 if config.tied else 2
-    )
-    width = sum(n for _, n in shapes.values()) + max(k for k, _ in shapes.values())
-    layer = max(k * n for k, n in shapes.values()) * size
-    rows = run.micro_batch_size * length
-    activations = (
-        rows * size * (config.embed * config.layers + 3 * width) + layer + 2**29
-    )
-    return Cost(
-        steps, tokens, flops, int(weights + 5 * 4 * adapter * bool(steps) + activations)
-    )
+
+
+def _float_bytes(run: specs.RunSpec) -> int:
+    return 2 if (run.dtype or "bfloat16") == "bfloat16" else 4
+
+
+def _weight_bytes(run: specs.RunSpec, config: configs.Config) -> float:
+    size = _float_bytes(run)
+    linear = _linear_weights(config) * (NF4 if run.load_in_4bit else size)
+    tables = 1 if config.tied else 2  # embedding and head
+    return linear + config.vocab * config.embed * size * tables
+
+
+def _activation_bytes(run: specs.RunSpec, config: configs.Config) -> int:
+    """Bytes of saved layer inputs, one layer's activations and weights, and logits."""
+    size = _float_bytes(run)
+    shapes = transformer.linear_shapes(config).values()
+    width = sum(n for _, n in shapes) + max(k for k, _ in shapes)
+    largest_weight = max(k * n for k, n in shapes) * size
+    rows = run.micro_batch_size * min(run.max_length, config.context)
+    saved = config.embed * config.layers + 3 * width
+    return rows * size * saved + largest_weight + 2**29
 
 
 def matmul_rate(dtype: str | None = None) -> float:
-    """Operations a second a training step may reach here: measured on one product of 2048 x 2048 matrices, times 0.4."""
+    """FLOPs a second that a training step may reach here.
+
+    Measured on one matmul of 2048 x 2048 matrices, times 0.4.
+
+    Args:
+      dtype: the arithmetic; None for the device's default.
+    """
     x = jnp.ones((2048, 2048), transformer.default_compute(dtype).dtype)
-    product = jax.jit(lambda x: x @ x)
-    product(x).block_until_ready()
+    matmul = jax.jit(lambda x: x @ x)
+    matmul(x).block_until_ready()
     started, number = time.perf_counter(), 0
     while time.perf_counter() - started < 0.3:
-        product(x).block_until_ready()
+        matmul(x).block_until_ready()
         number += 1
     return _SHARE * number * 2 * 2048**3 / (time.perf_counter() - started)

@@ -11,30 +11,31 @@ import numpy as np
 
 from jaxent.runs import folder as run_folder
 
-_AREAS = {
-    "checkpoints",
-    "adapter",
-    "tensorboard",
-    "figures",
-}  # folders of a run that hold no records
+_AREAS = {  # folders of a run that hold no records
+    run_folder.CHECKPOINTS,
+    run_folder.ADAPTER,
+    run_folder.TENSORBOARD,
+    run_folder.FIGURES,
+}
 _KNOWN = {
-    "run.json",
-    "metrics.jsonl",
-    "summary.json",
-    "crosstalk.json",
-    "measure.json",
-    "scores.json",
-    "evaluation.json",
-    "study.json",
-    "validity.json",
+    run_folder.RECORD,
+    run_folder.METRICS,
+    run_folder.SUMMARY,
+    run_folder.CROSSTALK,
+    run_folder.MEASURE,
+    run_folder.SCORES,
+    run_folder.EVALUATION,
+    run_folder.STUDY,
+    run_folder.VALIDITY,
 }
 _BESIDE = {
-    "table.txt",
-    "samples.jsonl",
-    "samples.raw.jsonl",
-    "samples.identity.json",
-    "eval_results.json",
-    "evalplus.log",
+    run_folder.LOCK,
+    run_folder.TABLE,
+    run_folder.SAMPLES,
+    run_folder.RAW_SAMPLES,
+    run_folder.SAMPLES_IDENTITY,
+    run_folder.EVALPLUS_RESULTS,
+    run_folder.EVALPLUS_LOG,
 }
 _DRAWN = {".png", ".svg"}
 _OUTCOMES = {"pass", "wrong", "error", "timeout", "died"}
@@ -269,52 +270,56 @@ def _of_folder(
 ):
     """(kind, reader, the file it is about) of each record in one folder."""
     name = _below(here, root)
-    if "run.json" in files:
-        yield "runs", lambda: [_run(here, name, unread)], here / "run.json"
+    if run_folder.RECORD in files:
+        yield "runs", lambda: [_run(here, name, unread)], here / run_folder.RECORD
     for orphan in sorted(
-        {"metrics.jsonl", "summary.json"} & files if "run.json" not in files else ()
+        {run_folder.METRICS, run_folder.SUMMARY} & files
+        if run_folder.RECORD not in files
+        else ()
     ):
         unread.append(Note(f"{name}/{orphan}", "without a run.json beside it"))
-    if files & {"scores.json", "evaluation.json"}:
-        missing = {"scores.json", "evaluation.json"} - files
+    if files & {run_folder.SCORES, run_folder.EVALUATION}:
+        missing = {run_folder.SCORES, run_folder.EVALUATION} - files
         yield (
             "evaluations",
             lambda: [_evaluation(here, name)],
-            here / (min(missing) if missing else "scores.json"),
+            here / (min(missing) if missing else run_folder.SCORES),
         )
-    if "crosstalk.json" in files:
+    if run_folder.CROSSTALK in files:
         yield (
             "crosstalks",
             lambda: [
                 Crosstalk(
                     name,
-                    _keys(_json(here / "crosstalk.json"), "model", "domains", "damage"),
+                    _keys(
+                        _json(here / run_folder.CROSSTALK), "model", "domains", "damage"
+                    ),
                 )
             ],
-            here / "crosstalk.json",
+            here / run_folder.CROSSTALK,
         )
-    if "measure.json" in files:
-        yield "singles", lambda: [_single(here, name)], here / "measure.json"
-    if "study.json" in files:
-        yield "failures", lambda: _failures(here), here / "study.json"
-        yield "metrics", lambda: _metrics(here, name), here / "study.json"
-    if "validity.json" in files:
+    if run_folder.MEASURE in files:
+        yield "singles", lambda: [_single(here, name)], here / run_folder.MEASURE
+    if run_folder.STUDY in files:
+        yield "failures", lambda: _failures(here), here / run_folder.STUDY
+        yield "metrics", lambda: _metrics(here, name), here / run_folder.STUDY
+    if run_folder.VALIDITY in files:
         yield (
             "validities",
             lambda: [
                 Validity(
-                    name, _keys(_json(here / "validity.json"), "panels", "coverage")
+                    name, _keys(_json(here / run_folder.VALIDITY), "panels", "coverage")
                 )
             ],
-            here / "validity.json",
+            here / run_folder.VALIDITY,
         )
 
 
 def _run(here: pathlib.Path, name: str, unread: list[Note]) -> Run:
-    record = _keys(_json(here / "run.json"), "settings")
+    record = _keys(_json(here / run_folder.RECORD), "settings")
     _keys(record["settings"], "model", "condition", "seed")
     measured, trained = [], []
-    for found in _lines(here / "metrics.jsonl", name, unread):
+    for found in _lines(here / run_folder.METRICS, name, unread):
         if found.get("kind") == "measure":
             _keys(found, "step", "ei", "accuracy", "margins", "singular", "intervals")
             measured.append(Measured(found["step"], found))
@@ -325,12 +330,14 @@ def _run(here: pathlib.Path, name: str, unread: list[Note]) -> Run:
             "metrics.jsonl holds no measurement yet: the run has hardly begun"
         )
     summary = None
-    if (here / "summary.json").is_file():
-        summary = _keys(_json(here / "summary.json"), "before", "after", "adapter_hash")
+    if (here / run_folder.SUMMARY).is_file():
+        summary = _keys(
+            _json(here / run_folder.SUMMARY), "before", "after", "adapter_hash"
+        )
     else:
         unread.append(
             Note(
-                f"{name}/summary.json",
+                f"{name}/{run_folder.SUMMARY}",
                 f"not there: unfinished, at step {measured[-1].step} of {record['settings'].get('steps')}; only in the trajectories",
             )
         )
@@ -339,8 +346,8 @@ def _run(here: pathlib.Path, name: str, unread: list[Note]) -> Run:
 
 def _evaluation(here: pathlib.Path, name: str) -> Evaluation:
     scores, record = (
-        _keys(_json(here / "scores.json"), "ended", "subset"),
-        _json(here / "evaluation.json"),
+        _keys(_json(here / run_folder.SCORES), "ended", "subset"),
+        _json(here / run_folder.EVALUATION),
     )
     _keys(_keys(record, "settings")["settings"], "model", "adapter")
     passed = {}
@@ -361,14 +368,14 @@ def _evaluation(here: pathlib.Path, name: str) -> Evaluation:
 
 
 def _single(here: pathlib.Path, name: str) -> Single:
-    layers = _json(here / "measure.json", list)
+    layers = _json(here / run_folder.MEASURE, list)
     for layer in layers:
         _keys(layer, "model", "adapter", "layer", "ei", "damage", "intervals")
     return Single(name, tuple(sorted(layers, key=lambda layer: layer["layer"])))
 
 
 def _failures(here: pathlib.Path) -> list[Note]:
-    rows = _keys(_json(here / "study.json"), "runs")["runs"]
+    rows = _keys(_json(here / run_folder.STUDY), "runs")["runs"]
     return [
         Note(row["name"], str(row["reason"]))
         for row in rows
@@ -377,7 +384,7 @@ def _failures(here: pathlib.Path) -> list[Note]:
 
 
 def _metrics(here: pathlib.Path, name: str) -> list[Metric]:
-    found = _json(here / "study.json").get("metric", {})
+    found = _json(here / run_folder.STUDY).get("metric", {})
     needed = ("question", "axes", "ranks", "conditions", "worse", "judged")
     return [
         Metric(name, model, _keys(_object(record), *needed))

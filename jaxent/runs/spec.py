@@ -1,21 +1,23 @@
-"""Run specifications: all that decides a run's result, as frozen data, and the folder it goes to."""
+"""Run specifications: all that decides a run's result, as frozen data."""
 
 import dataclasses
 import pathlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from jaxent.arrays import lora
 from jaxent.data import corpora, mix
 from jaxent.measure import penalty
+from jaxent.runs import folder as run_folder
 from jaxent.train import step
 
 _EMBEDDED = pathlib.Path(corpora.__file__).parent / "checkpoints"
 TINY_MODEL = str(_EMBEDDED / "tiny")
-TINY_LADDER = (
-    str(_EMBEDDED / "tiny-small"),
-    TINY_MODEL,
-)  # 0.3 and 1.0M parameters, trained alike
-INTERVENTIONS = {  # what each changes about `RunSpec`'s defaults (sections 2.2 and 6.3)
+# 0.3 and 1.0M parameters, trained alike.
+TINY_LADDER = (str(_EMBEDDED / "tiny-small"), TINY_MODEL)
+# What each changes about `RunSpec`'s defaults (sections 2.2 and 6.3).
+INTERVENTIONS: dict[str, dict[str, Any]] = {
     "strong": {},
     "light": {
         "lora_r": 16,
@@ -24,7 +26,8 @@ INTERVENTIONS = {  # what each changes about `RunSpec`'s defaults (sections 2.2 
         "max_steps": 2000,
     },
 }
-PRESETS = {  # tiny: the embedded checkpoint's texts, sizes and steps for two cores
+# tiny: the embedded checkpoint's texts, sizes and steps for two cores.
+PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "tiny": {
         "data_root": corpora.EMBEDDED,
@@ -41,10 +44,23 @@ PRESETS = {  # tiny: the embedded checkpoint's texts, sizes and steps for two co
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """One run. Defaults are section 2.2's; the fields are finetune.py's flags, which explain them.
+    """One run; the fields are finetune.py's flags, which explain them.
 
-    intervention: a label; its settings are in the other fields. start: an adapter folder or run folder to begin from, with
-    a fresh optimizer and schedule; relative to the study's folder. csr_lambda: None is 0.1 for B4 and 0 otherwise. B0 measures only.
+    Defaults are section 2.2's. A run of condition B0 measures only.
+
+    Attributes:
+      intervention: a label; its settings are in the other fields.
+      adapter: an adapter folder or run folder to begin from, relative to the study's
+        folder, with a fresh optimizer and schedule.
+      csr_lambda: None becomes 0.1 for B4 and 0 otherwise.
+
+    Raises:
+      ValueError: micro_batch_size is no divisor of batch_size.
+
+    Example:
+      >>> run = RunSpec("Qwen/Qwen2.5-Coder-7B", "B4", seed=1)
+      >>> run.name, run.lora_r, run.csr_lambda
+      ('qwen2.5-coder-7b/B4-strong-seed1-lambda0.1', 64, 0.1)
     """
 
     model: str
@@ -82,22 +98,24 @@ class RunSpec:
     def __post_init__(self):
         object.__setattr__(self, "lora_target_modules", tuple(self.lora_target_modules))
         if self.csr_lambda is None:
-            object.__setattr__(
-                self, "csr_lambda", 0.1 if self.condition == "B4" else 0.0
-            )
+            weight = 0.1 if self.condition == "B4" else 0.0
+            object.__setattr__(self, "csr_lambda", weight)
         if self.batch_size % self.micro_batch_size:
             raise ValueError(
-                f"--micro_batch_size {self.micro_batch_size}: expected a divisor of --batch_size {self.batch_size}"
+                f"--micro_batch_size {self.micro_batch_size}: "
+                f"expected a divisor of --batch_size {self.batch_size}"
             )
 
     @property
     def lora_config(self) -> lora.LoraConfig:
+        """The adapter's rank, scale, dropout and modules."""
         return lora.LoraConfig(
             self.lora_r, self.lora_alpha, self.lora_dropout, self.lora_target_modules
         )
 
     @property
-    def hyper(self) -> step.TrainConfig:
+    def train_config(self) -> step.TrainConfig:
+        """The optimizer's constants."""
         return step.TrainConfig(
             self.max_steps,
             self.learning_rate,
@@ -108,40 +126,42 @@ class RunSpec:
 
     @property
     def mixture(self) -> mix.Mixture | None:
+        """What the run trains on; None for B0."""
         return mix.condition_mixture(self.condition, self.curriculum_steps)
 
     @property
     def csr(self) -> penalty.CsrConfig | None:
-        """The penalty's settings, None without one."""
-        return (
-            penalty.CsrConfig(
-                self.csr_lambda, self.csr_target, self.csr_variance, self.csr_centred
-            )
-            if self.csr_lambda
-            else None
+        """The penalty's settings; None without one."""
+        if not self.csr_lambda:
+            return None
+        return penalty.CsrConfig(
+            self.csr_lambda, self.csr_target, self.csr_variance, self.csr_centred
         )
 
     @property
     def name(self) -> str:
-        """The run's folder below a study's: model/condition-intervention-seed, then what else sets runs of a study apart."""
+        """The run's folder below a study's.
+
+        model/condition-intervention-seed, and what else sets runs of a study apart.
+        """
         model = pathlib.Path(self.model).name.lower()
         if self.condition == "B0":
             return f"{model}/B0"
-        weight = (
-            f"-lambda{self.csr_lambda:g}"
-            if self.condition == "B4" or self.csr_lambda
-            else ""
-        )
-        origin = f"-from-{_origin(self.adapter)}" if self.adapter else ""
-        return f"{model}/{self.condition}-{self.intervention}-seed{self.seed}{weight}{origin}"
+        parts = [self.condition, self.intervention, f"seed{self.seed}"]
+        if self.condition == "B4" or self.csr_lambda:
+            parts.append(f"lambda{self.csr_lambda:g}")
+        if self.adapter:
+            parts.append(f"from-{_adapter_label(self.adapter)}")
+        return f"{model}/{'-'.join(parts)}"
 
-    def to_json(self) -> dict:
-        return dataclasses.asdict(self) | {
-            "lora_target_modules": list(self.lora_target_modules)
-        }
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        modules = list(self.lora_target_modules)
+        return dataclasses.asdict(self) | {"lora_target_modules": modules}
 
 
-_OLD_NAMES = {  # of run folders written before settings took the field's names
+# Of run folders written before settings took their present names.
+_OLD_NAMES = {
     "rank": "lora_r",
     "alpha": "lora_alpha",
     "dropout": "lora_dropout",
@@ -158,36 +178,56 @@ _OLD_NAMES = {  # of run folders written before settings took the field's names
 }
 
 
-def upgrade_settings(settings: dict) -> dict:
-    """The settings of a run.json, those of an older folder under today's names."""
+def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run.json, those of an older folder under today's names.
+
+    Example:
+      >>> upgrade_settings({"rank": 8, "packing": "packed"})
+      {'lora_r': 8, 'packing': True}
+    """
     upgraded = {_OLD_NAMES.get(name, name): v for name, v in settings.items()}
     if isinstance(upgraded.get("packing"), str):
         upgraded["packing"] = upgraded["packing"] == "packed"
     return upgraded
 
 
-def run_from_json(found: dict) -> RunSpec:
-    """The `RunSpec` of a `to_json`, fields it lacks at their defaults; ValueError naming a field that is none of `RunSpec`'s."""
-    found = upgrade_settings(found)
-    unknown = sorted(set(found) - {f.name for f in dataclasses.fields(RunSpec)})
+def run_from_json(settings: Mapping[str, Any]) -> RunSpec:
+    """The run of a `RunSpec.to_json`.
+
+    Args:
+      settings: by field; fields that are missing have their defaults.
+
+    Raises:
+      ValueError: a field is none of `RunSpec`'s.
+
+    Example:
+      >>> run_from_json(RunSpec("m", seed=3).to_json()) == RunSpec("m", seed=3)
+      True
+    """
+    settings = upgrade_settings(settings)
+    names = [f.name for f in dataclasses.fields(RunSpec)]
+    unknown = sorted(set(settings) - set(names))
     if unknown:
         raise ValueError(
-            f"run setting {unknown[0]!r}: expected one of {', '.join(f.name for f in dataclasses.fields(RunSpec))}"
+            f"run setting {unknown[0]!r}: expected one of {', '.join(names)}"
         )
-    return RunSpec(**found)
+    return RunSpec(**settings)
 
 
-def _origin(start: str) -> str:
-    path = pathlib.Path(start)
-    return re.sub(
-        r"[^\w.-]+", "-", path.parent.name if path.name == "adapter" else path.name
-    )
+def _adapter_label(adapter: str) -> str:
+    """What the name of a run says of the adapter that it begins from."""
+    path = pathlib.Path(adapter)
+    name = path.parent.name if path.name == run_folder.ADAPTER else path.name
+    return re.sub(r"[^\w.-]+", "-", name)
 
 
-def differences(run: RunSpec, other: RunSpec) -> list[tuple[str, object, object]]:
-    """(field, value, other's value) of every field in which the two differ."""
-    pairs = (
-        (f.name, getattr(run, f.name), getattr(other, f.name))
-        for f in dataclasses.fields(RunSpec)
-    )
+def differences(run: RunSpec, other: RunSpec) -> list[tuple[str, Any, Any]]:
+    """(field, value, other's value) of every field in which two runs differ.
+
+    Example:
+      >>> differences(RunSpec("m"), RunSpec("m", seed=2))
+      [('seed', 0, 2)]
+    """
+    names = [f.name for f in dataclasses.fields(RunSpec)]
+    pairs = [(name, getattr(run, name), getattr(other, name)) for name in names]
     return [(name, a, b) for name, a, b in pairs if a != b]

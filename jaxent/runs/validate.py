@@ -1,16 +1,16 @@
-"""Before a run: everything that can be found wrong before a model is loaded, and the record of what will run."""
+"""Before a run: what can be found wrong before a model is loaded, and its record."""
 
 import dataclasses
 import functools
 import hashlib
 import importlib.metadata
-import json
 import pathlib
 import platform
 import re
 import subprocess
 import sys
 import time
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -50,12 +50,21 @@ class Checkpoint:
 
 
 @dataclasses.dataclass(frozen=True)
-class Checked:
-    """A run that can begin: its checkpoint, probe sets and row length. csr_probes: the penalty's, None where none are asked for."""
+class ValidatedRun:
+    """A run that can begin.
+
+    Attributes:
+      run: the run.
+      checkpoint: its base model's.
+      probe_set: what it is measured on.
+      csr_probes: what CSR's penalty acts on; None where none are asked for.
+      start: the folder of the adapter it begins from; None for PEFT's initial one.
+      length: tokens of a row, at most the model's context.
+    """
 
     run: specs.RunSpec
     checkpoint: Checkpoint
-    probes: probes.ProbeSet
+    probe_set: probes.ProbeSet
     csr_probes: probes.ProbeSet | None
     start: pathlib.Path | None
     length: int
@@ -63,142 +72,192 @@ class Checked:
 
 @functools.lru_cache(maxsize=8)
 def open_checkpoint(model: str) -> Checkpoint:
-    """The checkpoint of a folder or Hub id; ValueError or FileNotFoundError in one line."""
+    """Opens the checkpoint of a folder or Hub id; its weights are not loaded.
+
+    Raises:
+      ValueError: its config and headers do not fit each other, in one line.
+      FileNotFoundError: it is not there, in one line.
+    """
     folder = safetensors_folder.locate(model)
     config = configs.read_config(folder)
     hf.check_tensors(safetensors_folder.open_folder(folder), config)
     return Checkpoint(folder, config, tokens.load_tokenizer(folder))
 
 
-def validate_run(run: specs.RunSpec, root: pathlib.Path = pathlib.Path()) -> Checked:
-    """Settings, files and data, cheaply; ValueError or FileNotFoundError in one line. root: where `training_state.start` is looked for."""
-    mixture, lora_config, _, csr = run.mixture, run.lora_config, run.hyper, run.csr
-    csr_probes = (
-        probes.load_probes(run.csr_probes) if csr or run.condition == "B4" else None
+def validate_run(
+    run: specs.RunSpec, root: pathlib.Path = pathlib.Path()
+) -> ValidatedRun:
+    """Checks settings, files and data, cheaply.
+
+    Args:
+      run: the run.
+      root: the folder that `run.adapter` is relative to.
+
+    Raises:
+      ValueError: a setting or file is wrong, in one line.
+      FileNotFoundError: a file is missing, in one line.
+    """
+    # Each of these checks its own settings.
+    mixture, lora_config, _, csr = (
+        run.mixture,
+        run.lora_config,
+        run.train_config,
+        run.csr,
     )
-    if csr:
+    csr_probes = None
+    if csr or run.condition == "B4":
+        csr_probes = probes.load_probes(run.csr_probes)
+    if csr and csr_probes:
         penalty.check_target(csr, [p.domain for p in csr_probes.probes])
         if run.csr_every > run.max_steps:
             raise ValueError(
-                f"--csr_every {run.csr_every}: expected at most --max_steps {run.max_steps}, or CSR never acts"
+                f"--csr_every {run.csr_every}: expected at most --max_steps "
+                f"{run.max_steps}, or CSR never acts"
             )
     probe_set = probes.load_probes(run.probes, run.probe_sets)
-    corpora.check_sources(mixture.domains if mixture else (), run.data_root)
-    found = open_checkpoint(run.model)
+    domains = mixture.domains if mixture else ()
+    corpora.check_sources(domains, run.data_root)
+    checkpoint = open_checkpoint(run.model)
     concepts.label_probes(probe_set.labels)
     for one in filter(None, (probe_set, csr_probes)):
-        encoded(found, one)
-    start = _start(root / run.adapter, lora_config) if run.adapter else None
-    return Checked(
-        run,
-        found,
-        probe_set,
-        csr_probes,
-        start,
-        min(run.max_length, found.config.context),
-    )
+        encode_probes(checkpoint, one)
+    start = _locate_start(root / run.adapter, lora_config) if run.adapter else None
+    length = min(run.max_length, checkpoint.config.context)
+    return ValidatedRun(run, checkpoint, probe_set, csr_probes, start, length)
 
 
-def encoded(found: Checkpoint, probe_set: probes.ProbeSet) -> list[list[int]]:
-    """Token ids of the probes; ValueError for one that is empty or longer than the model's context."""
-    examples = found.tokenizer.encode(probe_set.texts)
+def encode_probes(
+    checkpoint: Checkpoint, probe_set: probes.ProbeSet
+) -> list[list[int]]:
+    """The token ids of the probes.
+
+    Raises:
+      ValueError: one is empty or longer than the model's context.
+    """
+    examples = checkpoint.tokenizer.encode(probe_set.texts)
     try:
-        capture.check_lengths(examples, found.config.context)
+        capture.check_lengths(examples, checkpoint.config.context)
     except ValueError as error:
         raise ValueError(f"probes {probe_set.name}: {error}") from error
     return examples
 
 
-def choose_run_mesh(checked: Checked, text: str | None) -> Mesh | None:
+def choose_run_mesh(validated: ValidatedRun, text: str | None) -> Mesh | None:
     """`sharding.choose_mesh` for the run's model and the rows of its steps."""
-    run = checked.run
-    return sharding.choose_mesh(
-        hf.abstract_model(checked.checkpoint.config, run.load_in_4bit),
-        text,
-        rows_at_a_time(run),
-    )
+    run = validated.run
+    model = hf.abstract_model(validated.checkpoint.config, run.load_in_4bit)
+    return sharding.choose_mesh(model, text, rows_at_a_time(run))
 
 
 def rows_at_a_time(run: specs.RunSpec) -> int:
-    """Rows of a step that a mesh must split: each of its parts runs --micro_batch_size at a time."""
+    """The micro-batches of a step, which is what a mesh can split its rows into."""
     return run.batch_size // run.micro_batch_size
 
 
-def _start(folder: pathlib.Path, lora_config: lora.LoraConfig) -> pathlib.Path:
-    """The adapter folder to begin from, itself or inside a run folder, if its LoRA settings are the run's."""
-    folder = folder / "adapter" if (folder / "run.json").is_file() else folder
-    found = peft.load_adapter_config(folder)
-    if found != lora_config:
-        raise ValueError(f"adapter {folder}: {found}, expected the run's {lora_config}")
+def _locate_start(folder: pathlib.Path, lora_config: lora.LoraConfig) -> pathlib.Path:
+    """The adapter folder to begin from: the folder, or the adapter of a run folder.
+
+    ValueError where its LoRA settings are not the run's.
+    """
+    of_run = run_folder.RunFolder(folder)
+    folder = of_run.adapter if of_run.begun else folder
+    adapter_config = peft.load_adapter_config(folder)
+    if adapter_config != lora_config:
+        raise ValueError(
+            f"adapter {folder}: {adapter_config}, expected the run's {lora_config}"
+        )
     return folder
 
 
-def load_run_corpus(checked: Checked) -> corpora.Corpus:
-    """The run's tokenized texts; the last few are kept."""
-    run = checked.run
+def load_run_corpus(validated: ValidatedRun) -> corpora.Corpus:
+    """The run's tokenized texts; the last few corpora are kept."""
+    run = validated.run
     domains = run.mixture.domains if run.mixture else ()
-    return _corpus(
-        run.model, domains, checked.length, run.data_root, run.max_train_samples
+    return _load_corpus(
+        run.model, domains, validated.length, run.data_root, run.max_train_samples
     )
 
 
 @functools.lru_cache(maxsize=4)
-def _corpus(model, domains, length, root, limit) -> corpora.Corpus:
+def _load_corpus(model, domains, length, root, limit) -> corpora.Corpus:
     return corpora.load_corpus(
         domains, open_checkpoint(model).tokenizer, length, root, limit, progress=True
     )
 
 
-def begin_run(checked: Checked, out: pathlib.Path, resume: bool) -> corpora.Corpus:
-    """Writes run.json to the run folder `out`, or with `resume` sees that the one there says the same. Returns the texts.
+def begin_run(
+    validated: ValidatedRun, out: pathlib.Path, resume: bool
+) -> corpora.Corpus:
+    """Writes the record of a run, or checks that the one there says the same.
 
-    Raises ValueError for a folder that holds a run already, or whose settings, probes, tokenizer or texts are others. Of several
-    processes the first looks and writes.
+    Of several processes the first looks and writes.
+
+    Args:
+      validated: the run.
+      out: its folder.
+      resume: whether a run that is there is to be continued.
+
+    Returns:
+      The run's texts.
+
+    Raises:
+      ValueError: the folder holds a run already and `resume` is False, or that run
+        has other settings, probes, tokenizer or texts.
     """
-    record = _record(checked)
-    processes.broadcast_from_primary(lambda: _check_folder(out, record, resume))
-    found = load_run_corpus(checked)
-    record["corpus"] = found.hashes
+    folder = run_folder.RunFolder(out)
+    record = _make_record(validated)
+    processes.broadcast_from_primary(lambda: _check_folder(folder, record, resume))
+    corpus = load_run_corpus(validated)
+    record["corpus"] = corpus.hashes
     processes.broadcast_from_primary(
-        lambda: _write_record(checked, out, record, resume)
+        lambda: _write_record(validated, folder, record, resume)
     )
-    return found
+    return corpus
 
 
 def _write_record(
-    checked: Checked, out: pathlib.Path, record: dict, resume: bool
+    validated: ValidatedRun,
+    folder: run_folder.RunFolder,
+    record: run_folder.RunRecord,
+    resume: bool,
 ) -> None:
-    _check_folder(out, record, resume)
-    if not (out / "run.json").is_file():
-        record["model_hash"] = fingerprint(checked.checkpoint.folder)
-        run_folder.write_text(out / "run.json", json.dumps(record, indent=1) + "\n")
+    _check_folder(folder, record, resume)
+    if not folder.begun:
+        record["model_hash"] = fingerprint(validated.checkpoint.folder)
+        folder.write_record(record)
 
 
-def _record(checked: Checked) -> dict:
-    """What run.json says: settings that decide the result, hashes of what they name, and where it ran."""
+def _make_record(validated: ValidatedRun) -> run_folder.RunRecord:
+    """The record without the corpus and the model's hash, which take longer."""
+    probe_set, csr_probes = validated.probe_set, validated.csr_probes
     return {
-        "settings": checked.run.to_json(),
-        "parameters": transformer.parameter_count(checked.checkpoint.config),
+        "settings": validated.run.to_json(),
+        "parameters": transformer.parameter_count(validated.checkpoint.config),
         "probes": {
-            "name": checked.probes.name,
-            "number": len(checked.probes.probes),
-            "hash": checked.probes.hash,
+            "name": probe_set.name,
+            "number": len(probe_set.probes),
+            "hash": probe_set.hash,
         },
-        "csr_probes": checked.csr_probes.hash if checked.csr_probes else None,
-        "tokenizer": checked.checkpoint.tokenizer.hash,
-        "start": adapter_hash(checked.start) if checked.start else None,
-        **origin(),
+        "csr_probes": csr_probes.hash if csr_probes else None,
+        "tokenizer": validated.checkpoint.tokenizer.hash,
+        "start": adapter_hash(validated.start) if validated.start else None,
+        **origin(),  # type: ignore[typeddict-item]  # a subset of the record's keys
     }
 
 
-def origin() -> dict:
-    """Where a result comes from: command, as from the current folder, commit ("git"), versions, device, kept in every record so."""
+def origin() -> dict[str, Any]:
+    """Where a result comes from; kept in every record.
+
+    Returns:
+      The command (paths relative to the current folder), the commit as "git", the
+      versions of packages, the kind of device, the numbers of devices and processes.
+    """
     here = f"{pathlib.Path.cwd()}/"
+    versions = {p: importlib.metadata.version(p) for p in _PACKAGES}
     return {
         "command": [word.replace(here, "") for word in sys.argv],
         "git": _commit(),
-        "versions": {p: importlib.metadata.version(p) for p in _PACKAGES}
-        | {"python": platform.python_version()},
+        "versions": versions | {"python": platform.python_version()},
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
         "processes": jax.process_count(),
@@ -211,10 +270,18 @@ def provenance(
     adapter: str | None = None,
     probe_set: probes.ProbeSet | None = None,
     seed: int | None = None,
-) -> dict:
-    """`origin` and what else decides a script's result: hashes of model, adapter and probes, the seed; None where there is none.
+) -> dict[str, Any]:
+    """`origin` and what else decides a script's result; None where there is none.
 
-    seconds: wall time of this process since `started`, a `time.perf_counter()`.
+    Args:
+      model: the base checkpoint.
+      started: when the process began, a `time.perf_counter()`.
+      adapter: an adapter folder or Hub id.
+      probe_set: the probes.
+      seed: the seed.
+
+    Returns:
+      `origin`, the `hashes`, the seed, and the seconds since `started`.
     """
     return {
         **hashes(model, adapter, probe_set),
@@ -228,7 +295,7 @@ def hashes(
     model: Checkpoint,
     adapter: str | None = None,
     probe_set: probes.ProbeSet | None = None,
-) -> dict:
+) -> dict[str, str | None]:
     """model_hash, adapter_hash and probe_hash; None where there is none."""
     return {
         "model_hash": fingerprint(model.folder),
@@ -240,42 +307,49 @@ def hashes(
 def _commit() -> str | None:
     """The checkout's commit, "-dirty" where files differ from it; None outside one."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    found = subprocess.run(
+    answer = subprocess.run(
         command, cwd=pathlib.Path(__file__).parent, capture_output=True, text=True
     )
-    return found.stdout.strip() or None
+    return answer.stdout.strip() or None
 
 
-def _check_folder(out: pathlib.Path, record: dict, resume: bool) -> None:
-    file = out / "run.json"
-    if not file.is_file():
+def _check_folder(
+    folder: run_folder.RunFolder, record: run_folder.RunRecord, resume: bool
+) -> None:
+    """ValueError unless the run can begin in the folder or continue there."""
+    if not folder.begun:
         return
     if not resume:
         raise ValueError(
-            f"--output_dir {out} already holds a run: give another folder, or --resume to continue it"
+            f"--output_dir {folder.path} already holds a run: give another folder, "
+            "or --resume to continue it"
         )
-    before = json.loads(file.read_text())
-    pairs = specs.differences(checked_run(record), checked_run(before))
+    before = folder.read_record()
+    pairs = specs.differences(recorded_run(record), recorded_run(before))
+    names = ("probes", "csr_probes", "tokenizer", "start", "corpus")
     pairs += [
-        (name, record[name], before.get(name))
-        for name in ("probes", "csr_probes", "tokenizer", "start", "corpus")
-        if name in record
+        (name, record.get(name), before.get(name)) for name in names if name in record
     ]
     for name, value, old in pairs:
         if value != old:
             raise ValueError(
-                f"{name} is {value!r}, but the run in {out} has {old!r}: expected the same to continue it"
+                f"{name} is {value!r}, but the run in {folder.path} has {old!r}: "
+                "expected the same to continue it"
             )
 
 
-def checked_run(record: dict) -> specs.RunSpec:
-    """The `Run` of a run.json."""
+def recorded_run(record: run_folder.RunRecord) -> specs.RunSpec:
+    """The run that a run.json describes."""
     return specs.run_from_json(record["settings"])
 
 
 @functools.lru_cache(maxsize=8)
 def fingerprint(folder: pathlib.Path) -> str:
-    """One hash of a checkpoint's config and shards: the Hub's own sha256 where a file is its cache's, else read through."""
+    """One hash of a checkpoint's config and shards, 16 hexadecimal digits.
+
+    A shard's hash is the Hub's own sha256 where the file is its cache's; otherwise
+    the file is read through.
+    """
     digest = hashlib.sha256((folder / "config.json").read_bytes())
     for file in sorted(folder.glob("*.safetensors")):
         digest.update(f"{file.name} {file_hash(file)}\n".encode())
@@ -283,18 +357,28 @@ def fingerprint(folder: pathlib.Path) -> str:
 
 
 def adapter_hash(source: str | pathlib.Path) -> str:
-    """sha256 of the tensors of an adapter folder or Hub id; of its shards' hashes where there are several."""
+    """sha256 of the tensors of an adapter folder or Hub id.
+
+    Where there are several shards it is that of their hashes.
+    """
     files = safetensors_folder.locate(str(source)).glob("adapter_model*.safetensors")
-    found = [file_hash(f) for f in sorted(files)]
-    return (
-        found[0]
-        if len(found) == 1
-        else hashlib.sha256("".join(found).encode()).hexdigest()
-    )
+    shards = [file_hash(file) for file in sorted(files)]
+    if len(shards) == 1:
+        return shards[0]
+    return hashlib.sha256("".join(shards).encode()).hexdigest()
 
 
 def file_hash(file: pathlib.Path) -> str:
-    """sha256 of a file."""
+    """sha256 of a file; one in the Hub's cache is named by it.
+
+    Example:
+      >>> import tempfile
+      >>> file = pathlib.Path(tempfile.mkdtemp()) / "empty"
+      >>> file.write_bytes(b"")
+      0
+      >>> file_hash(file)[:16]
+      'e3b0c44298fc1c14'
+    """
     blob = file.resolve().name
     if file.is_symlink() and re.fullmatch("[0-9a-f]{64}", blob):
         return blob

@@ -1,1 +1,1 @@
-"""Batches to adapter: the objective, one jitted optimizer step, and the loop around it."""
+"""Batches to adapter: the objective, one jitted optimizer step, the loop around it."""

@@ -1,63 +1,125 @@
-"""metrics.jsonl: one JSON object a line, written as the run goes, exact across resumes."""
+"""The log of a run: one JSON object a line, written as the run goes."""
 
 import json
-import os
 import pathlib
+from collections.abc import Mapping
+from typing import IO, Any
 
 
 class MetricsLog:
-    """Appends records {"kind", "step", ...} to folder/metrics.jsonl, and to TensorBoard if tensorboardX is installed."""
+    r"""Appends records {"kind", "step", ...} to a file, exactly across resumes.
+
+    TensorBoard gets the numbers too where tensorboardX is installed. `records` holds
+    every record of the run: those that earlier processes wrote, which are read once
+    when the log is opened, and those written since.
+
+    Args:
+      path: the file of lines.
+      tensorboard: TensorBoard's folder; None for none.
+      writes: False keeps the log empty, for processes other than the first.
+
+    Example:
+      >>> import tempfile
+      >>> path = pathlib.Path(tempfile.mkdtemp()) / "log.jsonl"
+      >>> log = MetricsLog(path)
+      >>> log.open()
+      >>> log.write("train", 1, {"loss": 2.5})
+      >>> log.close()
+      >>> read_metrics(path) == log.records
+      True
+      >>> path.read_text()
+      '{"kind": "train", "step": 1, "loss": 2.5}\n'
+    """
 
     def __init__(
-        self, folder: pathlib.Path, resume_step: int | None = None, writes: bool = True
+        self,
+        path: pathlib.Path,
+        tensorboard: pathlib.Path | None = None,
+        writes: bool = True,
     ):
-        """Starts afresh, or keeps the records up to resume_step (those that the checkpoint contains). writes: False writes nothing."""
-        self.path, self._file, self._board = folder / "metrics.jsonl", None, None
-        if not writes:
-            return
-        kept = (
-            []
-            if resume_step is None
-            else [r for r in read_metrics(self.path) if r["step"] <= resume_step]
-        )
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(_line(r) for r in kept))
-        os.replace(partial, self.path)
-        self._file = self.path.open("a")
-        self._board = _tensorboard(folder)
+        self.records: list[dict[str, Any]] = []
+        self._path = path
+        self._tensorboard = tensorboard
+        self._writes = writes
+        self._file: IO[str] | None = None
+        self._board = None
 
-    def write(self, kind: str, step: int, values: dict) -> None:
+    def open(self, resume_step: int | None = None) -> None:
+        """Starts afresh, or goes on after a step.
+
+        Args:
+          resume_step: the step of the checkpoint that the run continues from; later
+            records are cut off. None: all are.
+        """
+        if not self._writes:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("a+", encoding="utf-8", newline="\n")
+        self.records, size = _records_until(self._path, resume_step)
+        self._file.truncate(size)
+        self._board = _open_tensorboard(self._tensorboard)
+
+    def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Appends a record, at once visible to readers of the file."""
         if self._file is None:
             return
-        self._file.write(_line({"kind": kind, "step": step, **values}))
+        record = {"kind": kind, "step": step, **values}
+        self._file.write(json.dumps(record) + "\n")
         self._file.flush()
+        self.records.append(record)
         if self._board is not None:
             for name, value in values.items():
                 if isinstance(value, (int, float)):
                     self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
+        """Closes the files; `records` stays."""
         if self._file is not None:
             self._file.close()
         if self._board is not None:
             self._board.close()
 
 
-def _line(record: dict) -> str:
-    return json.dumps(record) + "\n"
-
-
-def _tensorboard(folder):
+def _open_tensorboard(folder: pathlib.Path | None):
+    if folder is None:
+        return None
     try:
         import tensorboardX
     except ImportError:
         return None
-    return tensorboardX.SummaryWriter(str(folder / "tensorboard"))
+    return tensorboardX.SummaryWriter(str(folder))
 
 
-def read_metrics(path: pathlib.Path) -> list[dict]:
-    """The complete records of a metrics.jsonl; a last line cut off by a kill is left out."""
+def _records_until(
+    path: pathlib.Path, last_step: int | None
+) -> tuple[list[dict[str, Any]], int]:
+    """The records up to a step, and the size in bytes of their lines.
+
+    Steps never fall within a log, so that the records to keep come first.
+    """
+    records: list[dict[str, Any]] = []
+    size = 0
+    if last_step is None:
+        return records, size
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        record = json.loads(line)
+        if record["step"] > last_step:
+            break
+        records.append(record)
+        size += len(line) + 1
+    return records, size
+
+
+def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Reads the complete records of a log.
+
+    Args:
+      path: the file of lines; it may be missing.
+
+    Returns:
+      One dict a line. A last line that a kill has cut off is left out.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text().split("\n")[:-1]
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [json.loads(line) for line in lines if line]

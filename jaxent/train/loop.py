@@ -1,11 +1,16 @@
-"""Whole runs: measure, train, log, checkpoint, resume; one, or several that differ in their seed and share every step."""
+"""Whole runs: measure, train, log, checkpoint, resume.
 
+One run, or several that differ in their seed and share every step.
+"""
+
+import collections
 import contextlib
 import dataclasses
 import functools
 import pathlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +18,11 @@ import numpy as np
 import tqdm
 
 from jaxent.arrays import lora
-from jaxent.checkpoint import training_state as runs
+from jaxent.checkpoint import training_state
 from jaxent.data import batches
 from jaxent.distributed import axes, processes
 from jaxent.measure import penalty
+from jaxent.model import config as configs
 from jaxent.model import transformer
 from jaxent.train import log as logs
 from jaxent.train import step as steps
@@ -24,33 +30,62 @@ from jaxent.train import step as steps
 
 @dataclasses.dataclass(frozen=True)
 class LoopConfig:
-    """What runs do besides their data: optimizer, adapter, arithmetic, and how often they measure and save."""
+    """What runs do besides their data.
 
-    hyper: steps.TrainConfig
+    Attributes:
+      train_config: the optimizer's constants and the number of steps.
+      lora_config: the adapter's shape.
+      compute: the arithmetic and the mesh.
+      measure_steps: steps between measurements.
+      save_steps: steps between checkpoints; every measured step is saved too.
+
+    Example:
+      >>> config = LoopConfig(
+      ...     steps.TrainConfig(steps=7),
+      ...     lora.LoraConfig(),
+      ...     transformer.ComputeConfig(),
+      ...     measure_steps=4,
+      ...     save_steps=3,
+      ... )
+      >>> [step for step in range(1, 8) if config.measures(step)]
+      [4, 7]
+      >>> [step for step in range(1, 8) if config.saves(step)]
+      [3, 4, 6, 7]
+    """
+
+    train_config: steps.TrainConfig
     lora_config: lora.LoraConfig
     compute: transformer.ComputeConfig
     measure_steps: int = 500
     save_steps: int = 100
 
     def measures(self, step: int) -> bool:
-        return step % self.measure_steps == 0 or step == self.hyper.steps
+        """Whether the run is measured after a step."""
+        return step % self.measure_steps == 0 or step == self.train_config.steps
 
     def saves(self, step: int) -> bool:
+        """Whether the run is saved after a step."""
         return step % self.save_steps == 0 or self.measures(step)
 
 
 @dataclasses.dataclass(frozen=True)
 class SeedRun:
-    """One run: its seed, data, measurement and folder.
+    """One run: its seed, data, measurement, and what it leaves behind.
 
-    batch_at(step) gives a packed batch and its used rows; measure(adapter) gives numbers to log; start: an adapter to
-    begin from instead of PEFT's initial one.
+    Attributes:
+      seed: of the initial adapter and of dropout.
+      batch_at: from a step to its batch ([rows, T] arrays) and the used rows.
+      measure: from an adapter to the numbers to log.
+      checkpoints: the folder of the training states.
+      log: the run's log, which the loop opens and closes.
+      start: an adapter to begin from instead of PEFT's initial one.
     """
 
     seed: int
     batch_at: Callable[[int], tuple[batches.Batch, int]]
-    measure: Callable[[dict], dict]
-    folder: pathlib.Path
+    measure: Callable[[lora.Adapter], dict[str, Any]]
+    checkpoints: pathlib.Path
+    log: logs.MetricsLog
     start: lora.Adapter | None = None
 
 
@@ -61,76 +96,75 @@ class NonFiniteError(FloatingPointError):
 def fit(
     model: transformer.Transformer,
     plan: LoopConfig,
-    lanes: Sequence[SeedRun],
-    anchor: penalty.CsrReference | None = None,
+    seed_runs: Sequence[SeedRun],
+    reference: penalty.CsrReference | None = None,
     progress: bool = True,
 ) -> list[steps.TrainState | NonFiniteError]:
-    """Trains every lane in its folder, all in one step on one model, from the newest checkpoint that all of them have.
+    """Trains runs on one model, all in one step, each from its newest checkpoint.
 
-    Measures before training, every measure_steps steps and at the end; anchor: CSR's, or None. Lanes trained together equal
-    lanes trained alone. A run killed at any moment and continued ends in the bit-identical adapter (on another mesh within
-    rounding). Gives each lane's last state, or what ended it: after a NaN its last good state is saved and the others go on.
+    Measures before training, every measure_steps steps and at the end. Runs trained
+    together equal runs trained alone. A run that was killed at any moment and is
+    continued ends in the bit-identical adapter (on another mesh within rounding).
+
+    Args:
+      model: the frozen base.
+      plan: what the runs have in common.
+      seed_runs: what they differ in.
+      reference: what CSR's penalty compares with; None for no penalty.
+      progress: whether to show a progress bar.
+
+    Returns:
+      Each run's last state, or what ended it: after a NaN its last good state is
+      saved and the others go on.
     """
-    kept = [runs.saved_steps(lane.folder / "checkpoints") for lane in lanes]
-    if any(kept) and not set.intersection(
-        *kept
-    ):  # killed after one had failed: those that stand at one step go on together
-        groups = {
-            max(k, default=None): [
-                i
-                for i, other in enumerate(kept)
-                if max(other, default=None) == max(k, default=None)
-            ]
-            for k in kept
-        }
-        ended = {
-            i: e
-            for group in groups.values()
-            for i, e in zip(
-                group, fit(model, plan, [lanes[i] for i in group], anchor, progress)
-            )
-        }
-        return [ended[i] for i in range(len(lanes))]
-    begun = max(set.intersection(*kept), default=None)
-    with contextlib.ExitStack() as opened:
-        saves = [
-            opened.enter_context(
-                contextlib.closing(runs.Checkpoints(lane.folder / "checkpoints"))
-            )
-            for lane in lanes
-        ]
-        logs_ = [
-            opened.enter_context(
-                contextlib.closing(
-                    logs.MetricsLog(lane.folder, begun, processes.is_primary())
-                )
-            )
-            for lane in lanes
-        ]
-        begin = lambda lane, save: (
-            initial_state(model, plan, lane.seed, lane.start)
-            if begun is None
-            else _restored(model, plan, save, begun)
-        )
-        each = [begin(lane, save) for lane, save in zip(lanes, saves)]
-        state = stack_seeds(each, plan)
-        del each
-        if begun is None:
-            for lane, save, log, one in zip(
-                lanes, saves, logs_, unstack_seeds(state, plan, len(lanes))
-            ):
-                log.write("measure", 0, lane.measure(one.adapter))
+    saved = [training_state.saved_steps(run.checkpoints) for run in seed_runs]
+    common = set.intersection(*saved)
+    if any(saved) and not common:
+        return _fit_groups(model, plan, seed_runs, saved, reference, progress)
+    resume_step = max(common, default=None)
+    with contextlib.ExitStack() as stack:
+        saves = []
+        for run in seed_runs:
+            save = training_state.Checkpoints(run.checkpoints)
+            saves.append(stack.enter_context(contextlib.closing(save)))
+        for run in seed_runs:
+            stack.callback(run.log.close)
+            run.log.open(resume_step)
+        if resume_step is None:
+            states = [initial_state(model, plan, r.seed, r.start) for r in seed_runs]
+        else:
+            states = [_restore(model, plan, save, resume_step) for save in saves]
+        state = stack_seeds(states, plan)
+        del states
+        if resume_step is None:
+            unstacked = unstack_seeds(state, plan, len(seed_runs))
+            for run, save, one in zip(seed_runs, saves, unstacked):
+                run.log.write("measure", 0, run.measure(one.adapter))
                 save.save(0, one)
-        return _train(
-            model,
-            plan,
-            lanes,
-            state,
-            anchor,
-            saves,
-            logs_,
-            progress and processes.is_primary(),
-        )
+        show = progress and processes.is_primary()
+        return _train(model, plan, seed_runs, state, reference, saves, show)
+
+
+def _fit_groups(
+    model: transformer.Transformer,
+    plan: LoopConfig,
+    seed_runs: Sequence[SeedRun],
+    saved: Sequence[set[int]],
+    reference: penalty.CsrReference | None,
+    progress: bool,
+) -> list[steps.TrainState | NonFiniteError]:
+    """`fit` of runs without a common checkpoint: those at one step go on together.
+
+    Such runs were killed after one of them had failed.
+    """
+    groups = collections.defaultdict(list)
+    for i, of_run in enumerate(saved):
+        groups[max(of_run, default=None)].append(i)
+    ended: dict[int, steps.TrainState | NonFiniteError] = {}
+    for members in groups.values():
+        group = [seed_runs[i] for i in members]
+        ended |= zip(members, fit(model, plan, group, reference, progress))
+    return [ended[i] for i in range(len(seed_runs))]
 
 
 def initial_state(
@@ -139,109 +173,139 @@ def initial_state(
     seed: int,
     start: lora.Adapter | None = None,
 ) -> steps.TrainState:
-    """The state before the first step: `start`, or PEFT's initial adapter drawn from the seed."""
-    make = functools.partial(
-        _fresh, lora_config=plan.lora_config, config=model.config, hyper=plan.hyper
-    )
+    """The state before the first step.
+
+    Args:
+      model: the frozen base, whose shapes the adapter fits.
+      plan: adapter, optimizer and devices.
+      seed: what PEFT's initial adapter is drawn from.
+      start: an adapter to begin from instead.
+    """
+    make = _state_maker(model.config, plan)
     key = jax.random.fold_in(jax.random.key(seed), 0)
-    return jax.jit(make, out_shardings=_lies(jax.eval_shape(make, key, start), plan))(
-        key, start
+    shardings = _shardings(jax.eval_shape(make, key, start), plan)
+    return jax.jit(make, out_shardings=shardings)(key, start)
+
+
+def _state_maker(config: configs.Config, plan: LoopConfig):
+    """make(key, start) gives the state before the first step."""
+    return functools.partial(
+        _make_state,
+        lora_config=plan.lora_config,
+        config=config,
+        train_config=plan.train_config,
     )
 
 
-def _fresh(key, start, lora_config, config, hyper):
-    return steps.init_state(
-        lora.init_adapter(
-            key, lora_config, config.layers, transformer.linear_shapes(config)
-        )
-        if start is None
-        else start,
-        hyper,
-    )
+def _make_state(key, start, lora_config, config, train_config):
+    if start is None:
+        shapes = transformer.linear_shapes(config)
+        start = lora.init_adapter(key, lora_config, config.layers, shapes)
+    return steps.init_state(start, train_config)
 
 
-def _lies(state: steps.TrainState, plan: LoopConfig, *lead: str):
-    """Where a state lies: on the mesh, or on the default device (committed, as a restored one is: one compilation)."""
-    if plan.compute.mesh is not None:
-        return steps.state_shardings(state, plan.hyper, plan.compute.mesh, *lead)
-    return jax.sharding.SingleDeviceSharding(jax.devices()[0])
+def _shardings(state: steps.TrainState, plan: LoopConfig, *lead: str):
+    """The shardings of a state: on the mesh, or on the default device.
+
+    On the default device it is committed, as a restored state is: one compilation.
+    """
+    if plan.compute.mesh is None:
+        return jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return steps.state_shardings(state, plan.train_config, plan.compute.mesh, *lead)
 
 
-def _restored(
-    model: transformer.Transformer, plan: LoopConfig, save: runs.Checkpoints, step: int
+def _restore(
+    model: transformer.Transformer,
+    plan: LoopConfig,
+    save: training_state.Checkpoints,
+    step: int,
 ) -> steps.TrainState:
-    """A lane's state at a step, on this plan's mesh whatever mesh and processes saved it."""
-    like = jax.eval_shape(
-        functools.partial(
-            _fresh, lora_config=plan.lora_config, config=model.config, hyper=plan.hyper
-        ),
-        jax.random.key(0),
-        None,
-    )
-    lies = _lies(like, plan)
-    lies = jax.tree.map(lambda _: lies, like) if plan.compute.mesh is None else lies
-    return save.restore(
-        step,
-        jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), like, lies
-        ),
-    )
+    """A run's state at a step, on this plan's mesh whatever mesh saved it."""
+    make = _state_maker(model.config, plan)
+    shapes = jax.eval_shape(make, jax.random.key(0), None)
+    shardings = _shardings(shapes, plan)
+    if plan.compute.mesh is None:
+        device = shardings
+        shardings = jax.tree.map(lambda _: device, shapes)
+
+    def place(x, sharding):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+    return save.restore(step, jax.tree.map(place, shapes, shardings))
 
 
-def stack_seeds(states: list[steps.TrainState], plan: LoopConfig) -> steps.TrainState:
-    """Lanes' states with a leading axis, split over the mesh's "seed"; the state itself if there is one lane."""
+def stack_seeds(
+    states: Sequence[steps.TrainState], plan: LoopConfig
+) -> steps.TrainState:
+    """States with a leading axis, split over the mesh's "seed"; of one, itself."""
     if len(states) == 1:
         return states[0]
-    join = lambda *states: jax.tree.map(lambda *x: jnp.stack(x), *states)
-    return jax.jit(join, out_shardings=_lies(states[0], plan, "seed"))(*states)
+
+    def join(*states):
+        return jax.tree.map(lambda *x: jnp.stack(x), *states)
+
+    return jax.jit(join, out_shardings=_shardings(states[0], plan, "seed"))(*states)
 
 
 def unstack_seeds(
-    state: steps.TrainState, plan: LoopConfig, lanes: int
+    state: steps.TrainState, plan: LoopConfig, seeds: int
 ) -> list[steps.TrainState]:
-    """`stack`, undone."""
-    if lanes == 1:
+    """The states that `stack_seeds` joined."""
+    if seeds == 1:
         return [state]
-    cut = jax.jit(_lane, out_shardings=_lies(jax.eval_shape(_lane, state, 0), plan))
-    return [cut(state, lane) for lane in range(lanes)]
+    shardings = _shardings(jax.eval_shape(_select_seed, state, 0), plan)
+    select = jax.jit(_select_seed, out_shardings=shardings)
+    return [select(state, seed) for seed in range(seeds)]
 
 
-def _lane(state: steps.TrainState, index) -> steps.TrainState:
+def _select_seed(state: steps.TrainState, index) -> steps.TrainState:
     return jax.tree.map(lambda x: x[index], state)
 
 
-def _batches(lanes: Sequence[SeedRun], plan: LoopConfig, step: int):
-    """(the lanes' batches, placed and with a leading axis if there are several, and each one's used rows)."""
-    drawn, rows = zip(*(lane.batch_at(step) for lane in lanes))
-    several = len(lanes) > 1
-    joined = batches.Batch(*map(np.stack, zip(*drawn))) if several else drawn[0]
-    return steps.shard_batch(
-        joined, plan.hyper.micro_batch_size, plan.compute.mesh, *["seed"] * several
-    ), rows
+def _draw_batches(
+    seed_runs: Sequence[SeedRun], plan: LoopConfig, step: int
+) -> tuple[batches.Batch, tuple[int, ...]]:
+    """The runs' micro-batches on the devices, and each run's used rows.
+
+    Of several runs the arrays have a leading axis.
+    """
+    drawn, rows = zip(*(run.batch_at(step) for run in seed_runs))
+    lead = _lead(seed_runs)
+    joined = batches.Batch(*map(np.stack, zip(*drawn))) if lead else drawn[0]
+    micro_batch_size = plan.train_config.micro_batch_size
+    return steps.shard_batch(joined, micro_batch_size, plan.compute.mesh, *lead), rows
+
+
+def _lead(seed_runs: Sequence[SeedRun]) -> tuple[str, ...]:
+    """The leading logical axis of stacked arrays; none for one run."""
+    return ("seed",) if len(seed_runs) > 1 else ()
+
+
+def _dropout_keys(seed_runs: Sequence[SeedRun], plan: LoopConfig) -> jax.Array:
+    """The runs' dropout keys on the devices."""
+    lead = _lead(seed_runs)
+    keys = [
+        jax.random.key_data(jax.random.fold_in(jax.random.key(run.seed), 1))
+        for run in seed_runs
+    ]
+    joined = np.stack(keys) if lead else np.asarray(keys[0])
+    data = axes.device_put_logical(joined, plan.compute.mesh, *lead, None)
+    return jax.random.wrap_key_data(jnp.asarray(data))
 
 
 def _train(
-    model, plan: LoopConfig, lanes, state, anchor, saves, logs_, progress
+    model, plan: LoopConfig, seed_runs, state, reference, saves, progress: bool
 ) -> list[steps.TrainState | NonFiniteError]:
-    several = len(lanes) > 1
-    train_step = (steps.jit_train_step_seeds if several else steps.jit_train_step)(
-        plan.hyper, plan.compute
-    )
-    keys = [
-        jax.random.key_data(jax.random.fold_in(jax.random.key(lane.seed), 1))
-        for lane in lanes
-    ]
-    data = axes.device_put_logical(
-        np.stack(keys) if several else np.asarray(keys[0]),
-        plan.compute.mesh,
-        *["seed"] * several,
-        None,
-    )
-    key = jax.random.wrap_key_data(jnp.asarray(data))
+    """The steps from the state on; what `fit` returns."""
+    number = len(seed_runs)
+    make_step = steps.jit_train_step if number == 1 else steps.jit_train_step_seeds
+    train_step = make_step(plan.train_config, plan.compute)
+    key = _dropout_keys(seed_runs, plan)
+    last = plan.train_config.steps
     begun = int(np.max(axes.to_host(state.step)))
     ended: dict[int, NonFiniteError] = {}
     bar = tqdm.tqdm(
-        total=plan.hyper.steps,
+        total=last,
         initial=begun,
         desc="train",
         unit="step",
@@ -249,67 +313,75 @@ def _train(
         mininterval=1,
     )
     clock = time.perf_counter()
-    batch, rows = (
-        _batches(lanes, plan, begun) if begun < plan.hyper.steps else (None, ())
-    )
-    for done in range(begun + 1, plan.hyper.steps + 1):
+    if begun < last:
+        batch, rows = _draw_batches(seed_runs, plan, begun)
+    for done in range(begun + 1, last + 1):
         state, metrics = train_step(
-            state, model, batch, np.int32(max(rows)), key, anchor
+            state, model, batch, np.int32(max(rows)), key, reference
         )
         used = rows
-        if done < plan.hyper.steps:
-            batch, rows = _batches(lanes, plan, done)  # packed while the device works
-        found = [
-            {
-                f: np.atleast_1d(x)[i].item()
-                for f, x in vars(axes.to_host(metrics)).items()
-            }
-            for i in range(len(lanes))
-        ]
+        if done < last:  # packed while the device works
+            batch, rows = _draw_batches(seed_runs, plan, done)
+        measured = _by_seed(metrics, number)
         seconds = time.perf_counter() - clock
-        for i, values in enumerate(found):
+        for i, values in enumerate(measured):
             if i not in ended and values["failed"] >= 0:
-                ended[i] = NonFiniteError(
-                    f"step {done}: loss {values['loss']}, gradient norm {values['grad_norm']}; expected finite numbers. "
-                    f"The state after step {done - 1} is saved"
-                )
-                saves[i].save(done - 1, unstack_seeds(state, plan, len(lanes))[i])
-        alive = [i for i in range(len(lanes)) if i not in ended]
+                ended[i] = _non_finite_error(values, done)
+                saves[i].save(done - 1, unstack_seeds(state, plan, number)[i])
+        alive = [i for i in range(number) if i not in ended]
         for i in alive:
-            logs_[i].write(
-                "train",
-                done,
-                _record(found[i])
-                | {"rows": int(used[i]), "seconds": seconds / len(lanes)},
-            )
+            extra = {"rows": int(used[i]), "seconds": seconds / number}
+            seed_runs[i].log.write("train", done, _step_record(measured[i]) | extra)
         if not alive:
             break
-        mean, tokens = (
-            sum(found[i][name] for i in alive) for name in ("loss", "tokens")
-        )
-        bar.set_postfix(
-            loss=f"{mean / len(alive):.3f}",
-            tok_s=f"{tokens / seconds:.0f}",
-            refresh=False,
-        )
-        bar.update()
+        _show(bar, [measured[i] for i in alive], seconds)
         if plan.saves(done):
-            one = unstack_seeds(state, plan, len(lanes))
-            for i in alive if plan.measures(done) else ():
-                logs_[i].write("measure", done, lanes[i].measure(one[i].adapter))
-            for i in alive:
-                saves[i].save(done, one[i])
+            _save(plan, seed_runs, state, saves, alive, done)
         clock = time.perf_counter()
     bar.close()
     return [
-        ended.get(i, one)
-        for i, one in enumerate(unstack_seeds(state, plan, len(lanes)))
+        ended.get(i, one) for i, one in enumerate(unstack_seeds(state, plan, number))
     ]
 
 
-def _record(values: dict) -> dict:
-    """What metrics.jsonl keeps of a step: CSR's numbers on its steps only."""
-    names = ("loss", "grad_norm", "learning_rate", "tokens") + (
-        ("csr", "csr_ratio") if values["csr"] == values["csr"] else ()
+def _by_seed(metrics: steps.StepMetrics, number: int) -> list[dict[str, Any]]:
+    """A step's metrics as plain numbers, one dict a run."""
+    fields = vars(axes.to_host(metrics))
+    return [
+        {name: np.atleast_1d(x)[i].item() for name, x in fields.items()}
+        for i in range(number)
+    ]
+
+
+def _non_finite_error(values: dict[str, Any], step: int) -> NonFiniteError:
+    return NonFiniteError(
+        f"step {step}: loss {values['loss']}, gradient norm {values['grad_norm']}; "
+        f"expected finite numbers. The state after step {step - 1} is saved"
     )
+
+
+def _show(bar: tqdm.tqdm, measured: Sequence[dict[str, Any]], seconds: float) -> None:
+    """Advances the progress bar by a step: mean loss and tokens a second."""
+    loss = sum(values["loss"] for values in measured) / len(measured)
+    tokens = sum(values["tokens"] for values in measured)
+    bar.set_postfix(loss=f"{loss:.3f}", tok_s=f"{tokens / seconds:.0f}", refresh=False)
+    bar.update()
+
+
+def _save(plan: LoopConfig, seed_runs, state, saves, alive, step: int) -> None:
+    """Measures the runs where that is due, then saves them."""
+    states = unstack_seeds(state, plan, len(seed_runs))
+    if plan.measures(step):
+        for i in alive:
+            run = seed_runs[i]
+            run.log.write("measure", step, run.measure(states[i].adapter))
+    for i in alive:
+        saves[i].save(step, states[i])
+
+
+def _step_record(values: dict[str, Any]) -> dict[str, Any]:
+    """What the log keeps of a step: CSR's numbers on its steps only."""
+    names = ["loss", "grad_norm", "learning_rate", "tokens"]
+    if not np.isnan(values["csr"]):
+        names += ["csr", "csr_ratio"]
     return {name: values[name] for name in names}

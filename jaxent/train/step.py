@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,25 +22,29 @@ from jaxent.train import objective
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """Optimizer constants: section 2.2, and the Hugging Face Trainer's defaults where it is silent."""
+    """Optimizer constants: section 2.2, else the Hugging Face Trainer's defaults.
+
+    Example:
+      >>> TrainConfig(steps=340).warmup_steps
+      11
+    """
 
     steps: int = 5000
-    learning_rate: float = 1e-4
-    warmup_ratio: float = 0.03
+    learning_rate: float = 1e-4  # the peak, at the end of the warm-up
+    warmup_ratio: float = 0.03  # share of the steps, in [0, 1)
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.0
-    clip: float = 1.0
-    micro_batch_size: int = 1
-    csr_every: int = 50
+    clip: float = 1.0  # the largest norm that a step's gradient keeps
+    micro_batch_size: int = 1  # rows run at a time
+    csr_every: int = 50  # steps between steps with CSR's penalty
 
     def __post_init__(self):
         for name in ("steps", "learning_rate", "clip", "micro_batch_size", "csr_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"{name} {getattr(self, name)}: expected a positive number"
-                )
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"{name} {value}: expected a positive number")
         if not 0 <= self.warmup_ratio < 1:
             raise ValueError(
                 f"warmup_ratio {self.warmup_ratio}: expected 0 <= ratio < 1"
@@ -46,13 +52,18 @@ class TrainConfig:
 
     @property
     def warmup_steps(self) -> int:
+        """Steps over which the learning rate rises."""
         return math.ceil(self.steps * self.warmup_ratio)
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """What training changes: adapter, optimizer state, steps done, and the step that failed (-1: none)."""
+    """What training changes: adapter, optimizer state, steps done, and the failed step.
+
+    failed is the number of steps done when a loss or gradient was not finite; -1
+    while all were finite.
+    """
 
     adapter: lora.Adapter
     optimizer: optax.OptState
@@ -63,9 +74,16 @@ class TrainState:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class StepMetrics:
-    """Of one step: token-mean loss (nats), gradient norm before clipping, learning rate, counted tokens.
+    """What one step measured, float32 scalars but for `failed`.
 
-    csr: the penalty's value and csr_ratio = |grad CSR| / |grad LM|; both NaN on steps without it.
+    Attributes:
+      loss: mean over the step's tokens, in nats.
+      grad_norm: the gradient's norm before clipping.
+      learning_rate: the step's.
+      tokens: the tokens that the loss counts.
+      csr: the penalty's value; NaN on steps without it.
+      csr_ratio: |grad CSR| / |grad LM|; NaN on steps without the penalty.
+      failed: `TrainState.failed` after the step, int32.
     """
 
     loss: jax.Array
@@ -77,46 +95,65 @@ class StepMetrics:
     failed: jax.Array
 
 
-def schedule(hyper: TrainConfig):
-    """transformers' get_cosine_schedule_with_warmup: linear from 0, then half a cosine to 0."""
+def schedule(config: TrainConfig) -> Callable[[Any], jax.Array]:
+    """The learning rate by step: linear from 0, then half a cosine to 0.
+
+    It is transformers' `get_cosine_schedule_with_warmup`:
+
+        lr(t) = peak t / w                                    for t < w
+        lr(t) = peak (1 + cos(pi (t - w) / (steps - w))) / 2  from step w on
+
+    Args:
+      config: peak, steps and, by its warm-up ratio, w.
+
+    Returns:
+      A function of the steps done, int32 scalar, that gives a float32 scalar.
+
+    Example:
+      >>> rate = schedule(TrainConfig(steps=10, learning_rate=1.0, warmup_ratio=0.2))
+      >>> [round(float(rate(step)), 2) for step in (0, 1, 2, 6, 10)]
+      [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
 
     def rate(step):
         step = jnp.asarray(step, jnp.float32)
-        rise = step / max(1, hyper.warmup_steps)
-        done = (step - hyper.warmup_steps) / max(1, hyper.steps - hyper.warmup_steps)
+        rise = step / max(1, config.warmup_steps)
+        done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
         fall = jnp.maximum(0.0, 0.5 * (1 + jnp.cos(jnp.pi * done)))
-        return hyper.learning_rate * jnp.where(step < hyper.warmup_steps, rise, fall)
+        return config.learning_rate * jnp.where(step < config.warmup_steps, rise, fall)
 
     return rate
 
 
-def optimizer(hyper: TrainConfig) -> optax.GradientTransformation:
+def optimizer(config: TrainConfig) -> optax.GradientTransformation:
+    """AdamW with the schedule's learning rate."""
     return optax.adamw(
-        schedule(hyper),
-        hyper.beta1,
-        hyper.beta2,
-        hyper.epsilon,
-        weight_decay=hyper.weight_decay,
+        schedule(config),
+        config.beta1,
+        config.beta2,
+        config.epsilon,
+        weight_decay=config.weight_decay,
     )
 
 
-def init_state(adapter, hyper: TrainConfig) -> TrainState:
+def init_state(adapter: lora.Adapter, config: TrainConfig) -> TrainState:
     """The state before the first step."""
-    return TrainState(
-        adapter, optimizer(hyper).init(adapter), jnp.int32(0), jnp.int32(-1)
-    )
+    moments = optimizer(config).init(adapter)
+    return TrainState(adapter, moments, jnp.int32(0), jnp.int32(-1))
 
 
 def state_shardings(
-    state: TrainState, hyper: TrainConfig, mesh: Mesh, *lead: str | None
+    state: TrainState, config: TrainConfig, mesh: Mesh, *lead: str | None
 ) -> TrainState:
-    """How a state lies on a mesh: moments as the adapter, numbers on every device. lead: the seeds' axis of a stacked state."""
-    adapter, number = (
-        sharding.adapter_shardings(state.adapter, mesh, *lead),
-        axes.named_sharding(mesh, *lead),
-    )
+    """The shardings of a state on a mesh, in a tree like the state.
+
+    Moments are split as the adapter is; numbers are on every device. lead: the
+    logical axes that precede a stacked state's own, which are the seeds'.
+    """
+    adapter = sharding.adapter_shardings(state.adapter, mesh, *lead)
+    number: Any = axes.named_sharding(mesh, *lead)
     moments = optax.tree_utils.tree_map_params(
-        optimizer(hyper),
+        optimizer(config),
         lambda _, s: s,
         state.optimizer,
         adapter,
@@ -128,60 +165,89 @@ def state_shardings(
 def shard_batch(
     batch: batches.Batch, micro_batch_size: int, mesh: Mesh | None, *lead: str | None
 ) -> batches.Batch:
-    """A batch of [..., rows, T] arrays as [..., M, micro_batch_size, T], its micro-batches' rows split over the mesh if there is one."""
-    shape = lambda x: x.reshape(*x.shape[:-2], -1, micro_batch_size, x.shape[-1])
-    return batches.Batch(
-        *(
-            axes.device_put_logical(shape(x), mesh, *lead, None, "batch", None)
-            for x in batch
-        )
-    )
+    """Splits a batch into micro-batches, and their rows over the mesh if there is one.
+
+    Args:
+      batch: [..., rows, T] arrays of the host.
+      micro_batch_size: B, the rows run at a time; a divisor of rows.
+      mesh: the devices; None leaves the arrays on the host.
+      *lead: the logical axes that precede the rows: the seeds'.
+
+    Returns:
+      [..., M, B, T] arrays, M = rows / B.
+
+    Example:
+      >>> batch, _ = batches.pad([np.arange(5)] * 4, 8, 4)
+      >>> shard_batch(batch, 2, None).tokens.shape
+      (2, 2, 8)
+    """
+
+    def place(x):
+        split = x.reshape(*x.shape[:-2], -1, micro_batch_size, x.shape[-1])
+        return axes.device_put_logical(split, mesh, *lead, None, "batch", None)
+
+    return batches.Batch(*(place(x) for x in batch))
 
 
 def addressable_rows(
     rows: int, micro_batch_size: int, mesh: Mesh | None
 ) -> np.ndarray | None:
-    """Which of a batch's rows this process's devices hold once it is placed, bool [rows]; None where they hold all."""
+    """The rows of a batch that this process's devices hold after `shard_batch`.
+
+    Returns:
+      bool [rows]; None where they hold all rows.
+    """
     if mesh is None or jax.process_count() == 1:
         return None
-    held = np.zeros((rows // micro_batch_size, micro_batch_size), bool)
-    for index in (
-        axes.named_sharding(mesh, None, "batch")
-        .addressable_devices_indices_map(held.shape)
-        .values()
-    ):
-        held[index] = True
-    return held.reshape(-1)
+    addressable = np.zeros((rows // micro_batch_size, micro_batch_size), bool)
+    split = axes.named_sharding(mesh, None, "batch")
+    indices = split.addressable_devices_indices_map(addressable.shape)
+    for index in indices.values():
+        addressable[index] = True
+    return addressable.reshape(-1)
 
 
-def step_gradient(model, adapter, batch, rows, key, *, micro_batch_size, compute):
-    """Token-mean loss of a step and its gradient: (loss, gradient tree, counted tokens).
+def step_gradient(
+    model: transformer.Transformer,
+    adapter: lora.Adapter,
+    batch: batches.Batch,
+    rows: jax.Array | int,
+    key: jax.Array | None,
+    *,
+    compute: transformer.ComputeConfig,
+) -> tuple[jax.Array, lora.Adapter, jax.Array]:
+    """The token-mean loss of a step and its gradient, one micro-batch at a time.
 
-    batch: `data.batches.Batch` of [16, T] arrays, or `place`d ones, of which the first `rows` (traced) are used,
-    `micro_batch_size` at a time. The divisor is the weight of the whole step, so packing into fewer rows
-    changes nothing, and a row's dropout is drawn from (key, its index in the step), whatever runs beside it. key: None for none.
+    The divisor is the weight of the whole step, so that packing into fewer rows
+    changes nothing, and a row's dropout is drawn from (key, its index in the step),
+    whatever runs beside it.
+
+    Args:
+      model: the frozen base.
+      adapter: the parameters to differentiate in.
+      batch: [M, B, T] arrays, as `shard_batch` gives them.
+      rows: of the M B rows the first so many are used; traced.
+      key: the step's dropout key; None for no dropout.
+      compute: the arithmetic.
+
+    Returns:
+      The loss in nats, the gradient (a tree like the adapter), the counted tokens.
     """
+    _, micro_batch_size, _ = batch.tokens.shape
     tokens = batch.weights.sum()
-    split = jax.tree.map(lambda x: x.reshape(-1, micro_batch_size, x.shape[-1]), batch)
 
     def loss(adapter, grad_accum, index):
-        micro = jax.tree.map(
-            lambda x: jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False), split
-        )
-        micro = jax.tree.map(
-            lambda x: axes.constrain(x, compute.mesh, "batch", None), micro
-        )
-        keys = (
-            None
-            if key is None
-            else jax.vmap(jax.random.fold_in, (None, 0))(
-                key, index * micro_batch_size + jnp.arange(micro_batch_size)
-            )
-        )
-        return (
-            objective.batch_nll(model, micro, adapter, keys, compute, grad_accum)
-            / tokens
-        )
+        def select(x):
+            x = jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False)
+            return axes.constrain(x, compute.mesh, "batch", None)
+
+        micro = jax.tree.map(select, batch)
+        keys = None
+        if key is not None:
+            row_indices = index * micro_batch_size + jnp.arange(micro_batch_size)
+            keys = jax.vmap(jax.random.fold_in, (None, 0))(key, row_indices)
+        nll = objective.batch_nll(model, micro, adapter, keys, compute, grad_accum)
+        return nll / tokens
 
     def body(index, carry):
         total, gradients = carry
@@ -190,125 +256,145 @@ def step_gradient(model, adapter, batch, rows, key, *, micro_batch_size, compute
 
     zeros = constrain_adapter(jax.tree.map(jnp.zeros_like, adapter), compute.mesh)
     start = (jnp.float32(0), zeros)
-    total, gradients = jax.lax.fori_loop(0, -(-rows // micro_batch_size), body, start)
+    micro_batches = -(-rows // micro_batch_size)
+    total, gradients = jax.lax.fori_loop(0, micro_batches, body, start)
     return total, gradients, tokens
 
 
 def constrain_adapter(adapter: lora.Adapter, mesh: Mesh | None) -> lora.Adapter:
-    """The adapter, or its gradient, laid out on the mesh; unchanged without one."""
+    """The adapter, or its gradient, split over the mesh; unchanged without one."""
     if mesh is None:
         return adapter
-    return jax.lax.with_sharding_constraint(
-        adapter, sharding.adapter_shardings(adapter, mesh)
-    )
+    shardings = sharding.adapter_shardings(adapter, mesh)
+    return jax.lax.with_sharding_constraint(adapter, shardings)
 
 
 def train_step(
     state: TrainState,
-    model,
-    batch,
-    rows,
-    key,
-    anchor=None,
-    due=None,
+    model: transformer.Transformer,
+    batch: batches.Batch,
+    rows: jax.Array | int,
+    key: jax.Array,
+    reference: penalty.CsrReference | None = None,
+    due: jax.Array | None = None,
     *,
-    hyper: TrainConfig,
-    compute,
-):
-    """(State, Metrics) after one AdamW step on the step's token-mean loss, gradient clipped as torch does.
+    config: TrainConfig,
+    compute: transformer.ComputeConfig,
+) -> tuple[TrainState, StepMetrics]:
+    """One AdamW step on the step's token-mean loss, its gradient clipped as torch does.
 
-    anchor: `penalty.CsrReference`; its penalty is added to the loss of steps that are `due` (default: every `hyper.csr_every`-th).
-    A NaN or infinite loss or gradient changes nothing but `failed`, and once failed nothing moves
-    any more: the state stays the last good one. key: the run's dropout key (folded with the step).
+    A NaN or infinite loss or gradient changes nothing but `failed`, and after that
+    nothing changes any more: the state stays the last good one.
+
+    Args:
+      state: the state before the step.
+      model: the frozen base.
+      batch: [M, B, T] arrays, as `shard_batch` gives them.
+      rows: of the M B rows the first so many are used; traced.
+      key: the run's dropout key, which is folded with the step.
+      reference: what CSR's penalty compares with; None for no penalty.
+      due: bool scalar, whether the penalty is added on this step; None: on every
+        `config.csr_every`-th.
+      config: the optimizer's constants.
+      compute: the arithmetic.
+
+    Returns:
+      The state after the step, and what the step measured.
     """
-    due = is_csr_step(state, hyper) if due is None else due
+    due = is_csr_step(state, config) if due is None else due
     step_key = jax.random.fold_in(key, state.step)
     dropout_key = step_key if state.adapter.config.dropout > 0 else None
     loss, gradients, tokens = step_gradient(
-        model,
-        state.adapter,
-        batch,
-        rows,
-        dropout_key,
-        micro_batch_size=hyper.micro_batch_size,
-        compute=compute,
+        model, state.adapter, batch, rows, dropout_key, compute=compute
     )
     csr, ratio = jnp.float32(jnp.nan), jnp.float32(jnp.nan)
-    if anchor is not None:
-        gradients, csr, ratio = _penalised(
-            state, gradients, model, anchor, due, compute
+    if reference is not None:
+        gradients, csr, ratio = _add_penalty(
+            state, gradients, model, reference, due, compute
         )
     norm = optax.tree.norm(gradients)
-    scale = jnp.minimum(
-        1.0, hyper.clip / (norm + 1e-6)
-    )  # torch.nn.utils.clip_grad_norm_
+    # The quotient of torch.nn.utils.clip_grad_norm_.
+    scale = jnp.minimum(1.0, config.clip / (norm + 1e-6))
     gradients = jax.tree.map(lambda g: g * scale, gradients)
-    updates, moments = optimizer(hyper).update(
+    updates, moments = optimizer(config).update(
         gradients, state.optimizer, state.adapter
     )
     moved = (optax.apply_updates(state.adapter, updates), moments, state.step + 1)
     good = jnp.isfinite(loss) & jnp.isfinite(norm) & (state.failed < 0)
-    kept = jax.tree.map(
+    adapter, moments, step = jax.tree.map(
         lambda new, old: jnp.where(good, new, old),
         moved,
         (state.adapter, state.optimizer, state.step),
     )
     failed = jnp.where(good | (state.failed >= 0), state.failed, state.step)
-    metrics = StepMetrics(
-        loss, norm, schedule(hyper)(state.step), tokens, csr, ratio, failed
-    )
-    after = TrainState(*kept, failed)
+    rate = schedule(config)(state.step)
+    metrics = StepMetrics(loss, norm, rate, tokens, csr, ratio, failed)
+    after = TrainState(adapter, moments, step, failed)
     if compute.mesh is not None:
-        after = jax.lax.with_sharding_constraint(
-            after, state_shardings(after, hyper, compute.mesh)
-        )
+        shardings = state_shardings(after, config, compute.mesh)
+        after = jax.lax.with_sharding_constraint(after, shardings)
     return after, metrics
 
 
-def is_csr_step(state: TrainState, hyper: TrainConfig) -> jax.Array:
-    """Whether the next step is one of CSR's; of a stack of states, its furthest one's."""
-    return (state.step.max() + 1) % hyper.csr_every == 0
+def is_csr_step(state: TrainState, config: TrainConfig) -> jax.Array:
+    """Whether the next step is one of CSR's; for stacked states, their furthest's."""
+    return (state.step.max() + 1) % config.csr_every == 0
 
 
-def _penalised(state, gradients, model, anchor, due, compute):
-    """(gradients + the penalty's, its value, the ratio of norms) on a step that is due; unchanged, NaN, NaN on others."""
+def _add_penalty(state, gradients, model, reference, due, compute):
+    """The gradients with the penalty's, its value and the ratio of their norms.
+
+    On a step that is not due they are the gradients alone, NaN and NaN.
+    """
 
     def add(gradients):
-        value, extra = penalty.penalty_gradient(model, state.adapter, anchor, compute)
+        value, extra = penalty.penalty_gradient(
+            model, state.adapter, reference, compute
+        )
         ratio = optax.tree.norm(extra) / optax.tree.norm(gradients)
         return jax.tree.map(jnp.add, gradients, extra), value, ratio
 
-    nan = jnp.float32(jnp.nan)
-    return jax.lax.cond(due, add, lambda g: (g, nan, nan), gradients)
+    def skip(gradients):
+        nan = jnp.float32(jnp.nan)
+        return gradients, nan, nan
+
+    return jax.lax.cond(due, add, skip, gradients)
 
 
 @functools.lru_cache(maxsize=8)
-def jit_train_step(hyper: TrainConfig, compute: transformer.ComputeConfig):
-    """`train_step` jitted, its state donated: step(state, model, batch, rows, key, anchor).
+def jit_train_step(config: TrainConfig, compute: transformer.ComputeConfig):
+    """`train_step` jitted, its state donated.
 
-    The same function for equal arguments: runs that differ in seed, data or CSR's weight alone compile once.
+    The function is the same for equal arguments, so that runs that differ in their
+    seed, data or CSR's weight alone compile once.
+
+    Returns:
+      step(state, model, batch, rows, key, reference) -> (state, metrics).
     """
-    return jax.jit(
-        functools.partial(train_step, hyper=hyper, compute=compute),
-        donate_argnums=0,
-    )
+    step = functools.partial(train_step, config=config, compute=compute)
+    return jax.jit(step, donate_argnums=0)
 
 
 @functools.lru_cache(maxsize=8)
-def jit_train_step_seeds(hyper: TrainConfig, compute: transformer.ComputeConfig):
-    """`compiled` for several seeds that share the model, as a `jax.vmap`: state, batch, key and metrics have a leading axis.
+def jit_train_step_seeds(config: TrainConfig, compute: transformer.ComputeConfig):
+    """`jit_train_step` for several seeds that share the model, as one `jax.vmap`.
 
-    rows is the most that any of them uses (unused rows weigh 0). The base has no such axis, nor has what it is decoded to; on
-    a mesh the axis is split over "seed".
+    State, batch, key and metrics have a leading axis, which a mesh splits over
+    "seed". The base has no such axis, nor has what it is decoded to.
+
+    Returns:
+      step(state, model, batch, rows, key, reference) -> (state, metrics); rows is
+      the most that any seed uses (unused rows weigh 0).
     """
-    one = functools.partial(train_step, hyper=hyper, compute=compute)
+    one = functools.partial(train_step, config=config, compute=compute)
     every = jax.vmap(
         one,
         (0, None, 0, None, 0, None, None),
         spmd_axis_name=None if compute.mesh is None else "seed",
     )
 
-    def step(state, model, batch, rows, key, anchor=None):
-        return every(state, model, batch, rows, key, anchor, is_csr_step(state, hyper))
+    def step(state, model, batch, rows, key, reference=None):
+        due = is_csr_step(state, config)
+        return every(state, model, batch, rows, key, reference, due)
 
     return jax.jit(step, donate_argnums=0)

@@ -6,6 +6,7 @@ import pytest
 from jaxent.companion import metric as companion_metric
 from jaxent.companion import transfer
 from jaxent.report import own
+from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import queue, records
 from jaxent.runs import spec as specs
 
@@ -27,8 +28,10 @@ def examined(monkeypatch, tmp_path, worse, **asked):
     """A record whose measurements are given: JSON and back."""
     monkeypatch.setattr(
         queue,
-        "conduct",
-        lambda runs, out: [queue.Outcome(run, out / run.name, "done") for run in runs],
+        "run_all",
+        lambda runs, out: [
+            run_outcomes.Outcome(run, out / run.name, "done") for run in runs
+        ],
     )
     monkeypatch.setattr(
         companion_metric,

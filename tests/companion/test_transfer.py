@@ -3,7 +3,7 @@ import pytest
 
 from jaxent.companion import transfer
 from jaxent.data import embedded
-from jaxent.runs import execute, validate
+from jaxent.runs import base_model, validate
 from jaxent.runs import spec as specs
 
 
@@ -71,7 +71,7 @@ def test_axes_of_the_embedded_model():
         | {"max_length": 64, "rank": 2, "examples": 8, "max_train_samples": 300},
     )
     checked = validate.validate_run(run)
-    base = execute.BaseModel(checked)
+    base = base_model.BaseModel(checked)
     rows = transfer.held_out("code", base.tokenizer, 64, "embedded", 300, 12)
     assert {r.tokens.shape for r in rows} == {(1, 64)} and sum(
         float(r.weights.sum()) for r in rows

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from jaxent.runs import evaluate as evaluate_runs
+from jaxent.runs import folder as run_folder
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "companions.py"
 
@@ -52,7 +53,7 @@ def test_every_run_is_trained_and_then_evaluated_once(command):
     for condition, folder in runs.items():
         scores, record = (
             evaluate_runs.coding_scores(folder),
-            json.loads((folder / evaluate_runs.FOLDER / "evaluation.json").read_text()),
+            json.loads((folder / run_folder.HUMANEVAL / "evaluation.json").read_text()),
         )
         summary = json.loads((folder / "summary.json").read_text())
         assert scores["samples"] == 2 and record["subset"], condition

@@ -131,6 +131,7 @@ def test_micro_batches_do_not_matter(model, anchor):
 def test_two_lambdas_part_at_the_first_csr_step_and_not_before(model, anchor):
     hyper = steps.TrainConfig(steps=20, csr_every=2, warmup_ratio=0.0)
     batch, rows = batches.pack(test_step.examples(6), 64, 16)
+    batch = steps.shard_batch(batch, hyper.micro_batch_size, None)
     run = steps.jit_train_step(SPEC, hyper, COMPUTE)
     found = {}
     for weight in (0.0, 0.03, 0.3):

@@ -63,7 +63,7 @@ def two_steps(model, adapter, anchor, compute):
         state, metrics = step(
             state,
             model,
-            steps.shard_batch(batch, 8, mesh),
+            steps.shard_batch(batch, 8 if mesh else 1, mesh),
             rows,
             jax.random.key(1),
             anchor,
@@ -219,16 +219,15 @@ def wide_gradient(wide, compute=transformer.ComputeConfig()):
         batches.pad(test_step.examples(), 64, 16),
     )
     if mesh := compute.mesh:
-        wide, adapter, batch = (
+        wide, adapter = (
             sharding.shard_model(wide, mesh),
             sharding.shard_adapter(adapter, mesh),
-            steps.shard_batch(batch, 8, mesh),
         )
+    batch = steps.shard_batch(batch, 8 if mesh else 1, mesh)
     run = jax.jit(
         functools.partial(
             steps.step_gradient,
             spec=SPEC,
-            micro_batch_size=8 if mesh else 1,
             compute=compute,
         )
     )
@@ -290,7 +289,9 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
         keys,
         anchored(model, compute),
     )
-    traced = steps.jit_train_step_seeds(spec, plan.hyper, compute).trace(*arguments)
+    traced = steps.jit_train_step_seeds(spec, plan.train_config, compute).trace(
+        *arguments
+    )
     step = traced.lower().compile()
     if mesh is None:
         decoded = set(
@@ -311,10 +312,11 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
         assert state.adapter["mlp.down_proj"].a.sharding.spec[0] == "seed"
     one_device = dataclasses.replace(plan, compute=transformer.ComputeConfig())
     alone, anchor = (
-        steps.jit_train_step(spec, plan.hyper, one_device.compute),
+        steps.jit_train_step(spec, plan.train_config, one_device.compute),
         anchored(wide, one_device.compute),
     )
     for seed, (batch, used) in enumerate(drawn):
+        batch = steps.shard_batch(batch, 2, None)
         start = loop.initial_state(wide, one_device, 0, axes.to_host(adapters[seed]))
         expected, numbers = alone(start, wide, batch, used, keys[seed], anchor)
         for name in ("loss", "csr", "csr_ratio"):

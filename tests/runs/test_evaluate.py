@@ -1,20 +1,21 @@
 import pytest
 
 from jaxent.runs import evaluate as evaluate_runs
-from jaxent.runs import queue
+from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
 
 FAKE = """
 import json, pathlib, sys
 flags = dict(f[2:].split("=", 1) for f in sys.argv[1:] if "=" in f)
-out = pathlib.Path(flags["out"])
-if "seed1" in flags["out"]:
+out = pathlib.Path(flags["output_dir"])
+if "seed1" in flags["output_dir"]:
     print("half way\\nevaluate: no sandbox", file=sys.stderr)
     sys.exit(1)
 out.mkdir()
 (out / "argv").write_text(" ".join(sys.argv[1:]))
 counts = {"plus": {"pass": 3, "wrong": 1}}
-(out / "scores.json").write_text(json.dumps({"pass@1": {"base": 1.0, "plus": 0.75}, "counts": counts}))
+scores = {"pass@1": {"base": 1.0, "plus": 0.75}, "counts": counts}
+(out / "scores.json").write_text(json.dumps(scores))
 (out / "evaluation.json").write_text("{}")
 """
 
@@ -33,21 +34,27 @@ def test_evaluates_what_is_finished_once_and_names_what_failed(tmp_path, script,
         specs.RunSpec("/m", seed=2),
     ]
     states = ["done", "skipped", "done", "failed"]
-    outcomes = [queue.Outcome(r, tmp_path / r.name, s) for r, s in zip(runs, states)]
+    outcomes = [
+        run_outcomes.Outcome(r, tmp_path / r.name, s) for r, s in zip(runs, states)
+    ]
     for outcome in outcomes:
         outcome.folder.mkdir(parents=True)
     failed = evaluate_runs.evaluate_all(outcomes, script, ["--limit=4"])
     assert [(o.run, o.reason) for o in failed] == [
         (runs[2], "HumanEval(+): evaluate: no sandbox")
     ]
-    argv = lambda run: (tmp_path / run.name / "humaneval" / "argv").read_text()
+
+    def argv(run):
+        return (tmp_path / run.name / "humaneval" / "argv").read_text()
+
     assert (
         argv(runs[0]) == f"--model=/m --output_dir={tmp_path}/m/B0/humaneval --limit=4"
     )
     adapter = f"--adapter={tmp_path}/m/B1-strong-seed0/adapter"
     assert (
         argv(runs[1])
-        == f"--model=/m --output_dir={tmp_path}/m/B1-strong-seed0/humaneval {adapter} --dtype=float32 --limit=4"
+        == f"--model=/m --output_dir={tmp_path}/m/B1-strong-seed0/humaneval {adapter} "
+        "--dtype=float32 --limit=4"
     )
     assert evaluate_runs.coding_scores(outcomes[1].folder) == {
         "base": 1.0,

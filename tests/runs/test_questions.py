@@ -55,20 +55,20 @@ def test_scale_ladder_is_tables_2_to_4():
         ("Qwen2.5-Coder-32B", "B3"): [0, 1, 2, 3, 4, 5, 6, 7],
         ("Qwen2.5-Coder-32B", "B2"): [0, 1, 2, 3, 4, 5, 6, 7],
     }
-    assert {(r.rank, r.steps, r.measure_steps, r.max_length) for r in runs} == {
+    assert {(r.lora_r, r.max_steps, r.measure_steps, r.max_length) for r in runs} == {
         (64, 5000, 500, 2048)
     }
 
 
 def test_scale_ladder_of_other_models():
     runs = questions.scale_ladder(
-        ["a/s", "a/m", "a/l"], (5, 6), ["a/s", "a/m"], {"steps": 7}
+        ["a/s", "a/m", "a/l"], (5, 6), ["a/s", "a/m"], {"max_steps": 7}
     )
     assert collections.Counter(r.condition for r in runs) == {
         "B0": 3,
         "B3": 6,
         "B2": 4,
-    } and {r.steps for r in runs} == {7}
+    } and {r.max_steps for r in runs} == {7}
     assert {r.condition for r in questions.scale_ladder(["a/s"], compared=())} == {
         "B0",
         "B3",
@@ -103,7 +103,7 @@ def test_companions_is_tables_9_and_10_and_section_6_3():
         for i in ("strong", "light")
         for c in ("B1", "B2", "B3", "B4", "B5", "B6")
     ]
-    assert {(r.rank, r.steps, len(r.modules)) for r in runs} == {
+    assert {(r.lora_r, r.max_steps, len(r.lora_target_modules)) for r in runs} == {
         (64, 5000, 7),
         (16, 2000, 4),
     } and {r.seed for r in runs} == {0}
@@ -113,7 +113,9 @@ def test_companions_is_tables_9_and_10_and_section_6_3():
     assert runs[4] == questions.csr_lambda(QWENS[2:], lambdas=(0.1,))[0]
     queue.check_unique_names(runs)
     queue.check_unique_names(
-        wide := questions.companions(["a/s", "a/m"], (0, 1, 2), settings={"steps": 60})
+        wide := questions.companions(
+            ["a/s", "a/m"], (0, 1, 2), settings={"max_steps": 60}
+        )
     )
     assert len(wide) == 2 * (1 + 3 * 12)
     assert {(r.condition == "B5", r.curriculum_steps) for r in wide} == {
@@ -126,7 +128,7 @@ def test_companions_is_tables_9_and_10_and_section_6_3():
     ] == ["B2", "B5"]
     assert (
         questions.companions(
-            ["a/s"], (0,), ("B5",), ("light",), {"curriculum_steps": 7, "steps": 60}
+            ["a/s"], (0,), ("B5",), ("light",), {"curriculum_steps": 7, "max_steps": 60}
         )[0].curriculum_steps
         == 7
     )
@@ -141,13 +143,13 @@ def test_reversibility_is_tables_13_and_14():
         5000,
         None,
     ) and first in questions.scale_ladder(QWENS)
-    assert (then.condition, then.seed, then.steps, then.measure_steps) == (
+    assert (then.condition, then.seed, then.max_steps, then.measure_steps) == (
         "B2",
         0,
         1500,
         500,
     )
-    assert then.start == first.name == "qwen2.5-coder-14b/B3-strong-seed0"
+    assert then.adapter == first.name == "qwen2.5-coder-14b/B3-strong-seed0"
     assert then.name == "qwen2.5-coder-14b/B2-strong-seed0-from-B3-strong-seed0"
 
 
@@ -156,17 +158,19 @@ def test_reversibility_at_several_seeds_and_scales():
         ["a/s", "a/m"],
         (0, 1),
         ("B2", "B3"),
-        settings={"steps": 60, "measure_steps": 20},
+        settings={"max_steps": 60, "measure_steps": 20},
     )
     queue.check_unique_names(runs)
     assert len(runs) == 12 and {
-        (r.steps, r.measure_steps) for r in runs if r.start
+        (r.max_steps, r.measure_steps) for r in runs if r.adapter
     } == {(18, 6)}
     assert [
-        runs.index(r) > [o.name for o in runs].index(r.start) for r in runs if r.start
+        runs.index(r) > [o.name for o in runs].index(r.adapter)
+        for r in runs
+        if r.adapter
     ] == [True] * 8
     assert {
-        (r.steps, r.measure_steps)
-        for r in questions.reversibility(["a/s"], further=2, settings={"steps": 3})
-        if r.start
+        (r.max_steps, r.measure_steps)
+        for r in questions.reversibility(["a/s"], further=2, settings={"max_steps": 3})
+        if r.adapter
     } == {(2, 1)}

@@ -13,8 +13,8 @@ def test_names_say_what_sets_runs_apart():
         specs.RunSpec("Qwen/Qwen2.5-Coder-7B", "B0").name,
         specs.RunSpec("/x/tiny", "B4", "light", 2).name,
         specs.RunSpec("/x/tiny", "B2", csr_lambda=0.3).name,
-        specs.RunSpec("/x/tiny", "B2", start="tiny/B3-strong-seed0").name,
-        specs.RunSpec("/x/tiny", "B2", start="/y/some run/adapter").name,
+        specs.RunSpec("/x/tiny", "B2", adapter="tiny/B3-strong-seed0").name,
+        specs.RunSpec("/x/tiny", "B2", adapter="/y/some run/adapter").name,
     ]
     assert names == [
         "qwen2.5-coder-7b/B3-strong-seed0",
@@ -27,16 +27,16 @@ def test_names_say_what_sets_runs_apart():
 
 
 def test_json_round_trip_and_what_is_refused():
-    run = specs.RunSpec("m", "B4", modules=["q_proj"], rank=3)
+    run = specs.RunSpec("m", "B4", lora_target_modules=["q_proj"], lora_r=3)
     assert (
         specs.run_from_json(run.to_json()) == run
         and run.csr_lambda == 0.1
         and run.lora_target_modules == ("q_proj",)
     )
     assert specs.run_from_json({"model": "m"}) == specs.RunSpec("m")
-    assert specs.differences(run, specs.RunSpec("m", "B4", modules=["q_proj"])) == [
-        ("rank", 3, 64)
-    ]
+    assert specs.differences(
+        run, specs.RunSpec("m", "B4", lora_target_modules=["q_proj"])
+    ) == [("lora_r", 3, 64)]
     with pytest.raises(
         ValueError, match="run setting 'ranks': expected one of model, condition"
     ):
@@ -52,13 +52,23 @@ def test_interventions_are_the_papers():
         specs.RunSpec("m", intervention=i, **specs.INTERVENTIONS[i])
         for i in ("strong", "light")
     )
-    assert (strong.rank, strong.alpha, len(strong.modules), strong.steps) == (
+    assert (
+        strong.lora_r,
+        strong.lora_alpha,
+        len(strong.lora_target_modules),
+        strong.max_steps,
+    ) == (
         64,
         128.0,
         7,
         5000,
     )
-    assert (light.rank, light.alpha, light.modules, light.steps) == (
+    assert (
+        light.lora_r,
+        light.lora_alpha,
+        light.lora_target_modules,
+        light.max_steps,
+    ) == (
         16,
         32.0,
         ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -72,12 +82,12 @@ def test_csr_lambda_is_tables_11_and_12():
         f"qwen2.5-coder-32b/B4-strong-seed0-lambda{x}" for x in ("0.03", "0.1", "0.3")
     ]
     wide = questions.csr_lambda(
-        ["m"], (0, 1, 2), (0, 0.03, 0.1, 0.3), ("strong", "light"), {"steps": 300}
+        ["m"], (0, 1, 2), (0, 0.03, 0.1, 0.3), ("strong", "light"), {"max_steps": 300}
     )
     assert (
         len({r.name for r in wide}) == 24
-        and {r.steps for r in wide} == {300}
-        and {r.rank for r in wide} == {64, 16}
+        and {r.max_steps for r in wide} == {300}
+        and {r.lora_r for r in wide} == {64, 16}
     )
     assert [r.csr for r in wide if not r.csr_lambda] == [None] * 6
 

@@ -28,7 +28,7 @@ def test_chunked_loss_and_gradient_equal_the_plain_ones(monkeypatch):
     assert objective.chunk_size(63, 50) == 8
     np.testing.assert_allclose(objective.nll_sum(*args), plain(*args), rtol=1e-6)
     found, expected = (
-        jax.grad(lambda h: 0.7 * f(h, *args[1:]))(args[0])
+        jax.grad(lambda h, f=f: 0.7 * f(h, *args[1:]))(args[0])
         for f in (objective.nll_sum, plain)
     )
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -14,7 +14,7 @@ from jaxent.data import batches
 from jaxent.model import transformer
 from jaxent.train import step as steps
 
-SPEC = lora.LoraConfig(4, 12.0, 0.0)
+LORA = lora.LoraConfig(4, 12.0, 0.0)
 DROPPED = lora.LoraConfig(4, 12.0, 0.2, ("q_proj", "down_proj"))
 COMPUTE = transformer.ComputeConfig()
 
@@ -27,24 +27,24 @@ def examples(count=16, vocab=160, seed=0):
     ]
 
 
-def filled(model, spec=SPEC):
-    return check_equivalence.random_adapter(model.config, spec, 3)
+def filled(model, config=LORA):
+    return check_equivalence.random_adapter(model.config, config, 3)
+
+
+def split(packed, micro_batch_size=1):
+    """A packed batch and its used rows, as the step takes them."""
+    batch, rows = packed
+    return steps.shard_batch(batch, micro_batch_size, None), rows
 
 
 @functools.cache
-def compiled_gradient(spec, micro_batch_size):
-    return jax.jit(
-        functools.partial(
-            steps.step_gradient,
-            spec=spec,
-            micro_batch_size=micro_batch_size,
-            compute=COMPUTE,
-        )
-    )
+def compiled_gradient():
+    return jax.jit(functools.partial(steps.step_gradient, compute=COMPUTE))
 
 
-def gradient(model, adapter, batch, rows, key=None, spec=SPEC, micro_batch_size=1):
-    return compiled_gradient(spec, micro_batch_size)(model, adapter, batch, rows, key)
+def gradient(model, adapter, batch, rows, key=None, micro_batch_size=1):
+    batch, rows = split((batch, rows), micro_batch_size)
+    return compiled_gradient()(model, adapter, batch, rows, key)
 
 
 def test_schedule_is_transformers_cosine_with_warmup():
@@ -78,7 +78,7 @@ def test_packed_gradient_equals_sixteen_padded_rows(family):
 def test_rows_at_a_time_change_no_gradient_with_dropout_on(qwen):
     model, batch = hf.load(qwen), batches.pad(examples(), 64, 16)
     one, two, eight = (
-        gradient(model, filled(model, DROPPED), *batch, jax.random.key(1), DROPPED, n)
+        gradient(model, filled(model, DROPPED), *batch, jax.random.key(1), n)
         for n in (1, 2, 8)
     )
     for found in (two, eight):
@@ -100,14 +100,14 @@ def test_rows_at_a_time_change_no_steps_with_dropout_on(qwen):
             micro_batch_size=micro_batch_size,
         )
         step, state = (
-            steps.jit_train_step(DROPPED, hyper, COMPUTE),
+            steps.jit_train_step(hyper, COMPUTE),
             steps.init_state(filled(model, DROPPED), hyper),
         )
         for seed in range(3):
             state, metrics = step(
                 state,
                 model,
-                *batches.pack(examples(seed=seed), 64, 16),
+                *split(batches.pack(examples(seed=seed), 64, 16), micro_batch_size),
                 jax.random.key(1),
             )
         return jax.tree.map(np.asarray, (state.adapter, metrics))
@@ -121,7 +121,7 @@ def test_rows_at_a_time_change_no_steps_with_dropout_on(qwen):
 
 def test_every_row_of_every_step_has_a_dropout_mask_of_its_own(qwen):
     model, (batch, rows) = hf.load(qwen), batches.pad(examples(1) * 16, 64, 16)
-    adapter, run, found = filled(model, DROPPED), compiled_gradient(DROPPED, 8), []
+    adapter, run, found = filled(model, DROPPED), compiled_gradient(), []
     for step in range(2):
         for row in (0, 1, 7, 8, 15):
             alone = batch._replace(
@@ -131,8 +131,7 @@ def test_every_row_of_every_step_has_a_dropout_mask_of_its_own(qwen):
                 run(
                     model,
                     adapter,
-                    alone,
-                    rows,
+                    *split((alone, rows), 8),
                     jax.random.fold_in(jax.random.key(1), step),
                 )[0].item()
             )
@@ -153,12 +152,12 @@ def test_twenty_qlora_steps_equal_pytorch(request, name):
 
 
 def test_one_trace_for_all_steps(qwen):
-    model, spec = hf.load(qwen), lora.LoraConfig(4, 12.0, 0.1)
+    model, config = hf.load(qwen), lora.LoraConfig(4, 12.0, 0.1)
     hyper = steps.TrainConfig(steps=5)
-    step = steps.jit_train_step(spec, hyper, COMPUTE)
+    step = steps.jit_train_step(hyper, COMPUTE)
     state = steps.init_state(
         lora.init_adapter(
-            jax.random.key(0), spec, 3, transformer.linear_shapes(model.config)
+            jax.random.key(0), config, 3, transformer.linear_shapes(model.config)
         ),
         hyper,
     )
@@ -166,7 +165,7 @@ def test_one_trace_for_all_steps(qwen):
         state, metrics = step(
             state,
             model,
-            *batches.pack(examples(16 - seed, seed=seed), 64, 16),
+            *split(batches.pack(examples(16 - seed, seed=seed), 64, 16)),
             jax.random.key(1),
         )
     assert (
@@ -179,8 +178,8 @@ def test_nan_keeps_the_last_good_state(qwen):
         hf.load(qwen),
         steps.TrainConfig(steps=10, learning_rate=1e-2, warmup_ratio=0.0),
     )
-    step = steps.jit_train_step(SPEC, hyper, COMPUTE)
-    batch, rows = batches.pack(examples(), 64, 16)
+    step = steps.jit_train_step(hyper, COMPUTE)
+    batch, rows = split(batches.pack(examples(), 64, 16))
     state, _ = step(
         steps.init_state(filled(model), hyper), model, batch, rows, jax.random.key(0)
     )
