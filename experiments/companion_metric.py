@@ -22,7 +22,7 @@ from absl import app, flags, logging
 
 from jaxent.companion import metric as companion_metric
 from jaxent.data import mix
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 from jaxent.report import figures, plots_own
 from jaxent.runs import queue
 
@@ -41,7 +41,7 @@ def main(_):
     out, settings, models = (
         pathlib.Path(FLAGS.output_dir),
         study_flags.settings(),
-        study_flags.models([paper_tables.HUB[paper_tables.QWEN_7B]]),
+        study_flags.models([paper_models.HUB[paper_models.QWEN_7B]]),
     )
     companions, seeds = (
         FLAGS.companions or [d for d in mix.DOMAINS if d != FLAGS.target],

@@ -19,7 +19,7 @@ from absl import flags
 
 from jaxent.data import mix
 from jaxent.evaluate import humaneval
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 from jaxent.runs import evaluate as evaluate_runs
 from jaxent.runs import questions, summary_table
 from jaxent.stats import proportions
@@ -57,7 +57,7 @@ FOUND = ("EI before", "EI", "EI change", "SEI", "V-purity", "domain accuracy", "
 
 def runs():
     chosen = (
-        study_flags.models([paper_tables.HUB[paper_tables.QWEN_32B]]),
+        study_flags.models([paper_models.HUB[paper_models.QWEN_32B]]),
         study_flags.seeds([0]),
         FLAGS.conditions,
         FLAGS.interventions,

@@ -14,19 +14,19 @@ Writes runs/<model>/B3-strong-seed.../, runs/cross_architecture/study.json and t
 import study_flags
 from absl import flags
 
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 from jaxent.runs import questions, summary_table
 from jaxent.runs import spec as specs
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(study_flags)
 MODELS = [
-    paper_tables.HUB[m]
+    paper_models.HUB[m]
     for m in (
-        paper_tables.QWEN_7B,
-        paper_tables.DEEPSEEK,
-        paper_tables.MISTRAL,
-        paper_tables.CODELLAMA,
+        paper_models.QWEN_7B,
+        paper_models.DEEPSEEK,
+        paper_models.MISTRAL,
+        paper_models.CODELLAMA,
     )
 ]
 FOUND = (

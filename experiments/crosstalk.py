@@ -22,7 +22,7 @@ from jaxent.data import probes
 from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, crosstalk
 from jaxent.model import transformer
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 from jaxent.report import figures
 from jaxent.runs import console, queue, validate
 from jaxent.runs import folder as run_folder
@@ -123,7 +123,7 @@ def main(_):
     try:
         defaults = {"output_dir": "runs/crosstalk"}
         started = checkpoint_flags.begin(
-            defaults, defaults | {"model": paper_tables.HUB[paper_tables.QWEN_7B]}
+            defaults, defaults | {"model": paper_models.HUB[paper_models.QWEN_7B]}
         )
         if FLAGS.dry_run:
             print(

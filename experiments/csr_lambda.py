@@ -12,7 +12,7 @@ Writes runs/<model>/B4-.../ and runs/csr_lambda/study.json and table.txt. A kill
 import study_flags
 from absl import flags
 
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 from jaxent.runs import questions, summary_table
 
 FLAGS = flags.FLAGS
@@ -37,7 +37,7 @@ FOUND = ("EI before", "EI", "SEI", "CVO", "V-purity", "domain accuracy")
 
 def runs():
     chosen = (
-        study_flags.models([paper_tables.HUB[paper_tables.QWEN_32B]]),
+        study_flags.models([paper_models.HUB[paper_models.QWEN_32B]]),
         study_flags.seeds([0]),
     )
     return questions.csr_lambda(

@@ -21,7 +21,7 @@ from absl import app, flags, logging
 from jaxent.data import mix
 from jaxent.distributed import processes
 from jaxent.measure import penalty
-from jaxent.runs import console, execute, queue, records, validate
+from jaxent.runs import console, execute, quantities, queue, validate
 from jaxent.runs import spec as specs
 from jaxent.stats import differences
 from jaxent.train import loop
@@ -83,7 +83,7 @@ def described() -> tuple[specs.RunSpec, pathlib.Path]:
 def text(summary: dict) -> str:
     """Entanglement, V-purity and accuracies before and after, and the paired change over replicate sets, as a table."""
     before, after = (
-        records.Measured(summary[when]["step"], summary[when])
+        quantities.Measured(summary[when]["step"], summary[when])
         for when in ("before", "after")
     )
     names = {
@@ -93,7 +93,7 @@ def text(summary: dict) -> str:
         "CVO": "cvo",
         "V-purity": "v_purity",
     }
-    names |= {f"accuracy, {c}": f"accuracy.{c}" for c in before.found["accuracy"]}
+    names |= {f"accuracy, {c}": f"{c}_accuracy" for c in before.record["accuracy"]}
     rows = [
         [
             title,

@@ -19,7 +19,7 @@ import pathlib
 import study_flags
 from absl import flags
 
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 from jaxent.runs import questions, queue, summary_table
 
 FLAGS = flags.FLAGS
@@ -48,7 +48,7 @@ COURSE = ("EI", "SEI", "V-purity", "domain accuracy")
 
 def runs():
     chosen = (
-        study_flags.models([paper_tables.HUB[paper_tables.QWEN_14B]]),
+        study_flags.models([paper_models.HUB[paper_models.QWEN_14B]]),
         study_flags.seeds([0]),
     )
     return questions.reversibility(

@@ -17,7 +17,7 @@ import pathlib
 import study_flags
 from absl import flags
 
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 from jaxent.runs import questions, queue, summary_table
 from jaxent.runs import spec as specs
 
@@ -29,8 +29,8 @@ flags.DEFINE_list(
 )
 flags.adopt_module_key_flags(study_flags)
 MODELS = [
-    paper_tables.HUB[m]
-    for m in (paper_tables.QWEN_7B, paper_tables.QWEN_14B, paper_tables.QWEN_32B)
+    paper_models.HUB[m]
+    for m in (paper_models.QWEN_7B, paper_models.QWEN_14B, paper_models.QWEN_32B)
 ]
 FOUND = (
     "EI before",

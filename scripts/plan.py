@@ -22,7 +22,7 @@ from absl import app, flags, logging
 
 from jaxent.capacity import chips, compiler, hlo_collectives, programs, roofline
 from jaxent.model import known_configs
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 from jaxent.runs import console
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
@@ -288,7 +288,7 @@ def everything() -> None:
     cells = [
         job(model, topology)
         for topology in FLAGS.topologies
-        for model in paper_tables.HUB.values()
+        for model in paper_models.HUB.values()
     ]
     rows = {topology: [] for topology in FLAGS.topologies}
     for one in tqdm.tqdm(cells, desc="plan", unit="cell", leave=False):

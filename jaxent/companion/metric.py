@@ -14,7 +14,7 @@ from jaxent.checkpoint import peft
 from jaxent.companion import transfer
 from jaxent.data import corpora, mix
 from jaxent.measure import concepts
-from jaxent.runs import console, execute, questions, queue, records, validate
+from jaxent.runs import conclusions, console, execute, questions, queue, validate
 from jaxent.runs import spec as specs
 from jaxent.stats import proportions
 
@@ -232,7 +232,7 @@ def text(model: str, found: dict) -> str:
         ]
         parts += [
             console.format_table(header, rows),
-            records.companion_answer(found["judged"]),
+            conclusions.companion_answer(found["judged"]),
         ]
     return "\n\n".join(parts)
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from jaxent.data import mix
+from jaxent.paper import models as paper_models
 from jaxent.paper import tables as paper_tables
 from jaxent.runs import spec as specs
 
@@ -54,7 +55,7 @@ def seeds(model: str) -> tuple[int, ...]:
     rows = (*paper_tables.T3.rows, *paper_tables.T6.rows)
     return tuple(
         dict.fromkeys(
-            r.key["seed"] for r in rows if paper_tables.HUB[r.key["model"]] == model
+            r.key["seed"] for r in rows if paper_models.HUB[r.key["model"]] == model
         )
     ) or (0,)
 

@@ -348,7 +348,7 @@ def format_plan(
                 state,
                 found.steps,
                 f"{found.tokens / 1e6:,.1f} M",
-                format_duration(hours),
+                console.format_clock(3600 * hours),
                 f"{found.memory / 2**30:.1f} GiB",
             ]
         )
@@ -361,13 +361,7 @@ def format_plan(
         else ""
     )
     return (
-        f"{console.format_table(header, rows)}\n\n{len(rows)} runs, {format_duration(total)} for those not finished if every row were full{left_out}, by "
+        f"{console.format_table(header, rows)}\n\n{len(rows)} runs, {console.format_clock(3600 * total)} for those not finished if every row were full{left_out}, by "
         f"operations at {speed / 1e12:.3g} TFLOP/s ({source}). With packing expect an eighth to a half of it; loading and compiling come\n"
         "on top, and models of a few million parameters do not reach that speed."
     )
-
-
-def format_duration(hours: float) -> str:
-    """h:mm:ss."""
-    seconds = round(hours * 3600)
-    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

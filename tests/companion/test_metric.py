@@ -6,7 +6,7 @@ import pytest
 from jaxent.companion import metric as companion_metric
 from jaxent.companion import transfer
 from jaxent.report import own
-from jaxent.runs import queue, records
+from jaxent.runs import conclusions, queue, records
 from jaxent.runs import spec as specs
 
 AXES = {
@@ -105,7 +105,7 @@ def test_an_axis_that_is_undefined_in_every_seed_ranks_nobody(monkeypatch, tmp_p
     assert any("do not agree in any seed" in note for note in tables[0].notes)
     assert "0 of 0" in companion_metric.text(
         specs.TINY_MODEL, found
-    ) and "cannot say" in records.companion_answer(judged)
+    ) and "cannot say" in conclusions.companion_answer(judged)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxent.paper import claims, errata, quotes
+from jaxent.paper import models as paper_models
 from jaxent.paper import tables as paper_tables
 from jaxent.stats import proportions
 
@@ -96,9 +97,9 @@ def relative_changes():
             ),
         )
     for size, model in (
-        ("7b", paper_tables.QWEN_7B),
-        ("14b", paper_tables.QWEN_14B),
-        ("32b", paper_tables.QWEN_32B),
+        ("7b", paper_models.QWEN_7B),
+        ("14b", paper_models.QWEN_14B),
+        ("32b", paper_models.QWEN_32B),
     ):
         before, after = (
             paper_tables.T2.row(model=model).values[c]
@@ -132,13 +133,13 @@ def base_models_are_one_number():
         for t in (paper_tables.T2, paper_tables.T5)
         for row in t.rows
     }
-    known_seed_0 = paper_tables.T3.row(model=paper_tables.QWEN_14B, seed=0).values[
+    known_seed_0 = paper_tables.T3.row(model=paper_models.QWEN_14B, seed=0).values[
         "ei_before"
     ]
     for table in (paper_tables.T7, paper_tables.T11, paper_tables.T14):
         for row in table.rows:
             expected = known[row.key["model"]]
-            if table is paper_tables.T14 and row.key["model"] == paper_tables.QWEN_14B:
+            if table is paper_tables.T14 and row.key["model"] == paper_models.QWEN_14B:
                 expected = known_seed_0
             yield cell(
                 table, row, "ei_before", row.values["ei_before"] == expected, expected
@@ -146,22 +147,22 @@ def base_models_are_one_number():
     for condition in ("B3", "B2"):
         row = paper_tables.T4.row(condition=condition, step=0)
         yield cell(
-            paper_tables.T4, row, "ei", row.values["ei"] == known[paper_tables.QWEN_32B]
+            paper_tables.T4, row, "ei", row.values["ei"] == known[paper_models.QWEN_32B]
         )
     for id, model in (
-        ("base_7b", paper_tables.QWEN_7B),
-        ("base_14b", paper_tables.QWEN_14B),
-        ("base_32b", paper_tables.QWEN_32B),
-        ("light_ei_base", paper_tables.QWEN_32B),
+        ("base_7b", paper_models.QWEN_7B),
+        ("base_14b", paper_models.QWEN_14B),
+        ("base_32b", paper_models.QWEN_32B),
+        ("light_ei_base", paper_models.QWEN_32B),
     ):
         yield text(id, Q[id] == known[model], known[model])
-    start = paper_tables.T3.row(model=paper_tables.QWEN_7B, seed=1).values["ei_before"]
+    start = paper_tables.T3.row(model=paper_models.QWEN_7B, seed=1).values["ei_before"]
     yield text("start_7b", round(start, 1) == Q["start_7b"], start)
     yield text(
         "margin_14b_before",
         abs(
             Q["margin_14b_before"]
-            - paper_tables.T7.row(model=paper_tables.QWEN_14B).values["margin"]
+            - paper_tables.T7.row(model=paper_models.QWEN_14B).values["margin"]
         )
         <= half(6),
     )
@@ -226,7 +227,7 @@ def trajectories():
                 row,
                 "ei",
                 row.values["ei"]
-                == paper_tables.T2.row(model=paper_tables.QWEN_32B).values["ei_after"],
+                == paper_tables.T2.row(model=paper_models.QWEN_32B).values["ei_after"],
             )
 
 
@@ -266,7 +267,7 @@ def csr_weights_change_the_run():
 
 def one_adapter_one_measurement():
     end, start = (
-        paper_tables.T3.row(model=paper_tables.QWEN_14B, seed=0),
+        paper_tables.T3.row(model=paper_models.QWEN_14B, seed=0),
         paper_tables.T13.row(step=0),
     )
     for here, there in (
@@ -283,7 +284,7 @@ def one_adapter_one_measurement():
         )
     for row in paper_tables.T14.rows:
         expected = (
-            end.values["ei_after"] if row.key["model"] == paper_tables.QWEN_14B else 0.0
+            end.values["ei_after"] if row.key["model"] == paper_models.QWEN_14B else 0.0
         )
         yield cell(
             paper_tables.T14,
@@ -413,9 +414,9 @@ def z_and_rank_correlation():
 def numbers_of_models():
     named = {"Qwen", "Mistral", "DeepSeek", "CodeLlama"}
     assert all(
-        sum(model.startswith(name) for name in named) == 1 for model in paper_tables.HUB
+        sum(model.startswith(name) for name in named) == 1 for model in paper_models.HUB
     )
-    yield text("models", Q["models"] == len(paper_tables.HUB))
+    yield text("models", Q["models"] == len(paper_models.HUB))
     yield text(
         "families", Q["families"] == Q["families_abstract"], Q["families_abstract"]
     )
@@ -487,14 +488,14 @@ WORDS = {  # what each mark of words says, from the numbers
         "nl" not in {row.key["companion"] for row in paper_tables.T8.rows}
     ),
     ("T3", ""): lambda: (
-        sorted(paper_tables.T3.select("ei_after", model=paper_tables.QWEN_14B))
+        sorted(paper_tables.T3.select("ei_after", model=paper_models.QWEN_14B))
         == [0, 0, 0.188]
     ),
     ("T5", ""): lambda: (
-        paper_tables.T3.select("ei_after", model=paper_tables.QWEN_14B).count(0) == 2
+        paper_tables.T3.select("ei_after", model=paper_models.QWEN_14B).count(0) == 2
     ),
     ("T7", ""): lambda: (
-        paper_tables.T3.select("ei_after", model=paper_tables.QWEN_14B).count(0) == 2
+        paper_tables.T3.select("ei_after", model=paper_models.QWEN_14B).count(0) == 2
     ),
     ("T8", ""): lambda: all(
         paper_tables.T8.row(companion="legal").values[c]
@@ -503,14 +504,14 @@ WORDS = {  # what each mark of words says, from the numbers
     ),
     ("T11", ""): lambda: np.ptp(paper_tables.T11.select("ei_after")) > 0.01 - 1e-9,
     ("transition", ""): lambda: (
-        max(paper_tables.T3.select("ei_after", model=paper_tables.QWEN_14B)) > 0
+        max(paper_tables.T3.select("ei_after", model=paper_models.QWEN_14B)) > 0
     ),
     ("robust_14b", ""): lambda: (
-        paper_tables.T2.row(model=paper_tables.QWEN_14B).sd["ei_after"]
-        > paper_tables.T2.row(model=paper_tables.QWEN_7B).sd["ei_after"]
+        paper_tables.T2.row(model=paper_models.QWEN_14B).sd["ei_after"]
+        > paper_tables.T2.row(model=paper_models.QWEN_7B).sd["ei_after"]
     ),
     ("only_32b_collapses", ""): lambda: (
-        min(paper_tables.T3.select("ei_after", model=paper_tables.QWEN_14B)) == 0
+        min(paper_tables.T3.select("ei_after", model=paper_models.QWEN_14B)) == 0
     ),
     ("crosstalk_predicts", ""): lambda: (
         {row.key["model"] for row in paper_tables.T8.rows}
@@ -553,47 +554,47 @@ def test_every_mark_stands_somewhere_and_gives_a_reason():
     ("table", "column", "key", "value", "sd", "n"),
     [
         ("T1", "ct", {"condition": "B2"}, 0.088, None, None),
-        ("T2", "ei_after", {"model": paper_tables.QWEN_14B}, 0.063, 0.109, 3),
+        ("T2", "ei_after", {"model": paper_models.QWEN_14B}, 0.063, 0.109, 3),
         (
             "T3",
             "v_purity_after",
-            {"model": paper_tables.QWEN_32B, "seed": 6},
+            {"model": paper_models.QWEN_32B, "seed": 6},
             0.649,
             None,
             None,
         ),
         ("T4", "ei", {"condition": "B2", "step": 4000}, 0.397, 0.261, 8),
-        ("T5", "ei_after", {"model": paper_tables.DEEPSEEK}, 1.047, 0.210, 2),
+        ("T5", "ei_after", {"model": paper_models.DEEPSEEK}, 1.047, 0.210, 2),
         (
             "T6",
             "ei_after",
-            {"model": paper_tables.MISTRAL, "seed": 1},
+            {"model": paper_models.MISTRAL, "seed": 1},
             0.848,
             None,
             None,
         ),
-        ("T7", "margin", {"model": paper_tables.QWEN_32B}, 1.781, None, None),
+        ("T7", "margin", {"model": paper_models.QWEN_32B}, 1.781, None, None),
         ("T8", "bdr", {"companion": "medical"}, 0.487, None, None),
         ("T9", "low", {"condition": "B5"}, -53.6, None, 164),
         ("T10", "sv_energy", {"condition": "B3"}, 1.096, None, None),
         ("T11", "csr_loss", {"lambda": 0.30}, 72.210, None, None),
         ("T12", "ei", {"lambda": 0.10, "step": 2500}, 0.385, None, None),
         ("T13", "domain_accuracy", {"step": 1500}, 0.883, None, None),
-        ("T14", "ei_before", {"model": paper_tables.QWEN_32B}, 0.609, None, None),
+        ("T14", "ei_before", {"model": paper_models.QWEN_32B}, 0.609, None, None),
         (
             "T14",
             "ei_after",
-            {"model": paper_tables.QWEN_32B},
+            {"model": paper_models.QWEN_32B},
             "(degenerate)",
             None,
             None,
         ),
-        ("T14", "outcome", {"model": paper_tables.QWEN_32B}, "N/A", None, None),
-        ("T14", "outcome", {"model": paper_tables.QWEN_14B}, "Deepened", None, None),
+        ("T14", "outcome", {"model": paper_models.QWEN_32B}, "N/A", None, None),
+        ("T14", "outcome", {"model": paper_models.QWEN_14B}, "Deepened", None, None),
         (
             "T5",
             "response",
-            {"model": paper_tables.CODELLAMA},
+            {"model": paper_models.CODELLAMA},
             "Anti-disentanglement",
             None,
             2,
@@ -689,7 +690,7 @@ def test_quoted_numbers_have_the_digits_printed():
         (lambda: quotes.find_quote("nothing"), "reduction_7b"),
         (lambda: claims.find_claim("nothing"), "scale"),
         (lambda: paper_tables.T2.column("he"), "ei_before"),
-        (lambda: paper_tables.T3.row(model=paper_tables.QWEN_7B), "3 rows"),
+        (lambda: paper_tables.T3.row(model=paper_models.QWEN_7B), "3 rows"),
         (lambda: paper_tables.T3.select("he"), "ei_before"),
     ],
 )

@@ -3,46 +3,46 @@ import json
 import fake_runs
 import pytest
 
-from jaxent.paper import tables as paper_tables
-from jaxent.report import match
+from jaxent.paper import models as paper_models
+from jaxent.report import classify
 from jaxent.report import values as table_values
 from jaxent.runs import records
 
-QWEN = paper_tables.HUB[paper_tables.QWEN_7B]
+QWEN = paper_models.HUB[paper_models.QWEN_7B]
 
 
 @pytest.mark.parametrize(
     "model, expected",
     [
-        (QWEN, (paper_tables.QWEN_7B, True)),
-        ("/models/qwen2.5-coder-7b/", (paper_tables.QWEN_7B, True)),
+        (QWEN, (paper_models.QWEN_7B, True)),
+        ("/models/qwen2.5-coder-7b/", (paper_models.QWEN_7B, True)),
         (
             "/home/x/.cache/huggingface/hub/models--codellama--CodeLlama-7b-hf/snapshots/0123",
-            (paper_tables.CODELLAMA, True),
+            (paper_models.CODELLAMA, True),
         ),
         ("Qwen/Qwen2.5-Coder-7B-Instruct", ("Qwen2.5-Coder-7B-Instruct", False)),
         ("/data/tiny", ("tiny", False)),
     ],
 )
 def test_models_are_known_by_hub_id_folder_or_cache(model, expected):
-    assert match.model_name(model) == expected
+    assert paper_models.identify_model(model) == expected
 
 
 def test_settings_that_are_not_the_papers_go_elsewhere_with_the_reason(tmp_path):
     fake_runs.run(tmp_path, QWEN, "B3", 0)
-    fake_runs.run(tmp_path, QWEN, "B3", 1, settings={"steps": 100, "rank": 8})
+    fake_runs.run(tmp_path, QWEN, "B3", 1, settings={"max_steps": 100, "lora_r": 8})
     fake_runs.run(tmp_path, QWEN, "B3", 2, settings={"data_root": "embedded"})
     fake_runs.evaluation(
         tmp_path, QWEN, 2, name="few", problems=4, subset="subset: 4 of 164 problems"
     )
-    found = match.classify(records.read_records(tmp_path))
+    found = classify.classify_records(records.read_records(tmp_path))
     assert [p.key["seed"] for p in found.paper.runs] == [0] and {
         p.key["seed"] for p in found.other.runs
     } == {1, 2}
     notes = {n.path.split("/")[-1]: n.text for n in found.notes}
     assert (
-        "rank 8, not 64" in notes["B3-strong-seed1"]
-        and "steps 100, not 5000" in notes["B3-strong-seed1"]
+        "lora_r 8, not 64" in notes["B3-strong-seed1"]
+        and "max_steps 100, not 5000" in notes["B3-strong-seed1"]
     )
     assert (
         "embedded texts" in notes["B3-strong-seed2"]
@@ -54,24 +54,27 @@ def test_settings_that_are_not_the_papers_go_elsewhere_with_the_reason(tmp_path)
 
 
 def test_settings_that_do_not_act_do_not_set_runs_apart(tmp_path):
-    tiny = {"steps": 8, "data_root": "embedded"}
+    tiny = {"max_steps": 8, "data_root": "embedded"}
     fake_runs.run(tmp_path, "some/tiny", "B3", 0, settings=tiny | {"measure_steps": 4})
     fake_runs.run(tmp_path, "some/tiny", "B4", 0, settings=tiny | {"csr_every": 4})
     fake_runs.run(
         tmp_path, "some/tiny", "B5", 0, settings=tiny | {"curriculum_steps": 2}
     )
-    found = match.classify(records.read_records(tmp_path)).other
+    found = classify.classify_records(records.read_records(tmp_path)).other
     assert {p.key["model"] for p in found.runs} == {"tiny"}
-    fake_runs.run(tmp_path, "some/tiny", "B3", 1, settings=tiny | {"rank": 4})
-    found = match.classify(records.read_records(tmp_path)).other
-    assert {p.key["model"] for p in found.runs} == {"tiny (rank 64)", "tiny (rank 4)"}
+    fake_runs.run(tmp_path, "some/tiny", "B3", 1, settings=tiny | {"lora_r": 4})
+    found = classify.classify_records(records.read_records(tmp_path)).other
+    assert {p.key["model"] for p in found.runs} == {
+        "tiny (lora_r 64)",
+        "tiny (lora_r 4)",
+    }
 
 
 def test_two_runs_of_one_cell_are_not_averaged(tmp_path):
     fake_runs.run(tmp_path, QWEN, "B3", 0, name="a")
     fake_runs.run(tmp_path, QWEN, "B3", 0, name="b")
     fake_runs.run(tmp_path, QWEN, "B3", 0, name="0", finished=False)
-    found = match.classify(records.read_records(tmp_path))
+    found = classify.classify_records(records.read_records(tmp_path))
     assert [p.record.folder for p in found.paper.runs] == ["a"]
     assert {n.path: n.text for n in found.notes} == {
         "b": "not used: a is the same cell",
@@ -89,7 +92,7 @@ def test_runs_on_other_probes_are_not_mixed_in(tmp_path):
             }
         }
         fake_runs.run(tmp_path, QWEN, "B3", seed, record=probes)
-    found = match.classify(records.read_records(tmp_path))
+    found = classify.classify_records(records.read_records(tmp_path))
     assert [p.key["seed"] for p in found.paper.runs] == [
         0,
         1,
@@ -127,7 +130,7 @@ def test_what_a_run_or_evaluation_is_of_is_found(tmp_path):
         name="by-path",
     )
     fake_runs.evaluation(tmp_path, QWEN, 60, "/nowhere/adapter", name="strange")
-    found = match.classify(records.read_records(tmp_path))
+    found = classify.classify_records(records.read_records(tmp_path))
     assert [p.key["condition"] for p in found.paper.runs] == ["B3>B2", "B3"]
     assert [p.key["condition"] for p in found.other.runs] == ["?>B2"]
     assert [p.of for p in found.paper.evaluations] == [
@@ -152,7 +155,7 @@ def test_what_a_run_or_evaluation_is_of_is_found(tmp_path):
 )
 def test_texts_and_penalty_are_the_papers(tmp_path, condition, settings, said):
     fake_runs.run(tmp_path, QWEN, condition, 0, settings=settings)
-    found = match.classify(records.read_records(tmp_path))
+    found = classify.classify_records(records.read_records(tmp_path))
     assert len(found.paper.runs) == (said is None)
     assert [n.text for n in found.notes] == (
         [f"among the other models and settings: {said}"] if said else []
@@ -162,14 +165,14 @@ def test_texts_and_penalty_are_the_papers(tmp_path, condition, settings, said):
 def test_an_evaluation_of_other_weights_is_not_the_papers(tmp_path):
     fake_runs.evaluation(tmp_path, QWEN, 90, name="silent")
     fake_runs.evaluation(
-        tmp_path, QWEN, 80, name="whole", quantize=False, dtype="float32"
+        tmp_path, QWEN, 80, name="whole", load_in_4bit=False, dtype="float32"
     )
-    found = match.classify(records.read_records(tmp_path))
+    found = classify.classify_records(records.read_records(tmp_path))
     assert [p.record.folder for p in found.paper.evaluations] == ["silent"] and [
         p.record.folder for p in found.other.evaluations
     ] == ["whole"]
     assert [n.text for n in found.notes] == [
-        "among the other models and settings: quantize False, not True"
+        "among the other models and settings: load_in_4bit False, not True"
     ]
 
 
@@ -180,7 +183,7 @@ def test_an_evaluation_of_other_weights_is_not_the_papers(tmp_path):
         {"layer": 12},
         {"probes": 48},
         {"pooling": "last"},
-        {"quantize": False},
+        {"load_in_4bit": False},
         {"final_norm": False},
         {"scale_free": True},
         {"probe_set": "hexad", "probes": 480},
@@ -188,7 +191,7 @@ def test_an_evaluation_of_other_weights_is_not_the_papers(tmp_path):
 )
 def test_a_measurement_that_departs_from_the_paper_is_named_after_it(tmp_path, about):
     fake_runs.single(tmp_path, QWEN, "odd", **about)
-    found = match.classify(records.read_records(tmp_path))
+    found = classify.classify_records(records.read_records(tmp_path))
     ((name, value), *_) = about.items()
     (odd,) = found.other.singles
     assert (
@@ -196,11 +199,11 @@ def test_a_measurement_that_departs_from_the_paper_is_named_after_it(tmp_path, a
         and f"{name} {value}, not " in found.notes[0].text
         and f"({name} {value}, not " in odd.key["model"]
     )
-    assert odd.base == paper_tables.QWEN_7B
+    assert odd.base == paper_models.QWEN_7B
     fake_runs.single(tmp_path, QWEN, "plain")
     assert [
         p.record.folder
-        for p in match.classify(records.read_records(tmp_path)).paper.singles
+        for p in classify.classify_records(records.read_records(tmp_path)).paper.singles
     ] == ["plain"]
 
 
@@ -209,14 +212,14 @@ def test_layers_are_in_order_and_the_last_one_counts(tmp_path):
     file = tmp_path / "two" / "measure.json"
     (last,) = json.loads(file.read_text())
     file.write_text(json.dumps([last, last | {"layer": 3, "ei": 0.9}]))
-    (found,) = match.classify(records.read_records(tmp_path)).paper.singles
+    (found,) = classify.classify_records(records.read_records(tmp_path)).paper.singles
     assert [layer["layer"] for layer in found.record.layers] == [3, 28]
 
 
 def test_crosstalk_at_another_penalty_is_not_the_papers(tmp_path):
     fake_runs.crosstalk(tmp_path, QWEN, {"math": (0.1, 0.0, 0.2)}, name="b")
     fake_runs.crosstalk(tmp_path, QWEN, {"math": (0.9, 0.0, 0.2)}, name="a", alpha=10.0)
-    found = match.classify(records.read_records(tmp_path))
+    found = classify.classify_records(records.read_records(tmp_path))
     assert [p.record.folder for p in found.paper.crosstalks] == [
         "b"
     ] and "alpha 10.0, not 1.0" in found.notes[0].text
@@ -225,9 +228,9 @@ def test_crosstalk_at_another_penalty_is_not_the_papers(tmp_path):
 def test_runs_measure_a_base_model_before_a_measurement_on_its_own_does(tmp_path):
     base = lambda: [
         m.value("ei")
-        for m in table_values.bases(
-            match.classify(records.read_records(tmp_path)).paper
-        )[paper_tables.QWEN_7B]
+        for m in table_values.base_measurements(
+            classify.classify_records(records.read_records(tmp_path)).paper
+        )[paper_models.QWEN_7B]
     ]
     fake_runs.single(tmp_path, QWEN, "a", ei=0.3)
     assert base() == [0.3]
@@ -242,12 +245,12 @@ def test_a_measurement_on_other_probes_is_not_mixed_in(tmp_path):
     fake_runs.single(tmp_path, QWEN, "a", probe_hash="older")
     fake_runs.single(
         tmp_path,
-        paper_tables.HUB[paper_tables.QWEN_14B],
+        paper_models.HUB[paper_models.QWEN_14B],
         "b",
         layer=48,
         probe_hash=None,
     )
-    found = match.classify(records.read_records(tmp_path))
+    found = classify.classify_records(records.read_records(tmp_path))
     assert [p.record.folder for p in found.paper.singles] == [
         "b"
     ] and "probe set older, the others' is feed" in found.notes[0].text
