@@ -13,7 +13,7 @@ from jaxent.checkpoint import peft
 from jaxent.companion import transfer
 from jaxent.data import corpora, mix
 from jaxent.measure import concepts
-from jaxent.runs import base_model, console, questions, queue, records, validate
+from jaxent.runs import base_model, conclusions, console, questions, queue, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
@@ -234,7 +234,7 @@ def text(model: str, found: dict) -> str:
         ]
         parts += [
             console.format_table(header, rows),
-            records.companion_answer(found["judged"]),
+            conclusions.companion_answer(found["judged"]),
         ]
     return "\n\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""The paper's models: the names its tables use, Hub repositories and numbers of layers."""
+"""The paper's models: the names in its tables, Hub repositories, numbers of layers."""
 
 import pathlib
 import re

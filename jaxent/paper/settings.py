@@ -90,9 +90,7 @@ MEASUREMENT: Settings = types.MappingProxyType(
 )
 """Measurements of a checkpoint, crosstalk included; alpha: ridge's (section 3.2)."""
 
-LAST_LAYER: Settings = types.MappingProxyType(
-    {"scale_free": False, "final_norm": True}
-)
+LAST_LAYER: Settings = types.MappingProxyType({"scale_free": False, "final_norm": True})
 """How the activations of the last layer are taken, beside `MEASUREMENT`."""
 
 PROBES: Mapping[str, int] = types.MappingProxyType({"triad": 384, "hexad": 480})

@@ -1,26 +1,36 @@
-"""What the runs say about one quantity of one cell: the values a claim's test is given, or why there are none."""
+"""What the runs say about one quantity of one cell: what a claim's test is given."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from jaxent.report import match
+from jaxent.paper import models as paper_models
+from jaxent.report import crosstalk_values, match
 from jaxent.report import values as table_values
-from jaxent.runs import records
-from jaxent.stats import differences, proportions
+from jaxent.runs import quantities, records, seeds
+
+Key = Mapping[str, Any]
+
+_MEASURED_AS = {"ei_after": "ei", "ei_before": "ei"}
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """What a claim needs and these runs do not have, in a sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One quantity of one cell: name of the cell, a value a seed, a value a replicate set [R] or None.
+    """One quantity of one cell.
 
-    interval: where a record has one and no sets' values. passed: of coding, the share passed of each problem, by task.
-    trained: whether other seeds could differ, which a base model has not.
+    Attributes:
+      name: of the cell.
+      values: one a seed [n].
+      sets: one a replicate set [R], or None.
+      interval: where a record has one and no values set by set.
+      passed: of coding, the share passed of each problem, by task.
+      trained: whether other seeds could differ, which those of a base model cannot.
     """
 
     name: str
@@ -36,288 +46,308 @@ class Sample:
         if self.passed is not None:
             passes, n = sum(self.passed.values()), len(self.passed)
             return f"{self.name}: {passes:g} of {n} ({100 * passes / n:.1f}%)"
-        found = (
-            proportions.over_seeds(self.values)
-            if np.isfinite(self.values).all()
-            else None
-        )
-        if found is None:
-            return f"{self.name}: {', '.join('never' if np.isinf(v) else f'{v:g}' for v in self.values)}"
-        spread = f" ± {found.sd:.3g} ({found.n} seeds)" if found.n > 1 else ""
-        ends = (
-            f" [{self.interval[0]:.3g}, {self.interval[1]:.3g}]"
-            if self.interval
-            else ""
-        )
-        return f"{self.name}: {found.mean:.4g}{spread}{ends}"
+        if not np.isfinite(self.values).all():
+            steps = ("never" if np.isinf(v) else f"{v:g}" for v in self.values)
+            return f"{self.name}: {', '.join(steps)}"
+        summary = seeds.over_seeds(self.values.tolist())
+        if summary is None:
+            return f"{self.name}: no seed"
+        text = f"{self.name}: {summary.mean:.4g}"
+        if summary.sd is not None:
+            text += f" ± {summary.sd:.3g} ({summary.n} seeds)"
+        if self.interval:
+            low, high = self.interval
+            text += f" [{low:.3g}, {high:.3g}]"
+        return text
 
 
-_NAMES = {"ei_after": "ei", "ei_before": "ei"}
-COMPANIONS = {"B2": "math", "B3": "nl", "B6": "creative"}
+def get_sample(results: match.ResultSet, metric: str, key: Key) -> Sample:
+    """Collects one metric of one cell.
+
+    Args:
+      results: the paper's records.
+      metric: of a claim.
+      key: the cell; with "step", at that step.
+
+    Returns:
+      The values there are.
+
+    Raises:
+      MissingError: no finished run has it.
+    """
+    if metric in _SAMPLES:
+        return _SAMPLES[metric](results, key)
+    return measure_sample(
+        results, _MEASURED_AS.get(metric, metric), key, key.get("step")
+    )
 
 
-def sample(shelf: match.ResultSet, metric: str, key: Mapping) -> Sample:
-    """The quantity of the cell `key`; Missing if no finished run has it."""
-    if metric in ("ei_before", "margin"):
-        return _of_base(shelf, _NAMES.get(metric, metric), key)
-    if metric == "ct":
-        return _crosstalk(shelf, key)
-    if metric == "he_plus":
-        return _coding(shelf, key)
-    if metric == "sv_energy":
-        return _energy(shelf, key)
-    if metric == "lean":
-        return _lean(shelf, key)
-    if metric == "recovers":
-        return Sample(
-            name(key), np.array([float(recovers(p.record)) for p in runs(shelf, key)])
-        )
-    if metric == "steps_to_zero":
-        return Sample(
-            name(key), np.array([steps_to_zero(p.record) for p in runs(shelf, key)])
-        )
-    return measured(shelf, _NAMES.get(metric, metric), key, key.get("step"))
-
-
-def measured(
-    shelf: match.ResultSet, quantity: str, key: Mapping, step: int | str | None = None
+def measure_sample(
+    results: match.ResultSet, quantity: str, key: Key, step: int | str | None = None
 ) -> Sample:
-    """An estimator of a cell's runs at a step: a number, "before", or None for the end."""
-    found = []
-    for placed in runs(shelf, {n: v for n, v in key.items() if n != "step"}):
-        run = placed.record
-        at = (
-            run.before
-            if step == "before"
-            else run.after
-            if step is None
-            else run.at(step)
-        )
-        if at is None:
-            raise Missing(f"{name(key)}: {run.folder} was not measured at step {step}")
-        if at.value(quantity) is None:
-            raise Missing(
-                f"{quantity} of {run.folder} is undefined: {at.reason(quantity)}"
+    """Collects an estimator of a cell's runs at a step.
+
+    Args:
+      results: the paper's records.
+      quantity: a name of `quantities.QUANTITIES`.
+      key: the cell.
+      step: a number, "before", or None for the end.
+
+    Returns:
+      One value a seed, and a replicate set where all seeds have them.
+
+    Raises:
+      MissingError: a run was not measured there, or the quantity is undefined.
+    """
+    cell = {name: value for name, value in key.items() if name != "step"}
+    measurements = []
+    values = []
+    for result in find_runs(results, cell):
+        measured = _measured_at(result.record, step)
+        folder = result.record.folder
+        if measured is None:
+            raise MissingError(
+                f"{cell_name(key)}: {folder} was not measured at step {step}"
             )
-        found.append(at)
-    named = f"{name(key)} {step}" if step == "before" else name(key)
-    return Sample(
-        named,
-        np.array([m.value(quantity) for m in found], float),
-        table_values.pool(found, quantity),
-    )
+        value = measured.value(quantity)
+        if value is None:
+            reason = measured.reason(quantity)
+            raise MissingError(f"{quantity} of {folder} is undefined: {reason}")
+        measurements.append(measured)
+        values.append(value)
+    name = f"{cell_name(key)} {step}" if step == "before" else cell_name(key)
+    pooled = table_values.pool_sets(measurements, quantity)
+    return Sample(name, np.array(values, float), pooled)
 
 
-def runs(shelf: match.ResultSet, key: Mapping) -> list[match.KeyedResult]:
-    """The cell's finished runs, by seed; Missing if there are none."""
-    found = [p for p in shelf.finished if match.matches(key, p.key)]
-    if not found:
-        raise Missing(f"{name(key)} was not run")
-    return sorted(found, key=lambda p: p.key.get("seed", 0))
+def _measured_at(
+    run: records.Run, step: int | str | None
+) -> quantities.Measured | None:
+    if step is None:
+        return run.after
+    if isinstance(step, str):
+        return run.before
+    return run.at(step)
 
 
-def short(model: str) -> str:
-    """A model's name as the paper shortens it."""
-    return model.replace("Qwen2.5-Coder-", "Qwen-").replace("-v0.3", "")
+def find_runs(
+    results: match.ResultSet, key: Key
+) -> list[match.KeyedResult[records.Run]]:
+    """Finds a cell's finished runs.
+
+    Args:
+      results: the paper's records.
+      key: the cell.
+
+    Returns:
+      Its runs by seed.
+
+    Raises:
+      MissingError: there are none.
+    """
+    runs = [run for run in results.finished if match.matches(key, run.key)]
+    if not runs:
+        raise MissingError(f"{cell_name(key)} was not run")
+    return sorted(runs, key=_seed)
 
 
-def name(key: Mapping) -> str:
-    """A cell in words."""
-    parts = [
-        short(key.get("model", "")),
-        key.get("condition", "")
-        if key.get("condition") != "B0" or "companion" not in key
-        else "",
-    ]
-    parts += ["light"] * (key.get("intervention") == "light")
-    named = (
-        ("lambda", "lambda {:g}"),
-        ("step", "step {}"),
-        ("companion", "code with {}"),
-    )
-    parts += [form.format(key[n]) for n, form in named if n in key]
+def _seed(run: match.KeyedResult) -> int:
+    return run.key.get("seed", 0)
+
+
+def cell_name(key: Key) -> str:
+    """Names a cell in words.
+
+    Args:
+      key: the cell.
+
+    Returns:
+      Model, condition and what else the key has.
+
+    Example:
+      >>> cell_name({"model": "Qwen2.5-Coder-7B", "condition": "B3", "step": 500})
+      'Qwen-7B B3 step 500'
+    """
+    parts = [paper_models.short_name(key.get("model", ""))]
+    if key.get("condition") != "B0" or "companion" not in key:
+        parts.append(key.get("condition", ""))
+    if key.get("intervention") == "light":
+        parts.append("light")
+    if "lambda" in key:
+        parts.append(f"lambda {key['lambda']:g}")
+    if "step" in key:
+        parts.append(f"step {key['step']}")
+    if "companion" in key:
+        parts.append(f"code with {key['companion']}")
     return " ".join(filter(None, parts))
 
 
 def steps_to_zero(run: records.Run) -> float:
-    """The first measured step from which EI is 0 to the end; infinite if it is not 0 at the end."""
+    """Finds when EI reaches 0 for good.
+
+    Args:
+      run: a finished run.
+
+    Returns:
+      The first measured step from which EI is 0 to the end; infinite if it is not 0 at
+      the end.
+    """
     first = np.inf
-    for one in reversed(run.measured):
-        if one.value("ei") != 0:
+    for measured in reversed(run.measured):
+        if measured.value("ei") != 0:
             break
-        first = one.step
+        first = measured.step
     return first
 
 
 def recovers(run: records.Run) -> bool:
-    """Whether EI, once 0, is above 0 again at a later measurement, and 0 at the last."""
-    path = [one.value("ei") for one in run.measured]
-    after_zero = path[path.index(0) :] if 0 in path else []
-    return bool(after_zero) and path[-1] == 0 and any(v for v in after_zero)
+    """Whether EI, once 0, is above 0 again later, and 0 at the end.
+
+    Args:
+      run: a finished run.
+
+    Returns:
+      Whether it does.
+    """
+    path = [measured.value("ei") for measured in run.measured]
+    if 0 not in path or path[-1] != 0:
+        return False
+    return any(path[path.index(0) :])
 
 
-def _energy(shelf: match.ResultSet, key: Mapping) -> Sample:
-    found = [
-        (p.record.summary.get("sv_energy") or {}).get("total") for p in runs(shelf, key)
-    ]
-    if any(v is None for v in found):
-        raise Missing(f"SV energy of {name(key)} is not recorded")
-    return Sample(name(key), np.array(found, float))
-
-
-def _of_base(shelf: match.ResultSet, quantity: str, key: Mapping) -> Sample:
-    found = table_values.bases(shelf).get(key["model"])
-    if not found:
-        raise Missing(f"the base model {key['model']} was not measured")
-    if found[0].value(quantity) is None:
-        raise Missing(
-            f"{quantity} of {key['model']} is undefined: {found[0].reason(quantity)}"
-        )
+def _sample_recoveries(results: match.ResultSet, key: Key) -> Sample:
+    runs = find_runs(results, key)
     return Sample(
-        name(key),
-        np.array([found[0].value(quantity)]),
-        found[0].sets(quantity),
-        trained=False,
+        cell_name(key), np.array([float(recovers(run.record)) for run in runs])
     )
 
 
-def _crosstalk(shelf: match.ResultSet, key: Mapping) -> Sample:
-    """Of a base model's pair with code, or of a condition's companion, whatever model the crosstalk was measured on."""
-    companion = key.get("companion") or COMPANIONS.get(key["condition"])
+def _sample_steps_to_zero(results: match.ResultSet, key: Key) -> Sample:
+    runs = find_runs(results, key)
+    return Sample(cell_name(key), np.array([steps_to_zero(run.record) for run in runs]))
+
+
+def _sample_energy(results: match.ResultSet, key: Key) -> Sample:
+    runs = find_runs(results, key)
+    energies = [run.record.result("sv_energy") for run in runs]
+    if any(energy is None for energy in energies):
+        raise MissingError(f"SV energy of {cell_name(key)} is not recorded")
+    return Sample(cell_name(key), np.array(energies, float))
+
+
+def _sample_base_ei(results: match.ResultSet, key: Key) -> Sample:
+    return _sample_base(results, "ei", key)
+
+
+def _sample_margin(results: match.ResultSet, key: Key) -> Sample:
+    return _sample_base(results, "margin", key)
+
+
+def _sample_base(results: match.ResultSet, quantity: str, key: Key) -> Sample:
+    model = key["model"]
+    measurements = table_values.base_measurements(results).get(model)
+    if not measurements:
+        raise MissingError(f"the base model {model} was not measured")
+    first = measurements[0]
+    value = first.value(quantity)
+    if value is None:
+        reason = first.reason(quantity)
+        raise MissingError(f"{quantity} of {model} is undefined: {reason}")
+    sets = first.sets(quantity)
+    return Sample(cell_name(key), np.array([value]), sets, trained=False)
+
+
+def _sample_crosstalk(results: match.ResultSet, key: Key) -> Sample:
+    """Of a base model's pair with code, or of a condition's companion.
+
+    A condition's companion counts whatever model its crosstalk was measured on.
+    """
+    companions = crosstalk_values.COMPANIONS
+    companion = key.get("companion") or companions.get(key["condition"])
     if companion == "nl":
-        raise Missing(
-            "natural language is no domain of the crosstalk probes (in the paper neither)"
+        raise MissingError(
+            "natural language is no domain of the crosstalk probes "
+            "(in the paper neither)"
         )
-    rows = [
-        (k, v["ct"])
-        for k, v in table_values.crosstalk(shelf)
-        if k["companion"] == companion and k["condition"] == "B0"
-    ]
-    rows = [
-        (k, v) for k, v in rows if "companion" not in key or k["model"] == key["model"]
-    ]
-    if not rows:
-        raise Missing(f"crosstalk of code with {companion} was not measured")
-    value = rows[0][1]
-    if value.mean is None:
-        raise Missing(f"crosstalk of code with {companion} is undefined: {value.why}")
-    named = (
-        name(key)
-        if "companion" in key
-        else f"{key['condition']}, code with {companion} in {short(rows[0][0]['model'])}"
-    )
-    return Sample(
-        named,
-        np.array([value.mean]),
-        interval=None if value.low is None else (value.low, value.high),
-    )
-
-
-def _lean(shelf: match.ResultSet, key: Mapping) -> Sample:
-    """How much more code loses without the companion's direction than the companion without code's: (D_ab - D_ba) / (|D_ab| + |D_ba|)."""
-    wanted = key["companion"]
-    for placed in shelf.crosstalks:
-        found = placed.record.found
-        pair = next(
-            (
-                p
-                for p in found["damage"]["raw"]["pairs"]
-                if {p["a"], p["b"]} == {"code", wanted}
-            ),
-            None,
-        )
-        if pair is None or not match.matches(
-            {"model": key["model"], "condition": "B0"}, placed.key
-        ):
+    for row_key, values in crosstalk_values.crosstalk_rows(results):
+        if row_key["companion"] != companion or row_key["condition"] != "B0":
             continue
-        if pair["lean"] is None:
-            raise Missing(
-                f"the asymmetry of code with {wanted} is undefined: neither loses anything"
-            )
-        side = 1 if pair["a"] == wanted else -1
-        spread = (
-            found.get("intervals", {})
-            .get("raw", {})
-            .get(f"{pair['a']}|{pair['b']}", {})
-            .get("lean")
+        if "companion" in key and row_key["model"] != key["model"]:
+            continue
+        name = cell_name(key)
+        if "companion" not in key:
+            model = paper_models.short_name(row_key["model"])
+            name = f"{key['condition']}, code with {companion} in {model}"
+        return _of_crosstalk_value(name, companion, values["ct"])
+    raise MissingError(f"crosstalk of code with {companion} was not measured")
+
+
+def _of_crosstalk_value(
+    name: str, companion: str | None, value: table_values.Value
+) -> Sample:
+    if value.mean is None:
+        raise MissingError(
+            f"crosstalk of code with {companion} is undefined: {value.why}"
         )
-        known = spread and spread["low"] is not None
-        ends = (
-            tuple(sorted((side * spread["low"], side * spread["high"])))
-            if known
-            else None
-        )
-        return Sample(name(key), np.array([side * pair["lean"]]), interval=ends)
-    raise Missing(f"crosstalk of code with {wanted} was not measured")
+    interval = None
+    if value.low is not None and value.high is not None:
+        interval = (value.low, value.high)
+    return Sample(name, np.array([value.mean]), interval=interval)
 
 
-def _coding(shelf: match.ResultSet, key: Mapping) -> Sample:
-    found = [p for p in shelf.evaluations if match.matches(key, p.key)]
-    if not found:
-        raise Missing(f"{name(key)} was not evaluated on HumanEval+")
-    every = [p.record.passed["plus"] for p in found]
-    if any(e.keys() != every[0].keys() for e in every):
-        raise Missing(f"{name(key)}: its evaluations are of different problems")
-    passed = {task: float(np.mean([e[task] for e in every])) for task in every[0]}
-    return Sample(
-        name(key),
-        np.array([100 * np.mean(list(e.values())) for e in every]),
-        passed=passed,
-    )
+def _sample_lean(results: match.ResultSet, key: Key) -> Sample:
+    """How much more code loses without the companion's direction than the reverse.
+
+    (D_ab - D_ba) / (|D_ab| + |D_ba|), b being code: 1 if only code loses.
+    """
+    companion = key["companion"]
+    base = {"model": key["model"], "condition": "B0"}
+    for result in results.crosstalks:
+        if not match.matches(base, result.key):
+            continue
+        for other, pair, intervals in crosstalk_values.pairs_with_code(result.record):
+            if other != companion:
+                continue
+            if pair["lean"] is None:
+                raise MissingError(
+                    f"the asymmetry of code with {companion} is undefined: "
+                    "neither loses anything"
+                )
+            sign = 1 if pair["a"] == companion else -1
+            ends = crosstalk_values.interval_ends(intervals.get("lean"))
+            if ends is not None:
+                ends = (min(sign * e for e in ends), max(sign * e for e in ends))
+            values = np.array([sign * pair["lean"]])
+            return Sample(cell_name(key), values, interval=ends)
+    raise MissingError(f"crosstalk of code with {companion} was not measured")
 
 
-def problems(*samples: Sample) -> list[np.ndarray]:
-    """What each passed [n], the same problems in the same order; Missing if they differ."""
-    if any(s.passed.keys() != samples[0].passed.keys() for s in samples):
-        raise Missing(
-            f"{samples[0].name} and others were evaluated on different problems"
-        )
-    return [np.array([s.passed[task] for task in samples[0].passed]) for s in samples]
+def _sample_coding(results: match.ResultSet, key: Key) -> Sample:
+    passed = [
+        evaluation.record.passed["plus"]
+        for evaluation in results.evaluations
+        if match.matches(key, evaluation.key)
+    ]
+    name = cell_name(key)
+    if not passed:
+        raise MissingError(f"{name} was not evaluated on HumanEval+")
+    if any(one.keys() != passed[0].keys() for one in passed):
+        raise MissingError(f"{name}: its evaluations are of different problems")
+    over_seeds = {
+        task: float(np.mean([one[task] for one in passed])) for task in passed[0]
+    }
+    rates = np.array([100 * np.mean(list(one.values())) for one in passed])
+    return Sample(name, rates, passed=over_seeds)
 
 
-def compare(
-    a: Sample, b: Sample, paired: bool = False, level: float = 0.95
-) -> differences.Difference:
-    """a minus b with what intervals there can be: over problems for coding, else over seeds and replicate sets."""
-    if a.passed is not None:
-        return _compare_problems(*problems(a, b), level)
-    if a.interval and b.interval:
-        ends = (a.interval[0] - b.interval[1], a.interval[1] - b.interval[0])
-        text = f"difference of the ends of the two intervals over replicate sets [{ends[0]:.3g}, {ends[1]:.3g}], which is conservative"
-        return differences.Difference(
-            float(a.values.mean() - b.values.mean()), None, ends, text
-        )
-    found = differences.difference(a.values, b.values, a.sets, b.sets, paired, level)
-    alone = a.trained and found.seeds is None and found.sets is not None
-    return (
-        dataclasses.replace(
-            found, test=f"{found.test} (one seed: nothing about others)"
-        )
-        if alone
-        else found
-    )
-
-
-def _compare_problems(
-    a: np.ndarray, b: np.ndarray, level: float
-) -> differences.Difference:
-    if np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
-        found = proportions.paired(a == 1, b == 1, level)
-        ends = (100 * found.difference.low, 100 * found.difference.high)
-        text = f"{found.only_a} against {found.only_b} problems passed by one alone, exact McNemar p = {found.p.two_sided:.3g}"
-        if ends[0] == ends[0]:  # not NaN: there are such problems
-            text += f"; paired bootstrap [{ends[0]:.1f}, {ends[1]:.1f}] points"
-        return differences.Difference(
-            100 * found.difference.estimate,
-            None,
-            ends,
-            text,
-            found.p.two_sided < 1 - level,
-        )
-    ends = differences.t_interval(100 * (a - b), level)
-    return differences.Difference(
-        100 * float(np.mean(a - b)),
-        None,
-        ends,
-        f"t over {len(a)} problems, seeds averaged [{ends[0]:.1f}, {ends[1]:.1f}] points",
-    )
+_SAMPLES: Mapping[str, Callable[[match.ResultSet, Key], Sample]] = {
+    "ei_before": _sample_base_ei,
+    "margin": _sample_margin,
+    "ct": _sample_crosstalk,
+    "he_plus": _sample_coding,
+    "sv_energy": _sample_energy,
+    "lean": _sample_lean,
+    "recovers": _sample_recoveries,
+    "steps_to_zero": _sample_steps_to_zero,
+}
+"""Metrics that are not read from a measurement after training."""

@@ -5,13 +5,14 @@
 import collections
 from collections.abc import Iterable, Mapping, Sequence
 
+from jaxent.paper import models as paper_models
 from jaxent.paper import tables as paper_tables
-from jaxent.report import figures, grid, match, plots_own, sections
+from jaxent.report import figures, grid, plots_own, sections
 from jaxent.report import values as table_values
-from jaxent.runs import records
-from jaxent.stats import proportions
+from jaxent.runs import conclusions, records
 
 _C = paper_tables.Column
+_NO_AGREEMENT = "the gradient’s halves do not agree in any seed"
 _AXES = (
     _C("ct", "crosstalk"),
     _C("cosine", "cosine of gradients"),
@@ -52,7 +53,7 @@ def companion_tables(metrics: Sequence[records.Metric]) -> list[grid.Grid]:
     """Every companion on both axes; their ranks; and, where a check trained them, how each predictor ordered the outcome."""
     axes, ranks, judged = [], [], []
     for metric, model in zip(metrics, names(metrics)):
-        found = metric.found
+        found = metric.content
         n = len(found["question"]["companions"])
         axes += [
             (
@@ -110,7 +111,7 @@ def companion_tables(metrics: Sequence[records.Metric]) -> list[grid.Grid]:
 
 def names(metrics: Sequence[records.Metric]) -> list[str]:
     """A model's name for each record, with its folder where several records are of one model."""
-    plain = [match.model_name(metric.model)[0] for metric in metrics]
+    plain = [paper_models.identify_model(metric.model)[0] for metric in metrics]
     number = collections.Counter(plain)
     return [
         f"{name} ({metric.folder})" if number[name] > 1 else name
@@ -125,27 +126,15 @@ def _domain(found: Mapping, domain: str) -> str:
 def _of_companion(
     found: Mapping, domain: str, axis: Mapping
 ) -> dict[str, table_values.Value]:
-    values = {name: _over_seeds(axis[name]) for name in ("cosine", "alignment", "drop")}
+    values = {
+        name: table_values.of_seeds(axis[name], _NO_AGREEMENT)
+        for name in ("cosine", "alignment", "drop")
+    }
     if axis["ct"] is not None:
         values["ct"] = table_values.Value(axis["ct"])
     worse = found["worse"].get(found["conditions"].get(domain), [])
-    return values | ({"worse": _over_seeds(worse)} if worse else {})
-
-
-def _over_seeds(values: Sequence[float | None]) -> table_values.Value:
-    kept = [v for v in values if v is not None]
-    if not kept:
-        return table_values.Value(
-            None, n=0, why="the gradient’s halves do not agree in any seed"
-        )
-    summary = proportions.over_seeds(kept)
-    why = (
-        None
-        if len(kept) == len(values)
-        else f"undefined in {len(values) - len(kept)} of {len(values)} seeds"
-    )
-    return table_values.Value(
-        summary.mean, summary.sd if summary.n > 1 else None, summary.n, why=why
+    return values | (
+        {"worse": table_values.of_seeds(worse, _NO_AGREEMENT)} if worse else {}
     )
 
 
@@ -163,11 +152,11 @@ def _of_predictor(judged: Mapping, n: int) -> dict[str, table_values.Value]:
 
 
 def answers(metrics: Sequence[records.Metric]) -> list[str]:
-    """`records.companion_answer` of every record with a check, its model first."""
+    """`conclusions.companion_answer` of every record with a check, its model first."""
     return [
-        f"{model}: {records.companion_answer(m.found['judged'])}"
+        f"{model}: {conclusions.companion_answer(m.content['judged'])}"
         for m, model in zip(metrics, names(metrics))
-        if m.found["judged"]
+        if m.content["judged"]
     ]
 
 
@@ -177,7 +166,7 @@ def companion_figures(metrics: Sequence[records.Metric]) -> list[sections.Figure
         sections.Figure(
             f"own-companions-{i}",
             f"Companions of {model}: interference against two measures of transfer; upper left is best.",
-            lambda metric=metric: plots_own.companions(metric.found),
+            lambda metric=metric: plots_own.companions(metric.content),
         )
         for i, (metric, model) in enumerate(zip(metrics, names(metrics)), 1)
     ]
@@ -188,7 +177,7 @@ def validity_tables(studies: Sequence[records.Validity]) -> list[grid.Grid]:
     points, covered = [], []
     for study in studies:
         key = {"folder": study.folder} if len(studies) > 1 else {}
-        for panel in study.found["panels"]:
+        for panel in study.content["panels"]:
             for point in panel["points"]:
                 points.append(
                     (
@@ -200,7 +189,7 @@ def validity_tables(studies: Sequence[records.Validity]) -> list[grid.Grid]:
                         _of_point(point, panel["draws"]),
                     )
                 )
-        for row in study.found["coverage"]:
+        for row in study.content["coverage"]:
             names = {
                 "95% interval of": figures.ESTIMATORS.get(
                     row["estimator"], row["estimator"]
@@ -264,7 +253,7 @@ def validity_figures(studies: Iterable[records.Validity]) -> list[sections.Figur
         sections.Figure(
             f"own-validity-{i}",
             caption,
-            lambda study=study: plots_own.validity(study.found["panels"]),
+            lambda study=study: plots_own.validity(study.content["panels"]),
         )
         for i, study in enumerate(studies, 1)
     ]

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from jaxent.report import (
+    classify,
     figures,
     grid,
     match,
@@ -71,8 +72,8 @@ def write(
     command: Sequence[str],
 ) -> pathlib.Path:
     """Writes report.html, tables/ and figures/ to `out`; returns the page's path."""
-    placed = match.classify(collection)
-    found = verdicts.every(placed.paper)
+    placed = classify.classify_records(collection)
+    found = verdicts.decide_all(placed.paper)
     tables = sections.published_tables(placed.paper)
     ours = sections.measured_tables(placed.paper, "paper")
     others = sections.measured_tables(placed.other, "other")

@@ -9,13 +9,14 @@ import math
 import matplotlib.ticker
 import numpy as np
 
+from jaxent.paper import models as paper_models
 from jaxent.paper import tables as paper_tables
-from jaxent.report import figures, match
+from jaxent.report import coding_values, figures, match
 from jaxent.report import values as table_values
 from jaxent.stats import proportions
 
 GREY = "#8a8a8a"
-_LADDER = (paper_tables.QWEN_7B, paper_tables.QWEN_14B, paper_tables.QWEN_32B)
+_LADDER = (paper_models.QWEN_7B, paper_models.QWEN_14B, paper_models.QWEN_32B)
 _ORDER = ("B0", "B1", "B2", "B3", "B4", "B5", "B6")
 _NAMES = {"sei": "SEI", "ei": "EI (literal)"}
 
@@ -64,7 +65,7 @@ def _legend(axis, **options) -> None:
 def ladder(shelf: match.ResultSet):
     """EI before and after B3 at three sizes: published mean and SD, measured seeds and mean."""
     drawn, ((axis,),) = figures.figure(width=5.6)
-    rows = table_values.summary(shelf)
+    rows = table_values.group_rows(shelf)
     found = 0
     for i, model in enumerate(_LADDER):
         row = paper_tables.T2.row(model=model)
@@ -148,7 +149,7 @@ def responses(shelf: match.ResultSet):
     """EI before and after, every group of runs of a section."""
     keys = [
         (key, None)
-        for key, _ in table_values.summary(shelf)
+        for key, _ in table_values.group_rows(shelf)
         if key["condition"] != "B0"
     ]
     return (
@@ -163,7 +164,7 @@ def _bars(shelf, keys, title: str):
         len(lines), 1, width=max(5.0, 1.5 * len(lines[0]) + 2), height=3.6, sharey=True
     )
     rows, places = (
-        table_values.summary(shelf),
+        table_values.group_rows(shelf),
         [
             (axis, i, *one)
             for (axis,), line in zip(grid, lines)
@@ -253,7 +254,7 @@ def trajectories(shelf: match.ResultSet, model: str):
         and p.key["condition"] != "B0"
         and ">" not in p.key["condition"]
     ]
-    printed = model == paper_tables.QWEN_32B
+    printed = model == paper_models.QWEN_32B
     if not runs and not printed:
         return None
     groups = collections.defaultdict(list)
@@ -534,7 +535,7 @@ def other_coding(shelf: match.ResultSet):
         ]
     left.set_yticks(range(len(ours)), names, fontsize=8)
     left.invert_yaxis()
-    strange = any(map(table_values.others, ours))
+    strange = any(map(coding_values.count_foreign_problems, ours))
     counted = (
         f" of {problems.pop()} problems" + " that are not HumanEval" * strange
         if len(problems) == 1
@@ -565,7 +566,7 @@ def _from_base(
     shelf: match.ResultSet, one: match.KeyedResult
 ) -> tuple[float, list[list[float]]] | None:
     """Points from the base model on the plus tests, and how far their interval reaches; None without the base model's evaluation."""
-    paired = table_values.compared(shelf, one)
+    paired = coding_values.compare_with_base(shelf, one)
     if not paired:
         return None
     d = paired.difference
@@ -579,7 +580,7 @@ def energy(shelf: match.ResultSet, published: bool):
     """SV energy of the weight change against HumanEval+."""
     rows = [
         (k, v)
-        for k, v in table_values.coding(shelf)
+        for k, v in coding_values.coding_rows(shelf)
         if "sv_energy" in v and "he_plus" in v and v["sv_energy"].mean
     ]
     rows = [

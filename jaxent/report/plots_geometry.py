@@ -6,8 +6,9 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
 
+from jaxent.paper import models as paper_models
 from jaxent.paper import tables as paper_tables
-from jaxent.report import figures, match, plots
+from jaxent.report import crosstalk_values, figures, match, plots
 from jaxent.report import values as table_values
 
 _SHORT = {"formal_logic": "logic"}
@@ -19,7 +20,7 @@ def crosstalk(shelf: match.ResultSet, published: bool):
         p
         for p in shelf.crosstalks
         if not published
-        or (p.key["condition"] == "B0" and p.key["model"] == paper_tables.QWEN_7B)
+        or (p.key["condition"] == "B0" and p.key["model"] == paper_models.QWEN_7B)
     ]
     if not found and not published:
         return None
@@ -33,7 +34,7 @@ def crosstalk(shelf: match.ResultSet, published: bool):
 
 def _crosstalk_row(left, right, placed, published: bool) -> None:
     if placed is not None:
-        record = placed.record.found
+        record = placed.record.content
         figures.heat(
             left,
             [[_nan(v) for v in row] for row in record["damage"]["raw"]["matrix"]],
@@ -59,7 +60,9 @@ def _crosstalk_row(left, right, placed, published: bool) -> None:
     own = (
         {
             k["companion"]: v["ct"]
-            for k, v in table_values.crosstalk(match.ResultSet(crosstalks=(placed,)))
+            for k, v in crosstalk_values.crosstalk_rows(
+                match.ResultSet(crosstalks=(placed,))
+            )
         }
         if placed
         else {}
@@ -103,7 +106,7 @@ def _nan(value) -> float:
 def lambdas(shelf: match.ResultSet, published: bool):
     """EI after training against CSR's weight, and on the way there."""
     printed = lambda key: (
-        key["model"] == paper_tables.QWEN_32B and key["intervention"] == "strong"
+        key["model"] == paper_models.QWEN_32B and key["intervention"] == "strong"
     )
     runs = [
         p
@@ -239,8 +242,8 @@ def reversibility(shelf: match.ResultSet, published: bool):
 def damage(shelf: match.ResultSet, model: str):
     """Damage matrices of a model: the base, then the end of each condition's first seed; boxes are a direction's own concept."""
     panels = [
-        ("base", every[0].found)
-        for m, every in table_values.bases(shelf).items()
+        ("base", every[0].record)
+        for m, every in table_values.base_measurements(shelf).items()
         if m == model
     ]
     seen = set()
@@ -254,7 +257,7 @@ def damage(shelf: match.ResultSet, model: str):
             panels.append(
                 (
                     f"{key['condition']}{light}{weight}, seed {key['seed']}",
-                    placed.record.after.found,
+                    placed.record.after.record,
                 )
             )
     if not panels:

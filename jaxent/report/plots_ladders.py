@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import matplotlib.ticker
 
-from jaxent.paper import tables as paper_tables
-from jaxent.report import figures, match, plots
+from jaxent.paper import models as paper_models
+from jaxent.report import departures, figures, match, plots
 from jaxent.report import values as table_values
 
 _SIZE = re.compile(r"[-_](\d+(?:\.\d+)?)([bm])(?=[-_]|$)", re.IGNORECASE)
@@ -29,7 +29,7 @@ def family(placed: match.KeyedResult) -> str:
 
 
 def _hub_name(placed: match.KeyedResult) -> str:
-    return paper_tables.HUB.get(placed.base, placed.base).split("/")[-1]
+    return paper_models.HUB.get(placed.base, placed.base).split("/")[-1]
 
 
 def ladders(
@@ -48,7 +48,7 @@ def ladders(
         groups[named(placed).lower()].append(placed)
     for placed in b3(of_paper):
         members = groups.get(named(placed).lower())
-        if members and not any(match.departures(p.record.settings) for p in members):
+        if members and not any(departures.of_run(p.record.settings) for p in members):
             members.append(placed)
     found = {}
     for members in groups.values():
@@ -92,7 +92,7 @@ def draw(other: match.ResultSet, of_paper: match.ResultSet):
 
 def _line(axis, rungs, name: str, when: str, **style) -> None:
     values = [
-        table_values.over([getattr(p.record, when) for p in runs], name)
+        table_values.over_seeds([getattr(p.record, when) for p in runs], name)
         for _, runs in rungs
     ]
     at = [size for size, _ in rungs]

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from jaxent.report import grid, match, own
-from jaxent.runs import records
+from jaxent.runs import console, records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,9 @@ def table(found: Sequence[Source]) -> grid.Grid:
                     s.state,
                     *(short(s.about.get(n)) for n in hashes),
                     _device(s.about),
-                    _duration(s.about.get("seconds")),
+                    console.format_duration(s.about["seconds"])
+                    if s.about.get("seconds")
+                    else None,
                 ),
             ),
         )
@@ -133,18 +135,6 @@ def _device(about: Mapping) -> str | None:
     )
     text = f"{devices} x {kind}" if kind and devices > 1 else kind
     return f"{text}, {processes} processes" if text and processes > 1 else text
-
-
-def _duration(seconds: float | None) -> str | None:
-    if not seconds:
-        return None
-    return (
-        f"{seconds / 3600:.1f} h"
-        if seconds >= 3600
-        else f"{seconds / 60:.1f} min"
-        if seconds >= 60
-        else f"{seconds:.0f} s"
-    )
 
 
 def lists(

@@ -4,8 +4,19 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from jaxent.paper import errata, quotes
+from jaxent.paper import models as paper_models
 from jaxent.paper import tables as paper_tables
-from jaxent.report import grid, match, plots, plots_geometry, plots_ladders, verdicts
+from jaxent.report import (
+    coding_values,
+    crosstalk_values,
+    grid,
+    match,
+    plots,
+    plots_geometry,
+    plots_ladders,
+    sources,
+    verdicts,
+)
 from jaxent.report import values as table_values
 
 _C = paper_tables.Column
@@ -72,7 +83,7 @@ class Figure:
 def published_tables(shelf: match.ResultSet) -> list[grid.Grid]:
     """Tables 1 to 14, published beside measured."""
     return [
-        grid.published(table, table_values.SOURCES[table.id](shelf))
+        grid.published(table, sources.SOURCES[table.id](shelf))
         for table in paper_tables.TABLES
     ]
 
@@ -85,49 +96,49 @@ def measured_tables(shelf: match.ResultSet, prefix: str) -> list[grid.Grid]:
             "Before and after, over seeds",
             "Runs that differ in nothing but the seed.",
             (*_BOTH, *_CHANGE),
-            table_values.summary(shelf),
+            table_values.group_rows(shelf),
         ),
         (
             "runs",
             "Before and after, every run",
             "As Table 3.",
             (*_BOTH, *_RESULT),
-            table_values.seeds(shelf),
+            table_values.run_rows(shelf),
         ),
         (
             "steps",
             "During training, over seeds",
             "As Tables 4, 12 and 13; means ± SD over seeds.",
             _AT_STEP,
-            table_values.trajectory(shelf),
+            table_values.group_step_rows(shelf),
         ),
         (
             "bases",
             "Base models",
             "As Table 7. The margin is scale free and not the paper's, which is undefined.",
             _MARGINALS,
-            table_values.base(shelf),
+            table_values.base_rows(shelf),
         ),
         (
             "crosstalk",
             "Crosstalk with code",
             "As Table 8.",
             paper_tables.T8.columns,
-            table_values.crosstalk(shelf),
+            crosstalk_values.crosstalk_rows(shelf),
         ),
         (
             "coding",
             "Coding",
             "As Tables 9 and 10; differences are paired by problem.",
             _CODING,
-            table_values.coding(shelf),
+            coding_values.coding_rows(shelf),
         ),
         (
             "reversal",
             "One condition on top of another",
             "As Table 14.",
             _REVERSAL,
-            table_values.reversal(shelf),
+            table_values.reversal_rows(shelf),
         ),
     ]
     return [
@@ -141,8 +152,8 @@ def paper_figures(shelf: match.ResultSet) -> list[Figure]:
     """Figures of the paper's models, after the table each belongs to."""
     models = [
         m
-        for m in paper_tables.HUB
-        if m == paper_tables.QWEN_32B or any(p.key["model"] == m for p in shelf.runs)
+        for m in paper_models.HUB
+        if m == paper_models.QWEN_32B or any(p.key["model"] == m for p in shelf.runs)
     ]
     slug = lambda m: m.lower().replace(".", "")
     return [
@@ -253,7 +264,7 @@ def _damage(shelf: match.ResultSet, prefix: str) -> list[Figure]:
             f"Accuracy each concept of {m} loses when one direction is removed; boxes: the direction's own concept.",
             lambda m=m: plots_geometry.damage(shelf, m),
         )
-        for i, m in enumerate(table_values.bases(shelf), 1)
+        for i, m in enumerate(table_values.base_measurements(shelf), 1)
     ]
 
 

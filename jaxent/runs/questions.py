@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxent.data import mix
+from jaxent.paper import models as paper_models
 from jaxent.paper import tables as paper_tables
 from jaxent.runs import spec as specs
 
@@ -87,7 +88,7 @@ def seeds(model: str) -> tuple[int, ...]:
     published = [
         row.key["seed"]
         for row in (*paper_tables.T3.rows, *paper_tables.T6.rows)
-        if paper_tables.HUB[row.key["model"]] == model
+        if paper_models.HUB[row.key["model"]] == model
     ]
     return tuple(dict.fromkeys(published)) or (0,)
 

@@ -1,221 +1,166 @@
-"""Results on disk: `write` puts a file there, `read` takes every record of a folder and names what it could not read."""
+"""Results on disk: `read_records` takes every record below a folder.
+
+A file that it cannot read or does not know becomes a note, and nothing is fatal.
+"""
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from jaxent.runs import folder as run_folder
+from jaxent.runs import quantities, schema
 
-_AREAS = {  # folders of a run that hold no records
+_FIGURES = {".png", ".svg"}
+_FOLDERS_WITHOUT_RECORDS = {
     run_folder.CHECKPOINTS,
     run_folder.ADAPTER,
     run_folder.TENSORBOARD,
     run_folder.FIGURES,
 }
-_KNOWN = {
-    run_folder.RECORD,
-    run_folder.METRICS,
-    run_folder.SUMMARY,
-    run_folder.CROSSTALK,
-    run_folder.MEASURE,
-    run_folder.SCORES,
-    run_folder.EVALUATION,
-    run_folder.STUDY,
-    run_folder.VALIDITY,
-}
-_BESIDE = {
-    run_folder.LOCK,
-    run_folder.TABLE,
-    run_folder.SAMPLES,
-    run_folder.RAW_SAMPLES,
-    run_folder.SAMPLES_IDENTITY,
-    run_folder.EVALPLUS_RESULTS,
-    run_folder.EVALPLUS_LOG,
-}
-_DRAWN = {".png", ".svg"}
 _OUTCOMES = {"pass", "wrong", "error", "timeout", "died"}
 
-
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """One measurement of entanglement: `entangle.Measurement` as JSON, after `step` steps.
-
-    Names of quantities: ei, nested_ei, sei, overlap, cvo, v_purity; domain_accuracy (and accuracy.shape, ...); margin, the
-    smallest over concepts; rank, the number of directions.
-    """
-
-    step: int
-    found: Mapping
-
-    def value(self, name: str) -> float | None:
-        """The quantity on all probes; None where it is undefined."""
-        if name == "domain_accuracy":
-            return self.found["accuracy"].get("domain")
-        if name.startswith("accuracy."):
-            return self.found["accuracy"].get(name.removeprefix("accuracy."))
-        if name == "margin":
-            return min(self.found["margins"].values())
-        if name == "rank":
-            return len(self.found["singular"])
-        return self.found.get(name)
-
-    def reason(self, name: str) -> str | None:
-        return self.found.get("reasons", {}).get(name)
-
-    def interval(self, name: str) -> tuple[float, float] | None:
-        """The 95% interval over replicate sets that the measurement came with."""
-        recorded = {
-            "domain_accuracy": "accuracy.domain",
-            "margin": f"margin.{self.found['weakest']}",
-        }
-        found = self.found["intervals"].get(recorded.get(name, name))
-        return (
-            None if not found or found["low"] is None else (found["low"], found["high"])
-        )
-
-    def sets(self, name: str) -> np.ndarray | None:
-        """One value a replicate set [R], to be averaged and differenced: the set's own, and for EI and CVO jackknife pseudo-values.
-
-        EI's are R w - (R - 1) w_r, w the ratio of the sets' flips added up and w_r that without set r: their mean
-        stands sets too small for a ratio of their own. None where undefined in some set, or with fewer than two.
-        """
-        per_set = self.found.get("set_values") or {}
-        if name in ("ei", "nested_ei"):
-            prefix = name.removesuffix("ei")
-            return _pseudo(
-                *(per_set.get(f"{prefix}{part}_flips") for part in ("off", "own"))
-            )
-        if name == "margin":
-            every = [v for n, v in per_set.items() if n.startswith("margin.")]
-            return _vector(np.min(every, axis=0) if every else None)
-        return _vector(
-            per_set.get("accuracy.domain" if name == "domain_accuracy" else name)
-        )
-
-
-def _vector(values) -> np.ndarray | None:
-    if values is None or len(values) < 2 or any(v is None for v in values):
-        return None
-    return np.asarray(values, float)
-
-
-def _pseudo(above, below) -> np.ndarray | None:
-    above, below = _vector(above), _vector(below)
-    if (
-        above is None or below is None or (below.sum() - below < 10).any()
-    ):  # fewer flips say nothing
-        return None
-    n = len(above)
-    return n * above.sum() / below.sum() - (n - 1) * (above.sum() - above) / (
-        below.sum() - below
-    )
+Content = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run folder (its path below the root): run.json, metrics.jsonl and, once it is finished, summary.json."""
+    """A run folder.
+
+    Attributes:
+      folder: its path below the root.
+      record: run.json, its settings under today's names.
+      measured: measurements of metrics.jsonl, in order.
+      trained: training records of metrics.jsonl, in order.
+      summary: summary.json; None until the run is finished.
+    """
 
     folder: str
-    record: Mapping
-    measured: tuple[Measured, ...]
-    trained: tuple[Mapping, ...]
-    summary: Mapping | None
+    record: Content
+    measured: tuple[quantities.Measured, ...]
+    trained: tuple[Content, ...]
+    summary: Content | None
 
     @property
-    def settings(self) -> Mapping:
+    def settings(self) -> Content:
+        """The run's settings, as `jaxent.runs.spec.RunSpec` names them."""
         return self.record["settings"]
 
     @property
-    def about(self) -> Mapping:
+    def about(self) -> Content:
         """Where it comes from: hashes, commit, versions, device, command, seconds."""
         summary = self.summary or {}
-        hashes = {
+        return {
+            **self.record,
             "adapter_hash": summary.get("adapter_hash"),
-            "probe_hash": (self.record.get("probes") or {}).get("hash"),
+            "probe_hash": self.probe_hash,
+            "seconds": summary.get("seconds"),
         }
-        return {**self.record, **hashes, "seconds": summary.get("seconds")}
 
     @property
-    def before(self) -> Measured:
+    def probe_hash(self) -> str | None:
+        """The hash of the probe set it was measured on."""
+        return (self.record.get("probes") or {}).get("hash")
+
+    @property
+    def before(self) -> quantities.Measured:
+        """The first measurement."""
         return self.measured[0]
 
     @property
-    def after(self) -> Measured:
+    def after(self) -> quantities.Measured:
+        """The last measurement."""
         return self.measured[-1]
 
-    def at(self, step: int) -> Measured | None:
+    def at(self, step: int) -> quantities.Measured | None:
+        """The measurement after `step` optimizer steps; None without one."""
         return next((m for m in self.measured if m.step == step), None)
+
+    def result(self, name: str) -> float | None:
+        """A number of summary.json, by its name in `quantities.RESULTS`."""
+        return quantities.RESULTS[name](self.summary or {})
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """An evaluation folder: scores.json as `scores`, evaluation.json as `record`.
+    """A folder of HumanEval(+) results.
 
-    passed: by suite (base, plus) and task, the share of the task's samples that passed.
+    Attributes:
+      folder: its path below the root.
+      record: evaluation.json, its settings under today's names.
+      scores: scores.json.
+      passed: by suite (base, plus) and task, the share of its samples that passed.
     """
 
     folder: str
-    record: Mapping
-    scores: Mapping
+    record: Content
+    scores: Content
     passed: Mapping[str, Mapping[str, float]]
 
     @property
-    def about(self) -> Mapping:
+    def about(self) -> Content:
+        """Where it comes from."""
         return self.record
 
     @property
-    def settings(self) -> Mapping:
+    def settings(self) -> Content:
+        """Its settings, named as evaluate.py's flags."""
         return self.record["settings"]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Found:
-    """A record that is its own provenance."""
+class Document:
+    """A record that is one JSON object, which also says where it comes from.
+
+    Attributes:
+      folder: its path below the root.
+      content: the object.
+    """
 
     folder: str
-    found: Mapping
+    content: Content
 
     @property
-    def about(self) -> Mapping:
-        return self.found
+    def about(self) -> Content:
+        """Where it comes from."""
+        return self.content
 
 
-class Crosstalk(_Found):
+class Crosstalk(Document):
     """A crosstalk.json."""
+
+
+class Validity(Document):
+    """A validity.json: the estimators against a known truth."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Single:
-    """A measure.json: one checkpoint measured, one record a layer, the last layer last."""
+    """A measure.json: one checkpoint, one record a layer, the last layer last."""
 
     folder: str
-    layers: tuple[Mapping, ...]
+    layers: tuple[Content, ...]
 
     @property
-    def about(self) -> Mapping:
+    def about(self) -> Content:
+        """Where it comes from, and the last layer's measurement."""
         return self.layers[-1]
 
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """The companion metric of one model, of a companion_metric study's study.json."""
+    """The companion metric of one model (`content`), of a study.json of a folder."""
 
     folder: str
     model: str
-    found: Mapping
+    content: Content
 
     @property
-    def about(self) -> Mapping:
-        return self.found
-
-
-class Validity(_Found):
-    """A validity.json: the estimators against a known truth."""
+    def about(self) -> Content:
+        """Where it comes from."""
+        return self.content
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,7 +173,12 @@ class Note:
 
 @dataclasses.dataclass(frozen=True)
 class Collection:
-    """All records below a root; unread: files that could not be read or are that it does not know, each with the reason."""
+    """All records below a root.
+
+    Attributes:
+      failures: runs that a study gave up, with the reason.
+      unread: files that could not be read or that no reader knows, with the reason.
+    """
 
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...]
@@ -240,225 +190,221 @@ class Collection:
     unread: tuple[Note, ...]
 
 
-def read_records(root: pathlib.Path) -> Collection:
-    """Every record below `root`; nothing in it is fatal. FileNotFoundError if it is no folder."""
+def read_records(root: pathlib.Path | str) -> Collection:
+    """Reads every record below a folder.
+
+    Folders with an earlier report are left out.
+
+    Args:
+      root: a folder of run folders, nested as they like.
+
+    Returns:
+      The records, and a note on everything that was not read.
+
+    Raises:
+      FileNotFoundError: it is no folder.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as root:
+      ...     _ = (pathlib.Path(root) / "letter.txt").write_text("")
+      ...     read_records(root).unread
+      (Note(path='letter.txt', text='not a record that the report knows'),)
+    """
     root = pathlib.Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: expected a folder of runs")
-    found = {field.name: [] for field in dataclasses.fields(Collection)}
+    reader = _Reader(root)
     for folder, below, files in os.walk(root):
-        below[:] = sorted(set(below) - _AREAS)
-        if run_folder.REPORT in files:  # an earlier report
+        below[:] = sorted(set(below) - _FOLDERS_WITHOUT_RECORDS)
+        if run_folder.REPORT in files:
             below.clear()
-            continue
-        here = pathlib.Path(folder)
-        for kind, records, file in _of_folder(here, set(files), root, found["unread"]):
-            try:
-                found[kind] += records()
-            except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-                found["unread"].append(Note(_below(file, root), _reason(error)))
-        found["unread"] += [
-            Note(_below(here / f, root), "not a record that the report knows")
-            for f in sorted(files)
-            if _foreign(f)
-        ]
-    return Collection(**{name: tuple(values) for name, values in found.items()})
+        else:
+            reader.read_folder(pathlib.Path(folder), set(files))
+    return Collection(**{kind: tuple(items) for kind, items in reader.records.items()})
 
 
-def _of_folder(
-    here: pathlib.Path, files: set[str], root: pathlib.Path, unread: list[Note]
-):
-    """(kind, reader, the file it is about) of each record in one folder."""
-    name = _below(here, root)
-    if run_folder.RECORD in files:
-        yield "runs", lambda: [_run(here, name, unread)], here / run_folder.RECORD
-    for orphan in sorted(
-        {run_folder.METRICS, run_folder.SUMMARY} & files
-        if run_folder.RECORD not in files
-        else ()
-    ):
-        unread.append(Note(f"{name}/{orphan}", "without a run.json beside it"))
-    if files & {run_folder.SCORES, run_folder.EVALUATION}:
-        missing = {run_folder.SCORES, run_folder.EVALUATION} - files
-        yield (
-            "evaluations",
-            lambda: [_evaluation(here, name)],
-            here / (min(missing) if missing else run_folder.SCORES),
-        )
-    if run_folder.CROSSTALK in files:
-        yield (
-            "crosstalks",
-            lambda: [
-                Crosstalk(
-                    name,
-                    _keys(
-                        _json(here / run_folder.CROSSTALK), "model", "domains", "damage"
-                    ),
-                )
-            ],
-            here / run_folder.CROSSTALK,
-        )
-    if run_folder.MEASURE in files:
-        yield "singles", lambda: [_single(here, name)], here / run_folder.MEASURE
-    if run_folder.STUDY in files:
-        yield "failures", lambda: _failures(here), here / run_folder.STUDY
-        yield "metrics", lambda: _metrics(here, name), here / run_folder.STUDY
-    if run_folder.VALIDITY in files:
-        yield (
-            "validities",
-            lambda: [
-                Validity(
-                    name, _keys(_json(here / run_folder.VALIDITY), "panels", "coverage")
-                )
-            ],
-            here / run_folder.VALIDITY,
-        )
+class _Reader:
+    """Reads folder by folder; `records` holds the results by field of `Collection`."""
 
-
-def _run(here: pathlib.Path, name: str, unread: list[Note]) -> Run:
-    record = _keys(_json(here / run_folder.RECORD), "settings")
-    _keys(record["settings"], "model", "condition", "seed")
-    measured, trained = [], []
-    for found in _lines(here / run_folder.METRICS, name, unread):
-        if found.get("kind") == "measure":
-            _keys(found, "step", "ei", "accuracy", "margins", "singular", "intervals")
-            measured.append(Measured(found["step"], found))
-        elif found.get("kind") == "train":
-            trained.append(_keys(found, "step", "loss"))
-    if not measured:
-        raise ValueError(
-            "metrics.jsonl holds no measurement yet: the run has hardly begun"
-        )
-    summary = None
-    if (here / run_folder.SUMMARY).is_file():
-        summary = _keys(
-            _json(here / run_folder.SUMMARY), "before", "after", "adapter_hash"
-        )
-    else:
-        unread.append(
-            Note(
-                f"{name}/{run_folder.SUMMARY}",
-                f"not there: unfinished, at step {measured[-1].step} of {record['settings'].get('steps')}; only in the trajectories",
-            )
-        )
-    return Run(name, record, tuple(measured), tuple(trained), summary)
-
-
-def _evaluation(here: pathlib.Path, name: str) -> Evaluation:
-    scores, record = (
-        _keys(_json(here / run_folder.SCORES), "ended", "subset"),
-        _json(here / run_folder.EVALUATION),
-    )
-    _keys(_keys(record, "settings")["settings"], "model", "adapter")
-    passed = {}
-    for suite, needed in (("base", ("base",)), ("plus", ("base", "plus"))):
-        by_task: dict[str, list[bool]] = {}
-        for one in scores["ended"]:
-            if not {one["base"], one["plus"]} <= _OUTCOMES:
-                raise ValueError(
-                    f"scores.json: {one['task_id']} ended in {one['base']!r} and {one['plus']!r}, expected one of {sorted(_OUTCOMES)}"
-                )
-            by_task.setdefault(one["task_id"], []).append(
-                all(one[s] == "pass" for s in needed)
-            )
-        passed[suite] = {
-            task: sum(ends) / len(ends) for task, ends in sorted(by_task.items())
+    def __init__(self, root: pathlib.Path):
+        self.root = root
+        self.records: dict[str, list] = {
+            field.name: [] for field in dataclasses.fields(Collection)
         }
-    return Evaluation(name, record, scores, passed)
+
+    def read_folder(self, folder: pathlib.Path, files: set[str]) -> None:
+        """Adds the records of one folder; a failure becomes a note on its file."""
+        name = str(folder.relative_to(self.root))
+        for kind, read, file in self._readers(folder, files):
+            try:
+                self.records[kind] += read(folder, name)
+            except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+                path = (folder / file).relative_to(self.root)
+                self.note(str(path), _explain(error))
+        if run_folder.RECORD not in files:
+            for orphan in sorted({run_folder.METRICS, run_folder.SUMMARY} & files):
+                self.note(
+                    f"{name}/{orphan}", f"without a {run_folder.RECORD} beside it"
+                )
+        for file in sorted(files):
+            if not _is_known(file):
+                path = (folder / file).relative_to(self.root)
+                self.note(str(path), "not a record that the report knows")
+
+    def note(self, path: str, text: str) -> None:
+        """Notes that something was not read."""
+        self.records["unread"].append(Note(path, text))
+
+    def _readers(self, folder: pathlib.Path, files: set[str]) -> Iterator[tuple]:
+        """(field of `Collection`, method, file it is about) for a folder's records."""
+        if run_folder.RECORD in files:
+            yield "runs", self._read_run, run_folder.RECORD
+        if files & {run_folder.SCORES, run_folder.EVALUATION}:
+            missing = {run_folder.SCORES, run_folder.EVALUATION} - files
+            yield (
+                "evaluations",
+                _read_evaluation,
+                min(missing, default=run_folder.SCORES),
+            )
+        if run_folder.CROSSTALK in files:
+            yield "crosstalks", _read_crosstalk, run_folder.CROSSTALK
+        if run_folder.MEASURE in files:
+            yield "singles", _read_single, run_folder.MEASURE
+        if run_folder.STUDY in files:
+            yield "failures", _read_failures, run_folder.STUDY
+            yield "metrics", _read_metrics, run_folder.STUDY
+        if run_folder.VALIDITY in files:
+            yield "validities", _read_validity, run_folder.VALIDITY
+
+    def _read_run(self, folder: pathlib.Path, name: str) -> list[Run]:
+        record = schema.require_fields(
+            schema.read_json(folder / run_folder.RECORD), "run"
+        )
+        settings = schema.require_fields(record["settings"], "run settings")
+        record = {**record, "settings": schema.upgrade_run_settings(settings)}
+        measured, trained = [], []
+        for line in self._read_lines(folder / run_folder.METRICS, name):
+            if line.get("kind") == "measure":
+                schema.require_fields(line, "measure")
+                measured.append(quantities.Measured(line["step"], line))
+            elif line.get("kind") == "train":
+                trained.append(schema.require_fields(line, "train"))
+        if not measured:
+            raise ValueError(
+                f"{run_folder.METRICS} holds no measurement yet: "
+                "the run has hardly begun"
+            )
+        summary = None
+        if (folder / run_folder.SUMMARY).is_file():
+            summary = schema.read_json(folder / run_folder.SUMMARY)
+            schema.require_fields(summary, "summary")
+        else:
+            steps = record["settings"].get("max_steps")
+            self.note(
+                f"{name}/{run_folder.SUMMARY}",
+                f"not there: unfinished, at step {measured[-1].step} of {steps}; "
+                "only in the trajectories",
+            )
+        return [Run(name, record, tuple(measured), tuple(trained), summary)]
+
+    def _read_lines(self, file: pathlib.Path, name: str) -> Iterator[dict]:
+        """The records of a metrics.jsonl; a line that is none becomes a note."""
+        lines = file.read_text(encoding="utf-8").split("\n")
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                yield schema.require_type(json.loads(line), dict)
+            except ValueError as error:
+                self.note(f"{name}/{file.name}, line {number}", f"left out: {error}")
 
 
-def _single(here: pathlib.Path, name: str) -> Single:
-    layers = _json(here / run_folder.MEASURE, list)
+def _read_evaluation(folder: pathlib.Path, name: str) -> list[Evaluation]:
+    scores = schema.require_fields(
+        schema.read_json(folder / run_folder.SCORES), "scores"
+    )
+    record = schema.require_fields(
+        schema.read_json(folder / run_folder.EVALUATION), "evaluation"
+    )
+    settings = schema.require_fields(record["settings"], "evaluation settings")
+    upgraded = schema.upgrade_evaluation_settings(settings)
+    passed = {
+        "base": _share_passed(scores["ended"], ("base",)),
+        "plus": _share_passed(scores["ended"], ("base", "plus")),
+    }
+    return [Evaluation(name, {**record, "settings": upgraded}, scores, passed)]
+
+
+def _share_passed(ended: Sequence[Content], suites: Sequence[str]) -> dict[str, float]:
+    """By task, the share of its samples that passed all of `suites`."""
+    samples: dict[str, list[bool]] = {}
+    for one in ended:
+        if not {one["base"], one["plus"]} <= _OUTCOMES:
+            raise ValueError(
+                f"{run_folder.SCORES}: {one['task_id']} ended in {one['base']!r} and "
+                f"{one['plus']!r}, expected one of {sorted(_OUTCOMES)}"
+            )
+        passed = all(one[suite] == "pass" for suite in suites)
+        samples.setdefault(one["task_id"], []).append(passed)
+    return {task: sum(all_) / len(all_) for task, all_ in sorted(samples.items())}
+
+
+def _read_crosstalk(folder: pathlib.Path, name: str) -> list[Crosstalk]:
+    content = schema.require_fields(
+        schema.read_json(folder / run_folder.CROSSTALK), "crosstalk"
+    )
+    return [Crosstalk(name, schema.upgrade_measurement(content))]
+
+
+def _read_single(folder: pathlib.Path, name: str) -> list[Single]:
+    layers = schema.require_type(schema.read_json(folder / run_folder.MEASURE), list)
     for layer in layers:
-        _keys(layer, "model", "adapter", "layer", "ei", "damage", "intervals")
-    return Single(name, tuple(sorted(layers, key=lambda layer: layer["layer"])))
+        schema.require_fields(layer, "layer")
+    layers = [schema.upgrade_measurement(layer) for layer in layers]
+    return [Single(name, tuple(sorted(layers, key=_layer_number)))]
 
 
-def _failures(here: pathlib.Path) -> list[Note]:
-    rows = _keys(_json(here / run_folder.STUDY), "runs")["runs"]
+def _layer_number(layer: Content) -> int:
+    return layer["layer"]
+
+
+def _read_failures(folder: pathlib.Path, name: str) -> list[Note]:
+    study = schema.require_fields(schema.read_json(folder / run_folder.STUDY), "study")
     return [
         Note(row["name"], str(row["reason"]))
-        for row in rows
+        for row in study["runs"]
         if row["state"] == "failed"
     ]
 
 
-def _metrics(here: pathlib.Path, name: str) -> list[Metric]:
-    found = _json(here / run_folder.STUDY).get("metric", {})
-    needed = ("question", "axes", "ranks", "conditions", "worse", "judged")
+def _read_metrics(folder: pathlib.Path, name: str) -> list[Metric]:
+    study = schema.require_type(schema.read_json(folder / run_folder.STUDY), dict)
     return [
-        Metric(name, model, _keys(_object(record), *needed))
-        for model, record in found.items()
+        Metric(name, model, schema.require_fields(content, "metric"))
+        for model, content in study.get("metric", {}).items()
     ]
 
 
-def _lines(file: pathlib.Path, name: str, unread: list[Note]) -> list[dict]:
-    """The records of a metrics.jsonl; a line that is none becomes a note."""
-    found = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
-        try:
-            found += [_object(json.loads(line))] if line.strip() else []
-        except ValueError as error:
-            unread.append(
-                Note(f"{name}/{file.name}, line {number}", f"left out: {error}")
-            )
-    return found
+def _read_validity(folder: pathlib.Path, name: str) -> list[Validity]:
+    content = schema.require_fields(
+        schema.read_json(folder / run_folder.VALIDITY), "validity"
+    )
+    return [Validity(name, content)]
 
 
-def _json(file: pathlib.Path, kind: type = dict):
-    return _object(json.loads(file.read_text(encoding="utf-8")), kind)
-
-
-def _object(found, kind: type = dict):
-    if not isinstance(found, kind):
-        raise ValueError(f"a JSON {type(found).__name__}, expected a {kind.__name__}")
-    return found
-
-
-def _keys(found: dict, *names: str) -> dict:
-    missing = [n for n in names if n not in found]
-    if missing:
-        raise ValueError(f"lacks {missing[0]!r}")
-    return found
-
-
-def _reason(error: Exception) -> str:
+def _explain(error: Exception) -> str:
+    """An error in words, without the path of this machine."""
     if isinstance(error, OSError):
-        return (
-            f"{error.strerror or error}: {pathlib.Path(error.filename).name}"
-            if error.filename
-            else str(error)
-        )
+        if not error.filename:
+            return str(error)
+        return f"{error.strerror or error}: {pathlib.Path(error.filename).name}"
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _is_known(file: str) -> bool:
     return (
-        str(error)
-        if isinstance(error, ValueError)
-        else f"{type(error).__name__}: {error}"
-    )
-
-
-def _foreign(name: str) -> bool:
-    return not (name in _KNOWN | _BESIDE or pathlib.Path(name).suffix in _DRAWN)
-
-
-def _below(path: pathlib.Path, root: pathlib.Path) -> str:
-    return str(path.relative_to(root))
-
-
-def companion_answer(judged: Mapping[str, Mapping]) -> str:
-    """Whether two axes order the companions better than crosstalk alone, in two sentences; pairs are of n companions, n (n - 1) / 2."""
-    both, one = judged["two axes"], judged["crosstalk"]
-    if both["pairs"] < one["pairs"]:
-        return "Two axes cannot say: transfer is undefined for some companion."
-    companions = (1 + math.isqrt(1 + 8 * one["pairs"])) // 2
-    orders = math.factorial(companions)
-    word = (
-        "better"
-        if both["right"] > one["right"]
-        else "worse"
-        if both["right"] < one["right"]
-        else "no difference"
-    )
-    return (
-        f"Two axes order {both['right']} of {both['pairs']} pairs rightly, crosstalk alone {one['right']}: {word}. "
-        f"{companions} companions{' cannot decide it' * (orders < 20)}: any order is right by chance once in {orders} times."
+        file in schema.READ | schema.NOT_READ or pathlib.Path(file).suffix in _FIGURES
     )

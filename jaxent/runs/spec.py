@@ -9,7 +9,9 @@ from typing import Any
 from jaxent.arrays import lora
 from jaxent.data import corpora, mix
 from jaxent.measure import penalty
+from jaxent.paper import settings as paper_settings
 from jaxent.runs import folder as run_folder
+from jaxent.runs import schema
 from jaxent.train import step
 
 _EMBEDDED = pathlib.Path(corpora.__file__).parent / "checkpoints"
@@ -19,12 +21,7 @@ TINY_LADDER = (str(_EMBEDDED / "tiny-small"), TINY_MODEL)
 # What each changes about `RunSpec`'s defaults (sections 2.2 and 6.3).
 INTERVENTIONS: dict[str, dict[str, Any]] = {
     "strong": {},
-    "light": {
-        "lora_r": 16,
-        "lora_alpha": 32.0,
-        "lora_target_modules": lora.ATTENTION,
-        "max_steps": 2000,
-    },
+    "light": dict(paper_settings.LIGHT_CHANGES),
 }
 # tiny: the embedded checkpoint's texts, sizes and steps for two cores.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -68,37 +65,38 @@ class RunSpec:
     intervention: str = "strong"
     seed: int = 0
     adapter: str | None = None
-    data_root: str | None = None
-    max_train_samples: int = 50_000
-    lora_r: int = 64
-    lora_alpha: float = 128.0
-    lora_dropout: float = 0.05
-    lora_target_modules: tuple[str, ...] = lora.MODULES
-    max_steps: int = 5000
-    learning_rate: float = 1e-4
-    warmup_ratio: float = 0.03
-    batch_size: int = 16
+    data_root: str | None = paper_settings.STRONG["data_root"]
+    max_train_samples: int = paper_settings.STRONG["max_train_samples"]
+    lora_r: int = paper_settings.STRONG["lora_r"]
+    lora_alpha: float = paper_settings.STRONG["lora_alpha"]
+    lora_dropout: float = paper_settings.STRONG["lora_dropout"]
+    lora_target_modules: tuple[str, ...] = paper_settings.STRONG["lora_target_modules"]
+    max_steps: int = paper_settings.STRONG["max_steps"]
+    learning_rate: float = paper_settings.STRONG["learning_rate"]
+    warmup_ratio: float = paper_settings.STRONG["warmup_ratio"]
+    batch_size: int = paper_settings.STRONG["batch_size"]
     micro_batch_size: int = 1
-    max_length: int = 2048
+    max_length: int = paper_settings.STRONG["max_length"]
     packing: bool = True
-    curriculum_steps: int = 1000
-    load_in_4bit: bool = True
+    curriculum_steps: int = paper_settings.STRONG["curriculum_steps"]
+    load_in_4bit: bool = paper_settings.STRONG["load_in_4bit"]
     dtype: str | None = None
-    probes: str = "triad"
-    probe_sets: int | None = None
+    probes: str = paper_settings.STRONG["probes"]
+    probe_sets: int | None = paper_settings.STRONG["probe_sets"]
     csr_lambda: float | None = None
-    csr_every: int = 50
-    csr_variance: float = 0.9
-    csr_target: str = "code"
-    csr_centred: bool = False
-    csr_probes: str = "hexad"
-    measure_steps: int = 500
+    csr_every: int = paper_settings.CSR["csr_every"]
+    csr_variance: float = paper_settings.CSR["csr_variance"]
+    csr_target: str = paper_settings.CSR["csr_target"]
+    csr_centred: bool = paper_settings.CSR["csr_centred"]
+    csr_probes: str = paper_settings.CSR["csr_probes"]
+    measure_steps: int = paper_settings.MEASURE_STEPS
     save_steps: int = 100
 
     def __post_init__(self):
         object.__setattr__(self, "lora_target_modules", tuple(self.lora_target_modules))
         if self.csr_lambda is None:
-            weight = 0.1 if self.condition == "B4" else 0.0
+            is_csr = self.condition == "B4"
+            weight = paper_settings.CSR_LAMBDA if is_csr else 0.0
             object.__setattr__(self, "csr_lambda", weight)
         if self.batch_size % self.micro_batch_size:
             raise ValueError(
@@ -160,37 +158,6 @@ class RunSpec:
         return dataclasses.asdict(self) | {"lora_target_modules": modules}
 
 
-# Of run folders written before settings took their present names.
-_OLD_NAMES = {
-    "rank": "lora_r",
-    "alpha": "lora_alpha",
-    "dropout": "lora_dropout",
-    "modules": "lora_target_modules",
-    "quantize": "load_in_4bit",
-    "steps": "max_steps",
-    "examples": "batch_size",
-    "start": "adapter",
-    "replicates": "probe_sets",
-    "micro_rows": "micro_batch_size",
-    "measure_every": "measure_steps",
-    "save_every": "save_steps",
-    "max_examples": "max_train_samples",
-}
-
-
-def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run.json, those of an older folder under today's names.
-
-    Example:
-      >>> upgrade_settings({"rank": 8, "packing": "packed"})
-      {'lora_r': 8, 'packing': True}
-    """
-    upgraded = {_OLD_NAMES.get(name, name): v for name, v in settings.items()}
-    if isinstance(upgraded.get("packing"), str):
-        upgraded["packing"] = upgraded["packing"] == "packed"
-    return upgraded
-
-
 def run_from_json(settings: Mapping[str, Any]) -> RunSpec:
     """The run of a `RunSpec.to_json`.
 
@@ -204,7 +171,7 @@ def run_from_json(settings: Mapping[str, Any]) -> RunSpec:
       >>> run_from_json(RunSpec("m", seed=3).to_json()) == RunSpec("m", seed=3)
       True
     """
-    settings = upgrade_settings(settings)
+    settings = schema.upgrade_run_settings(settings)
     names = [f.name for f in dataclasses.fields(RunSpec)]
     unknown = sorted(set(settings) - set(names))
     if unknown:

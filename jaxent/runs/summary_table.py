@@ -1,137 +1,181 @@
-"""What a study found, cell by cell: means and SDs over the seeds of runs that differ in nothing else."""
+"""What a study measured as tables: means and SDs over seeds of runs otherwise equal."""
 
 import collections
+import functools
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from jaxent.runs import console
+from jaxent.runs import console, quantities, seeds
 from jaxent.runs import spec as specs
-from jaxent.stats import proportions
 
-QUANTITIES: dict[
-    str, Callable[[dict], float | None]
-] = {  # from summary.json; "coding" is `evaluate.coding_scores`
-    "EI before": lambda s: s["before"]["ei"],
-    "EI": lambda s: s["after"]["ei"],
-    "EI change": lambda s: (
-        None
-        if None in (s["after"]["ei"], s["before"]["ei"])
-        else s["after"]["ei"] - s["before"]["ei"]
-    ),
-    "SEI": lambda s: s["after"]["sei"],
-    "CVO": lambda s: s["after"]["cvo"],
-    "V-purity": lambda s: s["after"]["v_purity"],
-    "V-purity before": lambda s: s["before"]["v_purity"],
-    "domain margin": lambda s: s["before"]["margins"]["domain"],
-    "register margin": lambda s: s["before"]["margins"]["register"],
-    "shape margin": lambda s: s["before"]["margins"]["shape"],
-    "domain accuracy": lambda s: s["after"]["accuracy"]["domain"],
-    "drift": lambda s: s["drift"]["total"],
-    "drift outside": lambda s: s["drift"]["outside"],
-    "CSR probes' drift": lambda s: s["csr_drift"] and s["csr_drift"]["total"],
-    "outside": lambda s: s["csr_drift"] and s["csr_drift"]["outside"],
-    "CSR / LM gradient": lambda s: s["csr_ratio"],
-    "CSR loss": lambda s: s["csr_loss"],
-    "SV energy": lambda s: s["sv_energy"] and s["sv_energy"]["total"],
-    "final loss": lambda s: s["final_loss"],
-    "HumanEval (%)": lambda s: 100 * s["coding"]["base"] if s.get("coding") else None,
-    "HumanEval+ (%)": lambda s: 100 * s["coding"]["plus"] if s.get("coding") else None,
-    "HumanEval+ passes": lambda s: s["coding"]["passes"] if s.get("coding") else None,
-    "of": lambda s: s["coding"]["samples"] if s.get("coding") else None,
+Read = Callable[[Mapping[str, Any]], float | None]
+
+
+def _before(name: str) -> Read:
+    return functools.partial(quantities.before, name=name)
+
+
+def _after(name: str) -> Read:
+    return functools.partial(quantities.after, name=name)
+
+
+def _ei_change(summary: Mapping) -> float | None:
+    before = quantities.before(summary, "ei")
+    after = quantities.after(summary, "ei")
+    if before is None or after is None:
+        return None
+    return after - before
+
+
+def _percent(name: str) -> Read:
+    def read(summary: Mapping) -> float | None:
+        fraction = quantities.RESULTS[name](summary)
+        return None if fraction is None else 100 * fraction
+
+    return read
+
+
+QUANTITIES: dict[str, Read] = {
+    "EI before": _before("ei"),
+    "EI": _after("ei"),
+    "EI change": _ei_change,
+    "SEI": _after("sei"),
+    "CVO": _after("cvo"),
+    "V-purity": _after("v_purity"),
+    "V-purity before": _before("v_purity"),
+    "domain margin": _before("domain_margin"),
+    "register margin": _before("register_margin"),
+    "shape margin": _before("shape_margin"),
+    "domain accuracy": _after("domain_accuracy"),
+    "drift": quantities.RESULTS["drift"],
+    "drift outside": quantities.RESULTS["drift_outside"],
+    "CSR probes' drift": quantities.RESULTS["csr_drift"],
+    "outside": quantities.RESULTS["csr_drift_outside"],
+    "CSR / LM gradient": quantities.RESULTS["csr_ratio"],
+    "CSR loss": quantities.RESULTS["csr_loss"],
+    "SV energy": quantities.RESULTS["sv_energy"],
+    "final loss": quantities.RESULTS["final_loss"],
+    "HumanEval (%)": _percent("humaneval"),
+    "HumanEval+ (%)": _percent("humaneval_plus"),
+    "HumanEval+ passes": quantities.RESULTS["humaneval_plus_passes"],
+    "of": quantities.RESULTS["humaneval_samples"],
 }
+"""By heading, how a column is read from a summary.json."""
 
 
 def summarise_runs(
-    found: Sequence[tuple[specs.RunSpec, dict]],
+    results: Sequence[tuple[specs.RunSpec, dict]],
     by: Sequence[str],
-    quantities: Sequence[str],
+    columns: Sequence[str],
 ) -> list[dict]:
-    """One dict a group of runs equal in the fields `by`, in the order they come: those fields, seeds, and Summary by quantity.
+    """Summarises runs over the seeds of each group.
 
-    A value that is undefined in some seed is left out of that quantity's n.
+    Args:
+      results: (run, its summary.json).
+      by: fields of `RunSpec` in which the runs of a group are equal.
+      columns: headings of `QUANTITIES`.
+
+    Returns:
+      One row a group, in the order in which groups first come: the fields of `by`,
+      "seeds" (a list), and by heading a `seeds.SeedSummary`, None where the quantity
+      is undefined in every seed.
     """
-    groups = collections.defaultdict(list)
-    for run, summary in found:
-        groups[tuple(getattr(run, f) for f in by)].append((run, summary))
+
+    def group(result: tuple[specs.RunSpec, dict]) -> tuple:
+        return tuple(getattr(result[0], field) for field in by)
+
     rows = []
-    for key, members in groups.items():
-        values = {
-            q: [v for _, s in members if (v := QUANTITIES[q](s)) is not None]
-            for q in quantities
-        }
-        summary = {
-            q: proportions.over_seeds(v) if v else None for q, v in values.items()
-        }
-        rows.append(
-            dict(zip(by, key)) | {"seeds": [run.seed for run, _ in members]} | summary
-        )
+    for key, members in seeds.group_by(results, group).items():
+        row: dict[str, Any] = dict(zip(by, key))
+        row["seeds"] = [run.seed for run, _ in members]
+        for column in columns:
+            values = [QUANTITIES[column](summary) for _, summary in members]
+            row[column] = seeds.over_seeds(values)
+        rows.append(row)
     return rows
 
 
 def summarise_steps(
-    found: Sequence[tuple[specs.RunSpec, list[dict]]],
+    results: Sequence[tuple[specs.RunSpec, list[dict]]],
     by: Sequence[str],
-    quantities: Sequence[str],
+    columns: Sequence[str],
 ) -> list[dict]:
-    """`cells` at every step at which some run of the group was measured: rows have a step too. found: (run, its measurements)."""
-    at = collections.defaultdict(list)
-    for run, measured in found:
-        for record in measured:
-            at[record["step"]].append(
-                (
-                    run,
-                    {"before": measured[0], "after": record, "drift": record["drift"]},
-                )
-            )
+    """Summarises runs over seeds at every step at which one of the group was measured.
+
+    Args:
+      results: (run, its measurements in order).
+      by: fields of `RunSpec` in which the runs of a group are equal.
+      columns: headings of `QUANTITIES`.
+
+    Returns:
+      Rows as `summarise_runs` gives them, with "step" too, groups together.
+    """
+    at_step = collections.defaultdict(list)
+    for run, measurements in results:
+        for record in measurements:
+            summary = {
+                "before": measurements[0],
+                "after": record,
+                "drift": record["drift"],
+            }
+            at_step[record["step"]].append((run, summary))
     rows = [
         {"step": step} | row
-        for step in sorted(at)
-        for row in summarise_runs(at[step], by, quantities)
+        for step in sorted(at_step)
+        for row in summarise_runs(at_step[step], by, columns)
     ]
-    groups = list(dict.fromkeys(tuple(getattr(run, f) for f in by) for run, _ in found))
-    return sorted(rows, key=lambda row: groups.index(tuple(row[f] for f in by)))
+    groups = [tuple(getattr(run, field) for field in by) for run, _ in results]
+
+    def position(row: dict) -> int:
+        return groups.index(tuple(row[field] for field in by))
+
+    return sorted(rows, key=position)
 
 
 def format_summary(
     rows: list[dict], by: Sequence[str], blocks: Sequence[Sequence[str]]
 ) -> str:
-    """`cells` as a table a block of quantities: mean ± SD over seeds; (n) where n is fewer than the seeds; - where undefined in all.
+    """Formats summaries as one table a block of columns.
 
-    What all rows have in common stands above them.
+    Args:
+      rows: of `summarise_runs` or `summarise_steps`.
+      by: fields that name a row.
+      blocks: headings of each table.
+
+    Returns:
+      The tables: mean ± SD over seeds; (n) where the quantity is defined in n of the
+      seeds only; "-" where it is undefined in all. Above them are the fields that all
+      rows share.
     """
     if not rows:
         return "No run is finished."
-    varying = [f for f in by if len({row[f] for row in rows}) > 1]
-    common = ", ".join(f"{f} {_named(rows[0][f])}" for f in by if f not in varying)
-    key = lambda row: [
-        ", ".join(_named(row[f]) for f in varying) or "all",
-        len(row["seeds"]),
-    ]
-    drawn = [
-        [*key(row), *(_cell(row[q], len(row["seeds"])) for q in block)]
-        for block in blocks
-        for row in rows
-    ]
-    parts = [drawn[i : i + len(rows)] for i in range(0, len(drawn), len(rows))]
-    head = [", ".join(varying) or "runs", "seeds"]
-    return "\n\n".join(
-        [common] * bool(common)
-        + [
-            console.format_table([*head, *block], lines)
-            for block, lines in zip(blocks, parts)
-        ]
-    )
+    varying = [field for field in by if len({row[field] for row in rows}) > 1]
+    shared = [field for field in by if field not in varying]
+    parts = []
+    if shared:
+        parts.append(", ".join(f"{f} {_format_field(rows[0][f])}" for f in shared))
+    for block in blocks:
+        header = [", ".join(varying) or "runs", "seeds", *block]
+        lines = [_format_row(row, varying, block) for row in rows]
+        parts.append(console.format_table(header, lines))
+    return "\n\n".join(parts)
 
 
-def _named(value) -> str:
-    """A field's value; a model folder by its own name."""
+def _format_row(row: dict, varying: Sequence[str], block: Sequence[str]) -> list:
+    name = ", ".join(_format_field(row[field]) for field in varying) or "all"
+    cells = [_format_summary_cell(row[column]) for column in block]
+    return [name, len(row["seeds"]), *cells]
+
+
+def _format_field(value: str | float) -> str:
+    """A field's value; of a model folder the last part."""
     return pathlib.Path(value).name if isinstance(value, str) else f"{value:g}"
 
 
-def _cell(summary: proportions.Summary | None, seeds: int) -> str:
+def _format_summary_cell(summary: seeds.SeedSummary | None) -> str:
     if summary is None:
         return "-"
-    spread = f" ± {summary.sd:.2g}" if summary.n > 1 else ""
-    return f"{summary.mean:.3g}{spread}" + (
-        f" ({summary.n})" if summary.n < seeds else ""
-    )
+    spread = "" if summary.sd is None else f" ± {summary.sd:.2g}"
+    fewer = f" ({summary.n})" if summary.n < summary.seeds else ""
+    return f"{summary.mean:.3g}{spread}{fewer}"

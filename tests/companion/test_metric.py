@@ -108,7 +108,7 @@ def test_an_axis_that_is_undefined_in_every_seed_ranks_nobody(monkeypatch, tmp_p
     assert any("do not agree in any seed" in note for note in tables[0].notes)
     assert "0 of 0" in companion_metric.text(
         specs.TINY_MODEL, found
-    ) and "cannot say" in records.companion_answer(judged)
+    ) and "cannot say" in conclusions.companion_answer(judged)
 
 
 @pytest.mark.parametrize(

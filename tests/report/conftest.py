@@ -4,7 +4,7 @@ import pathlib
 import fake_runs
 import pytest
 
-from jaxent.report import match, page
+from jaxent.report import classify, match, page
 from jaxent.runs import folder as run_folder
 from jaxent.runs import records
 
@@ -24,7 +24,11 @@ def report(root: pathlib.Path, out: pathlib.Path) -> Written:
     found = records.read_records(root)
     page.write(found, out, "A <title>", ["experiments/report.py", "--runs=a b"])
     return Written(
-        root, found, match.classify(found), out, (out / run_folder.REPORT).read_text()
+        root,
+        found,
+        classify.classify_records(found),
+        out,
+        (out / run_folder.REPORT).read_text(),
     )
 
 
@@ -40,7 +44,7 @@ def full(tmp_path_factory):
 def tiny(tmp_path_factory):
     """The report of a few runs of another family, one of them half-written, beside foreign files."""
     root = tmp_path_factory.mktemp("tiny")
-    short = {"steps": 8, "data_root": "embedded"}
+    short = {"max_steps": 8, "data_root": "embedded"}
     path = ((0, 0.5), (4, 0.45), (8, 0.4))
     for seed in (0, 1):
         fake_runs.run(

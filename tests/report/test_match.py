@@ -1,253 +1,28 @@
-import json
-
-import fake_runs
 import pytest
 
-from jaxent.paper import tables as paper_tables
 from jaxent.report import match
-from jaxent.report import values as table_values
 from jaxent.runs import records
 
-QWEN = paper_tables.HUB[paper_tables.QWEN_7B]
-
 
 @pytest.mark.parametrize(
-    "model, expected",
+    ("cell", "key", "expected"),
     [
-        (QWEN, (paper_tables.QWEN_7B, True)),
-        ("/models/qwen2.5-coder-7b/", (paper_tables.QWEN_7B, True)),
-        (
-            "/home/x/.cache/huggingface/hub/models--codellama--CodeLlama-7b-hf/snapshots/0123",
-            (paper_tables.CODELLAMA, True),
-        ),
-        ("Qwen/Qwen2.5-Coder-7B-Instruct", ("Qwen2.5-Coder-7B-Instruct", False)),
-        ("/data/tiny", ("tiny", False)),
+        ({"condition": "B0", "seed": 0}, {"condition": "B0"}, True),
+        ({"condition": "B3", "seed": 0}, {"condition": "B3", "seed": 1}, False),
+        ({"condition": "B3"}, {"condition": "B3", "seed": 1}, True),
+        ({"condition": "B4"}, {"condition": "B4", "lambda": 0.1}, True),
+        ({"condition": "B4"}, {"condition": "B4", "lambda": 0.3}, False),
+        ({"condition": "B4", "lambda": 0.3}, {"condition": "B4", "lambda": 0.3}, True),
+        ({"condition": "B2"}, {"condition": "B3>B2"}, False),
     ],
 )
-def test_models_are_known_by_hub_id_folder_or_cache(model, expected):
-    assert match.model_name(model) == expected
+def test_which_keys_belong_to_a_cell(cell, key, expected):
+    assert match.matches(cell, key) == expected
 
 
-def test_settings_that_are_not_the_papers_go_elsewhere_with_the_reason(tmp_path):
-    fake_runs.run(tmp_path, QWEN, "B3", 0)
-    fake_runs.run(tmp_path, QWEN, "B3", 1, settings={"steps": 100, "rank": 8})
-    fake_runs.run(tmp_path, QWEN, "B3", 2, settings={"data_root": "embedded"})
-    fake_runs.evaluation(
-        tmp_path, QWEN, 2, name="few", problems=4, subset="subset: 4 of 164 problems"
-    )
-    found = match.classify(records.read_records(tmp_path))
-    assert [p.key["seed"] for p in found.paper.runs] == [0] and {
-        p.key["seed"] for p in found.other.runs
-    } == {1, 2}
-    notes = {n.path.split("/")[-1]: n.text for n in found.notes}
-    assert (
-        "rank 8, not 64" in notes["B3-strong-seed1"]
-        and "steps 100, not 5000" in notes["B3-strong-seed1"]
-    )
-    assert (
-        "embedded texts" in notes["B3-strong-seed2"]
-        and "subset: 4 of 164" in notes["few"]
-    )
-    assert (
-        len({p.key["model"] for p in found.other.runs}) == 2
-    )  # they differ: never averaged
-
-
-def test_settings_that_do_not_act_do_not_set_runs_apart(tmp_path):
-    tiny = {"steps": 8, "data_root": "embedded"}
-    fake_runs.run(tmp_path, "some/tiny", "B3", 0, settings=tiny | {"measure_steps": 4})
-    fake_runs.run(tmp_path, "some/tiny", "B4", 0, settings=tiny | {"csr_every": 4})
-    fake_runs.run(
-        tmp_path, "some/tiny", "B5", 0, settings=tiny | {"curriculum_steps": 2}
-    )
-    found = match.classify(records.read_records(tmp_path)).other
-    assert {p.key["model"] for p in found.runs} == {"tiny"}
-    fake_runs.run(tmp_path, "some/tiny", "B3", 1, settings=tiny | {"rank": 4})
-    found = match.classify(records.read_records(tmp_path)).other
-    assert {p.key["model"] for p in found.runs} == {"tiny (rank 64)", "tiny (rank 4)"}
-
-
-def test_two_runs_of_one_cell_are_not_averaged(tmp_path):
-    fake_runs.run(tmp_path, QWEN, "B3", 0, name="a")
-    fake_runs.run(tmp_path, QWEN, "B3", 0, name="b")
-    fake_runs.run(tmp_path, QWEN, "B3", 0, name="0", finished=False)
-    found = match.classify(records.read_records(tmp_path))
-    assert [p.record.folder for p in found.paper.runs] == ["a"]
-    assert {n.path: n.text for n in found.notes} == {
-        "b": "not used: a is the same cell",
-        "0": "not used: a is the same cell",
-    }
-
-
-def test_runs_on_other_probes_are_not_mixed_in(tmp_path):
-    for seed in range(3):
-        probes = {
-            "probes": {
-                "name": "triad",
-                "number": 384,
-                "hash": "old" if seed == 2 else "new",
-            }
-        }
-        fake_runs.run(tmp_path, QWEN, "B3", seed, record=probes)
-    found = match.classify(records.read_records(tmp_path))
-    assert [p.key["seed"] for p in found.paper.runs] == [
-        0,
-        1,
-    ] and "probe set old" in found.notes[0].text
-
-
-def test_what_a_run_or_evaluation_is_of_is_found(tmp_path):
-    first = fake_runs.run(tmp_path, QWEN, "B3", 0)
-    origin = json.loads((first / "summary.json").read_text())["adapter_hash"]
-    further = {"adapter": "/elsewhere/adapter", "max_steps": 1500}
-    fake_runs.run(
-        tmp_path,
-        QWEN,
-        "B2",
-        0,
-        name="by-hash",
-        settings=further,
-        record={"start": origin},
-    )
-    fake_runs.run(
-        tmp_path,
-        QWEN,
-        "B2",
-        1,
-        name="lost",
-        settings=further,
-        record={"start": "other"},
-    )
-    fake_runs.evaluation(first, QWEN, 60, "/moved/since/adapter", name="humaneval")
-    fake_runs.evaluation(
-        tmp_path,
-        QWEN,
-        60,
-        f"/moved/{first.parent.name}/{first.name}/adapter",
-        name="by-path",
-    )
-    fake_runs.evaluation(tmp_path, QWEN, 60, "/nowhere/adapter", name="strange")
-    found = match.classify(records.read_records(tmp_path))
-    assert [p.key["condition"] for p in found.paper.runs] == ["B3>B2", "B3"]
-    assert [p.key["condition"] for p in found.other.runs] == ["?>B2"]
-    assert [p.of for p in found.paper.evaluations] == [
-        str(first.relative_to(tmp_path))
-    ] or len(found.paper.evaluations) == 1
-    assert {n.path for n in found.notes} >= {"lost", "strange"}
-
-
-@pytest.mark.parametrize(
-    "condition, settings, said",
-    [
-        ("B4", {"csr_centred": True}, "csr_centred True, not False"),
-        ("B3", {"max_train_samples": 100}, "max_train_samples 100, not 50000"),
-        ("B3", {"data_root": "/data"}, "texts of /data, not the published data"),
-        (
-            "B3",
-            {"csr_centred": True, "max_train_samples": 50_000, "data_root": None},
-            None,
-        ),
-        ("B0", {"max_train_samples": 100, "data_root": "embedded"}, None),
-    ],
-)
-def test_texts_and_penalty_are_the_papers(tmp_path, condition, settings, said):
-    fake_runs.run(tmp_path, QWEN, condition, 0, settings=settings)
-    found = match.classify(records.read_records(tmp_path))
-    assert len(found.paper.runs) == (said is None)
-    assert [n.text for n in found.notes] == (
-        [f"among the other models and settings: {said}"] if said else []
-    )
-
-
-def test_an_evaluation_of_other_weights_is_not_the_papers(tmp_path):
-    fake_runs.evaluation(tmp_path, QWEN, 90, name="silent")
-    fake_runs.evaluation(
-        tmp_path, QWEN, 80, name="whole", quantize=False, dtype="float32"
-    )
-    found = match.classify(records.read_records(tmp_path))
-    assert [p.record.folder for p in found.paper.evaluations] == ["silent"] and [
-        p.record.folder for p in found.other.evaluations
-    ] == ["whole"]
-    assert [n.text for n in found.notes] == [
-        "among the other models and settings: quantize False, not True"
-    ]
-
-
-@pytest.mark.parametrize(
-    "about",
-    [
-        {"alpha": 0.1},
-        {"layer": 12},
-        {"probes": 48},
-        {"pooling": "last"},
-        {"quantize": False},
-        {"final_norm": False},
-        {"scale_free": True},
-        {"probe_set": "hexad", "probes": 480},
-    ],
-)
-def test_a_measurement_that_departs_from_the_paper_is_named_after_it(tmp_path, about):
-    fake_runs.single(tmp_path, QWEN, "odd", **about)
-    found = match.classify(records.read_records(tmp_path))
-    ((name, value), *_) = about.items()
-    (odd,) = found.other.singles
-    assert (
-        not found.paper.singles
-        and f"{name} {value}, not " in found.notes[0].text
-        and f"({name} {value}, not " in odd.key["model"]
-    )
-    assert odd.base == paper_tables.QWEN_7B
-    fake_runs.single(tmp_path, QWEN, "plain")
-    assert [
-        p.record.folder
-        for p in match.classify(records.read_records(tmp_path)).paper.singles
-    ] == ["plain"]
-
-
-def test_layers_are_in_order_and_the_last_one_counts(tmp_path):
-    fake_runs.single(tmp_path, QWEN, "two")
-    file = tmp_path / "two" / "measure.json"
-    (last,) = json.loads(file.read_text())
-    file.write_text(json.dumps([last, last | {"layer": 3, "ei": 0.9}]))
-    (found,) = match.classify(records.read_records(tmp_path)).paper.singles
-    assert [layer["layer"] for layer in found.record.layers] == [3, 28]
-
-
-def test_crosstalk_at_another_penalty_is_not_the_papers(tmp_path):
-    fake_runs.crosstalk(tmp_path, QWEN, {"math": (0.1, 0.0, 0.2)}, name="b")
-    fake_runs.crosstalk(tmp_path, QWEN, {"math": (0.9, 0.0, 0.2)}, name="a", alpha=10.0)
-    found = match.classify(records.read_records(tmp_path))
-    assert [p.record.folder for p in found.paper.crosstalks] == [
-        "b"
-    ] and "alpha 10.0, not 1.0" in found.notes[0].text
-
-
-def test_runs_measure_a_base_model_before_a_measurement_on_its_own_does(tmp_path):
-    base = lambda: [
-        m.value("ei")
-        for m in table_values.bases(
-            match.classify(records.read_records(tmp_path)).paper
-        )[paper_tables.QWEN_7B]
-    ]
-    fake_runs.single(tmp_path, QWEN, "a", ei=0.3)
-    assert base() == [0.3]
-    fake_runs.run(tmp_path, QWEN, "B3", 0, ((0, 0.4), (5000, 0.2)))
-    assert base() == [0.4, 0.3]
-    fake_runs.run(tmp_path, QWEN, "B0", 0, ((0, 0.5),))
-    assert base() == [0.5, 0.4, 0.3]
-
-
-def test_a_measurement_on_other_probes_is_not_mixed_in(tmp_path):
-    fake_runs.run(tmp_path, QWEN, "B3", 0)
-    fake_runs.single(tmp_path, QWEN, "a", probe_hash="older")
-    fake_runs.single(
-        tmp_path,
-        paper_tables.HUB[paper_tables.QWEN_14B],
-        "b",
-        layer=48,
-        probe_hash=None,
-    )
-    found = match.classify(records.read_records(tmp_path))
-    assert [p.record.folder for p in found.paper.singles] == [
-        "b"
-    ] and "probe set older, the others' is feed" in found.notes[0].text
+def test_a_base_models_name_is_without_its_label():
+    run = records.Run("a", {"settings": {"model": "/x/tiny"}}, (), (), None)
+    result = match.KeyedResult({"model": "tiny (lora_r 4)", "condition": "B3"}, run)
+    assert result.base == "tiny"
+    assert not match.ResultSet() and match.ResultSet(runs=(result,))
+    assert match.ResultSet(runs=(result,)).finished == ()

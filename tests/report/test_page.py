@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from jaxent.paper import errata
+from jaxent.paper import models as paper_models
 from jaxent.paper import tables as paper_tables
 from jaxent.report import (
+    classify,
+    coding_values,
+    crosstalk_values,
     grid,
     match,
     plots_ladders,
@@ -20,7 +24,7 @@ from jaxent.report import (
     verdicts,
 )
 from jaxent.report import values as table_values
-from jaxent.runs import records
+from jaxent.runs import conclusions, quantities, records
 
 
 class Parsed(html.parser.HTMLParser):
@@ -219,7 +223,7 @@ def test_other_models_have_their_own_section_and_decide_nothing(tiny):
         "other-crosstalk",
         "other-coding",
     } <= set(parsed.tables) | set(parsed.ids)
-    assert {v.outcome for v in verdicts.every(tiny.placed.paper)} == {
+    assert {v.outcome for v in verdicts.decide_all(tiny.placed.paper)} == {
         verdicts.UNDECIDED
     }
     assert any(
@@ -265,15 +269,15 @@ def test_an_earlier_report_among_the_runs_is_left_out(full):
 def test_intervals_of_several_seeds_are_over_replicate_sets(full):
     ((_, values),) = [
         (k, v)
-        for k, v in table_values.summary(full.placed.paper)
-        if match.matches(paper_tables.T2.row(model=paper_tables.QWEN_7B).key, k)
+        for k, v in table_values.group_rows(full.placed.paper)
+        if match.matches(paper_tables.T2.row(model=paper_models.QWEN_7B).key, k)
     ]
     after = values["ei_after"]
-    pooled = table_values.pool(
+    pooled = table_values.pool_sets(
         [
             p.record.after
             for p in full.placed.paper.finished
-            if p.key["model"] == paper_tables.QWEN_7B
+            if p.key["model"] == paper_models.QWEN_7B
         ],
         "ei",
     )
@@ -286,7 +290,7 @@ def test_intervals_of_several_seeds_are_over_replicate_sets(full):
             [
                 p.record.after.value("ei")
                 for p in full.placed.paper.finished
-                if p.key["model"] == paper_tables.QWEN_7B
+                if p.key["model"] == paper_models.QWEN_7B
             ],
             ddof=1,
         )
@@ -298,13 +302,13 @@ def test_the_change_of_ei_has_the_spread_of_the_seeds_and_the_interval_of_the_se
 ):
     ((_, values),) = [
         (k, v)
-        for k, v in table_values.summary(full.placed.paper)
-        if match.matches(paper_tables.T2.row(model=paper_tables.QWEN_7B).key, k)
+        for k, v in table_values.group_rows(full.placed.paper)
+        if match.matches(paper_tables.T2.row(model=paper_models.QWEN_7B).key, k)
     ]
     runs = [
         p.record
         for p in full.placed.paper.finished
-        if p.key["model"] == paper_tables.QWEN_7B
+        if p.key["model"] == paper_models.QWEN_7B
     ]
     change = np.array([r.after.value("ei") - r.before.value("ei") for r in runs])
     percent = 100 / np.mean([r.before.value("ei") for r in runs])
@@ -316,8 +320,8 @@ def test_the_change_of_ei_has_the_spread_of_the_seeds_and_the_interval_of_the_se
         8,
     )
     by_set = percent * (
-        table_values.pool([r.after for r in runs], "ei")
-        - table_values.pool([r.before for r in runs], "ei")
+        table_values.pool_sets([r.after for r in runs], "ei")
+        - table_values.pool_sets([r.before for r in runs], "ei")
     )
     half = 2.364624 * by_set.std(ddof=1) / 8**0.5
     assert (found.low, found.high) == (
@@ -330,14 +334,14 @@ def test_the_change_of_ei_has_the_spread_of_the_seeds_and_the_interval_of_the_se
 
 def test_the_crosstalk_of_conditions_is_the_7bs(tmp_path):
     for model, name, ct in (
-        (paper_tables.QWEN_7B, "a", 0.1),
-        (paper_tables.MISTRAL, "b", 0.5),
+        (paper_models.QWEN_7B, "a", 0.1),
+        (paper_models.MISTRAL, "b", 0.5),
     ):
         fake_runs.crosstalk(
-            tmp_path, paper_tables.HUB[model], {"math": (ct, None, None)}, name=name
+            tmp_path, paper_models.HUB[model], {"math": (ct, None, None)}, name=name
         )
-    ((key, values),) = table_values.conditions(
-        match.classify(records.read_records(tmp_path)).paper
+    ((key, values),) = crosstalk_values.condition_rows(
+        classify.classify_records(records.read_records(tmp_path)).paper
     )
     assert key == {"condition": "B2"} and values["ct"].mean == 0.1
 
@@ -347,7 +351,9 @@ def test_the_interval_of_the_margin_is_the_weakest_concepts():
         "margin.shape": {"mean": 0.1, "low": 0.05, "high": 0.15, "sets": 8},
         "margin.domain": {"mean": 1, "low": 0.9, "high": 1.1, "sets": 8},
     }
-    found = records.Measured(0, fake_runs.measurement(intervals=spans, weakest="shape"))
+    found = quantities.Measured(
+        0, fake_runs.measurement(intervals=spans, weakest="shape")
+    )
     assert (
         found.interval("margin") == (0.05, 0.15)
         and found.interval("domain_accuracy") is None
@@ -358,7 +364,7 @@ def test_a_table_says_how_many_seeds_are_behind_a_mean(tmp_path):
     for seed in (0, 1):
         fake_runs.run(
             tmp_path,
-            paper_tables.HUB[paper_tables.QWEN_14B],
+            paper_models.HUB[paper_models.QWEN_14B],
             "B3",
             seed,
             ((0, 0.8), (5000, 0.3)),
@@ -367,7 +373,7 @@ def test_a_table_says_how_many_seeds_are_behind_a_mean(tmp_path):
         further = {"adapter": f"first{seed}", "max_steps": 1500}
         fake_runs.run(
             tmp_path,
-            paper_tables.HUB[paper_tables.QWEN_14B],
+            paper_models.HUB[paper_models.QWEN_14B],
             "B2",
             seed,
             ((0, 0.3), (1500, 0.1 + 0.2 * seed)),
@@ -377,7 +383,7 @@ def test_a_table_says_how_many_seeds_are_behind_a_mean(tmp_path):
     tables = {
         t.id: t
         for t in sections.published_tables(
-            match.classify(records.read_records(tmp_path)).paper
+            classify.classify_records(records.read_records(tmp_path)).paper
         )
     }
     head = lambda id: [h.text for h in tables[id].heads]
@@ -413,9 +419,9 @@ def test_ladders_of_other_families_are_by_parameters(tmp_path):
     ladder(
         tmp_path,
         [
-            paper_tables.HUB[paper_tables.DEEPSEEK],
-            paper_tables.HUB[paper_tables.QWEN_7B],
-            paper_tables.HUB[paper_tables.CODELLAMA],
+            paper_models.HUB[paper_models.DEEPSEEK],
+            paper_models.HUB[paper_models.QWEN_7B],
+            paper_models.HUB[paper_models.CODELLAMA],
         ],
     )
     for model, number in (("a/tiny", 1_000_000), ("a/tiny-small", 300_000)):
@@ -425,7 +431,7 @@ def test_ladders_of_other_families_are_by_parameters(tmp_path):
             settings={"steps": 8, "data_root": "embedded"},
             record={"parameters": number},
         )
-    placed = match.classify(records.read_records(tmp_path))
+    placed = classify.classify_records(records.read_records(tmp_path))
     found = plots_ladders.ladders(placed.other, placed.paper)
     sizes = {
         name: [(size, len(runs)) for size, runs in rungs]
@@ -454,8 +460,8 @@ def test_the_papers_models_stay_out_of_ladders_with_other_settings(tmp_path):
         ["Qwen/Qwen2.5-Coder-0.5B", "Qwen/Qwen2.5-Coder-1.5B"],
         settings={"rank": 8},
     )
-    ladder(tmp_path, [paper_tables.HUB[paper_tables.QWEN_7B]])
-    placed = match.classify(records.read_records(tmp_path))
+    ladder(tmp_path, [paper_models.HUB[paper_models.QWEN_7B]])
+    placed = classify.classify_records(records.read_records(tmp_path))
     (rungs,) = plots_ladders.ladders(placed.other, placed.paper).values()
     assert [size for size, _ in rungs] == [0.5e9, 1.5e9]
 
@@ -469,8 +475,8 @@ def test_scores_on_other_problems_are_said_to_be_no_humaneval_scores(tmp_path):
         of="Embedded",
         subset="subset: 8 problems that are not HumanEval's",
     )
-    ((_, values),) = table_values.coding(
-        match.classify(records.read_records(tmp_path)).other
+    ((_, values),) = coding_values.coding_rows(
+        classify.classify_records(records.read_records(tmp_path)).other
     )
     assert all(
         values[n].why.startswith(
@@ -605,7 +611,7 @@ def test_every_table_has_its_values_as_csv(full, tiny):
     ],
 )
 def test_the_answer_counts_the_companions(pairs, said):
-    assert said in records.companion_answer(
+    assert said in conclusions.companion_answer(
         {name: {"right": pairs, "pairs": pairs} for name in ("two axes", "crosstalk")}
     )
 

@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 
 from jaxent.paper import claims
-from jaxent.paper import tables as paper_tables
-from jaxent.report import evidence, match, verdicts
+from jaxent.paper import models as paper_models
+from jaxent.report import classify, evidence, match, verdicts
 from jaxent.runs import records
 from jaxent.stats import differences
 
-HUB, SEEDS = paper_tables.HUB, range(4)
+HUB, SEEDS = paper_models.HUB, range(4)
 
 
 def decide(root, *ids):
-    shelf = match.classify(records.read_records(root)).paper
+    shelf = classify.classify_records(records.read_records(root)).paper
     found = [verdicts.decide(claims.find_claim(id), shelf) for id in ids]
     return [v.outcome for v in found] if len(ids) > 1 else found[0]
 
 
 def ladder(root, ends, seeds=SEEDS, before=(0.9, 0.7, 0.5), noise=0.02, **more):
     for model, start, end in zip(
-        (paper_tables.QWEN_7B, paper_tables.QWEN_14B, paper_tables.QWEN_32B),
+        (paper_models.QWEN_7B, paper_models.QWEN_14B, paper_models.QWEN_32B),
         before,
         ends,
     ):
@@ -115,7 +115,7 @@ def test_before_and_after(tmp_path):
         for seed in SEEDS:
             fake_runs.run(
                 tmp_path / folder,
-                HUB[paper_tables.CODELLAMA],
+                HUB[paper_models.CODELLAMA],
                 "B3",
                 seed,
                 ((0, 0.9), (5000, end + 0.01 * seed)),
@@ -126,7 +126,7 @@ def test_before_and_after(tmp_path):
 
 
 def test_the_first_step_at_zero(tmp_path):
-    for model, first in ((paper_tables.QWEN_14B, 4000), (paper_tables.QWEN_32B, 2000)):
+    for model, first in ((paper_models.QWEN_14B, 4000), (paper_models.QWEN_32B, 2000)):
         for seed in SEEDS:
             fake_runs.run(
                 tmp_path,
@@ -144,7 +144,7 @@ def test_the_first_step_at_zero(tmp_path):
 
 
 def conditions(
-    root, passes, energies={}, model=paper_tables.QWEN_32B, intervention="strong"
+    root, passes, energies={}, model=paper_models.QWEN_32B, intervention="strong"
 ):
     fake_runs.evaluation(root, HUB[model], 96, name="B0")
     for condition, number in passes.items():
@@ -224,7 +224,7 @@ def test_crosstalk(tmp_path):
         ("math", "logic", "medical", "legal"), (0.1, 0.0, 0.2)
     )
     for name, found, expected in (("a", wide, UNDECIDED), ("b", above, CONTRADICTED)):
-        fake_runs.crosstalk(tmp_path / name, HUB[paper_tables.QWEN_7B], found)
+        fake_runs.crosstalk(tmp_path / name, HUB[paper_models.QWEN_7B], found)
         assert decide(tmp_path / name, "creative_least_crosstalk").outcome == expected
     assert (
         "no domain of the crosstalk probes"
@@ -240,7 +240,7 @@ def test_which_way_crosstalk_leans(tmp_path):
     ):
         fake_runs.crosstalk(
             tmp_path / name,
-            HUB[paper_tables.QWEN_7B],
+            HUB[paper_models.QWEN_7B],
             {"math": (0.1, 0.0, 0.2)},
             lean=lean,
         )  # of code, math
@@ -251,14 +251,14 @@ def test_which_way_crosstalk_leans(tmp_path):
     ):
         fake_runs.crosstalk(
             tmp_path / name,
-            HUB[paper_tables.QWEN_7B],
+            HUB[paper_models.QWEN_7B],
             {"math": (0.1, 0.0, 0.2)},
             lean=lean,
         )
         verdict = decide(tmp_path / name, "one_way")
         assert verdict.outcome == UNDECIDED and why in verdict.why
     fake_runs.crosstalk(
-        tmp_path / "f", HUB[paper_tables.QWEN_7B], {"legal": (0.1, 0.0, 0.2)}
+        tmp_path / "f", HUB[paper_models.QWEN_7B], {"legal": (0.1, 0.0, 0.2)}
     )
     assert "was not measured" in decide(tmp_path / "f", "one_way").why
 
@@ -279,7 +279,7 @@ def test_seeds_that_leave_zero_again(tmp_path):
     ):
         for seed, steps in enumerate(paths):
             fake_runs.run(
-                tmp_path / name, HUB[paper_tables.QWEN_32B], "B3", seed, steps
+                tmp_path / name, HUB[paper_models.QWEN_32B], "B3", seed, steps
             )
         assert decide(tmp_path / name, "recoveries").outcome == expected
     assert "1 of 4 seeds" in decide(tmp_path / "a", "recoveries").numbers
@@ -298,14 +298,14 @@ def test_b3_and_b2_on_their_way(tmp_path):
             ]
             fake_runs.run(
                 tmp_path / name,
-                HUB[paper_tables.QWEN_32B],
+                HUB[paper_models.QWEN_32B],
                 "B3",
                 seed,
                 path(0.4, 0.1, 0.0),
             )
             fake_runs.run(
                 tmp_path / name,
-                HUB[paper_tables.QWEN_32B],
+                HUB[paper_models.QWEN_32B],
                 "B2",
                 seed,
                 path(early, 0.4, 0.4),
@@ -329,7 +329,7 @@ def test_the_margin_during_training(tmp_path):
         for seed in SEEDS:
             folder = fake_runs.run(
                 tmp_path / name,
-                HUB[paper_tables.QWEN_14B],
+                HUB[paper_models.QWEN_14B],
                 "B3",
                 seed,
                 ((0, 0.6), (5000, 0.3)),
@@ -356,7 +356,7 @@ def test_light_runs(tmp_path, ends, passes, expected):
     for condition, end, number in zip(("B2", "B4"), ends, passes):
         folder = fake_runs.run(
             tmp_path,
-            HUB[paper_tables.QWEN_32B],
+            HUB[paper_models.QWEN_32B],
             condition,
             0,
             [(0, 0.622), (2000, end)],
@@ -364,7 +364,7 @@ def test_light_runs(tmp_path, ends, passes, expected):
         )
         fake_runs.evaluation(
             tmp_path,
-            HUB[paper_tables.QWEN_32B],
+            HUB[paper_models.QWEN_32B],
             number,
             folder / "adapter",
             name=f"he-{condition}",
@@ -379,12 +379,12 @@ def test_light_runs(tmp_path, ends, passes, expected):
 def test_zero_after_a_thousand_further_steps(tmp_path, seeds, at_1000, expected):
     for seed in range(seeds):
         fake_runs.run(
-            tmp_path, HUB[paper_tables.QWEN_14B], "B3", seed, name=f"first{seed}"
+            tmp_path, HUB[paper_models.QWEN_14B], "B3", seed, name=f"first{seed}"
         )
         further = {"adapter": f"first{seed}", "max_steps": 1500}
         fake_runs.run(
             tmp_path,
-            HUB[paper_tables.QWEN_14B],
+            HUB[paper_models.QWEN_14B],
             "B2",
             seed,
             ((0, 0.3), (1000, at_1000), (1500, 0.0)),
@@ -418,7 +418,7 @@ def test_equivalence_of_weights(tmp_path):
             for seed in (0, 1):
                 fake_runs.run(
                     tmp_path / name,
-                    HUB[paper_tables.QWEN_32B],
+                    HUB[paper_models.QWEN_32B],
                     "B4",
                     seed,
                     ((0, 0.6), (5000, end + 0.004 * seed)),
@@ -431,7 +431,7 @@ def test_an_undefined_ei_is_not_zero(tmp_path):
     for seed in SEEDS:
         fake_runs.run(
             tmp_path,
-            HUB[paper_tables.QWEN_32B],
+            HUB[paper_models.QWEN_32B],
             "B3",
             seed,
             ((0, 0.6), (5000, None if seed == 2 else 0.0)),
@@ -443,7 +443,7 @@ def test_an_undefined_ei_is_not_zero(tmp_path):
 
 
 def test_without_runs_nothing_is_decided_and_the_missing_run_is_named(tmp_path):
-    found = verdicts.every(match.ResultSet())
+    found = verdicts.decide_all(match.ResultSet())
     assert len(found) == len(claims.CLAIMS) and all(
         v.outcome == UNDECIDED and v.why for v in found
     )

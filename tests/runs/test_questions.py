@@ -3,20 +3,20 @@ import collections
 import pytest
 
 from jaxent.data import mix
-from jaxent.paper import tables as paper_tables
+from jaxent.paper import models as paper_models
 from jaxent.runs import questions, queue
 
-HUB = paper_tables.HUB
+HUB = paper_models.HUB
 QWENS = [
-    HUB[m] for m in (paper_tables.QWEN_7B, paper_tables.QWEN_14B, paper_tables.QWEN_32B)
+    HUB[m] for m in (paper_models.QWEN_7B, paper_models.QWEN_14B, paper_models.QWEN_32B)
 ]
 SEVENS = [
     HUB[m]
     for m in (
-        paper_tables.QWEN_7B,
-        paper_tables.DEEPSEEK,
-        paper_tables.MISTRAL,
-        paper_tables.CODELLAMA,
+        paper_models.QWEN_7B,
+        paper_models.DEEPSEEK,
+        paper_models.MISTRAL,
+        paper_models.CODELLAMA,
     )
 ]
 

@@ -1,0 +1,313 @@
+"""Quantities of a measurement by name: value, interval and values set by set.
+
+What the terminal's tables and the page show of a measurement is read here alone. A
+record is `jaxent.measure.entangle.Measurement.to_json`: numbers on all probes at the
+top, `intervals` over replicate sets, and `set_values`, one value a replicate set.
+"""
+
+import dataclasses
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Record = Mapping[str, Any]
+
+CONCEPTS = ("domain", "register", "shape")
+_LEAST_FLIPS = 10  # a ratio over fewer flips says nothing
+
+
+def _no_interval(record: Record) -> str | None:
+    return None
+
+
+def _no_sets(record: Record) -> np.ndarray | None:
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """How a quantity is read from a measurement's record.
+
+    Attributes:
+      value: the quantity on all probes; None where it is undefined.
+      interval_name: its name among the record's `intervals`; None without one.
+      sets: one value a replicate set [R], to be averaged and differenced; None where
+        it is undefined in some set, or with fewer than two sets.
+    """
+
+    value: Callable[[Record], float | None]
+    interval_name: Callable[[Record], str | None] = _no_interval
+    sets: Callable[[Record], np.ndarray | None] = _no_sets
+
+
+def _set_values(record: Record) -> Mapping[str, Sequence[float | None]]:
+    return record.get("set_values") or {}
+
+
+def _complete(values: Sequence[float | None] | None) -> np.ndarray | None:
+    """The values [R] as an array; None with fewer than two or with an undefined one."""
+    if values is None or len(values) < 2 or any(v is None for v in values):
+        return None
+    return np.asarray(values, float)
+
+
+def _recorded(name: str) -> Quantity:
+    """A quantity that the record holds under its own name everywhere."""
+
+    def value(record: Record) -> float | None:
+        return record.get(name)
+
+    def interval_name(record: Record) -> str:
+        return name
+
+    def sets(record: Record) -> np.ndarray | None:
+        return _complete(_set_values(record).get(name))
+
+    return Quantity(value, interval_name, sets)
+
+
+def _flip_ratio(name: str, flips: str) -> Quantity:
+    """EI or nested EI: off-concept over own-concept flips, pooled over the sets.
+
+    The values set by set are the jackknife's pseudo-values, R w - (R - 1) w_r, w the
+    ratio of the sets' flips added up and w_r that without set r: their mean holds with
+    sets too small for a ratio of their own.
+    """
+
+    def sets(record: Record) -> np.ndarray | None:
+        values = _set_values(record)
+        off = _complete(values.get(f"{flips}off_flips"))
+        own = _complete(values.get(f"{flips}own_flips"))
+        if off is None or own is None or (own.sum() - own < _LEAST_FLIPS).any():
+            return None
+        n = len(off)
+        whole = n * off.sum() / own.sum()
+        return whole - (n - 1) * (off.sum() - off) / (own.sum() - own)
+
+    return dataclasses.replace(_recorded(name), sets=sets)
+
+
+def _of_concept(group: str, prefix: str, concept: str) -> Quantity:
+    """One concept's number of a group; intervals and sets call it "prefix.concept"."""
+    plain = _recorded(f"{prefix}.{concept}")
+
+    def value(record: Record) -> float | None:
+        return record[group].get(concept)
+
+    return dataclasses.replace(plain, value=value)
+
+
+def _least_margin(record: Record) -> float:
+    return min(record["margins"].values())
+
+
+def _weakest_margin(record: Record) -> str:
+    return f"margin.{record['weakest']}"
+
+
+def _least_margin_by_set(record: Record) -> np.ndarray | None:
+    margins: list = [
+        values
+        for name, values in _set_values(record).items()
+        if name.startswith("margin.")
+    ]
+    return _complete(np.min(margins, axis=0) if margins else None)
+
+
+def _rank(record: Record) -> int:
+    return len(record["singular"])
+
+
+QUANTITIES: Mapping[str, Quantity] = types.MappingProxyType(
+    {
+        "ei": _flip_ratio("ei", ""),
+        "nested_ei": _flip_ratio("nested_ei", "nested_"),
+        "sei": _recorded("sei"),
+        "overlap": _recorded("overlap"),
+        "cvo": _recorded("cvo"),
+        "v_purity": _recorded("v_purity"),
+        "margin": Quantity(_least_margin, _weakest_margin, _least_margin_by_set),
+        "rank": Quantity(_rank),
+        **{f"{c}_accuracy": _of_concept("accuracy", "accuracy", c) for c in CONCEPTS},
+        **{f"{c}_margin": _of_concept("margins", "margin", c) for c in CONCEPTS},
+    }
+)
+"""Every quantity by name. margin: the smallest over concepts; rank: of directions."""
+
+
+def find_quantity(name: str) -> Quantity:
+    """Looks a quantity up.
+
+    Args:
+      name: its name in `QUANTITIES`.
+
+    Returns:
+      How to read it.
+
+    Raises:
+      KeyError: there is none of that name; names the ones there are.
+
+    Example:
+      >>> find_quantity("domain_accuracy").value({"accuracy": {"domain": 0.95}})
+      0.95
+    """
+    if name not in QUANTITIES:
+        raise KeyError(f"no quantity {name!r}: there are {', '.join(QUANTITIES)}")
+    return QUANTITIES[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """One measurement of entanglement.
+
+    Attributes:
+      step: optimizer steps before it.
+      record: `entangle.Measurement.to_json` and what was noted beside it.
+
+    Example:
+      >>> measured = Measured(0, {"ei": 0.5, "margins": {"domain": 2.0, "shape": 1.0}})
+      >>> measured.value("ei"), measured.value("margin"), measured.value("cvo")
+      (0.5, 1.0, None)
+    """
+
+    step: int
+    record: Record
+
+    def value(self, name: str) -> float | None:
+        """Reads a quantity on all probes.
+
+        Args:
+          name: of a quantity in `QUANTITIES`.
+
+        Returns:
+          The number; None where it is undefined.
+
+        Raises:
+          KeyError: there is no such quantity.
+        """
+        return find_quantity(name).value(self.record)
+
+    def reason(self, name: str) -> str | None:
+        """Reads why a quantity is undefined.
+
+        Args:
+          name: of a quantity in `QUANTITIES`.
+
+        Returns:
+          The reason that the measurement recorded, if any.
+        """
+        return self.record.get("reasons", {}).get(name)
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """Reads a quantity's 95% interval over replicate sets.
+
+        Args:
+          name: of a quantity in `QUANTITIES`.
+
+        Returns:
+          (low, high) as the measurement recorded it; None without one.
+
+        Raises:
+          KeyError: there is no such quantity.
+        """
+        recorded = find_quantity(name).interval_name(self.record)
+        interval = self.record["intervals"].get(recorded)
+        if not interval or interval["low"] is None:
+            return None
+        return interval["low"], interval["high"]
+
+    def sets(self, name: str) -> np.ndarray | None:
+        """Reads a quantity set by set.
+
+        Args:
+          name: of a quantity in `QUANTITIES`.
+
+        Returns:
+          One value a replicate set [R], to be averaged and differenced: for EI and
+          CVO the jackknife's pseudo-values. None where it is undefined in some set, or
+          with fewer than two sets.
+
+        Raises:
+          KeyError: there is no such quantity.
+        """
+        return find_quantity(name).sets(self.record)
+
+
+def _nested(*path: str) -> Callable[[Record], float | None]:
+    """Reads a number below several keys; None where one of them is absent or null."""
+
+    def read(record: Record) -> float | None:
+        value: Any = record
+        for key in path:
+            value = value.get(key)
+            if value is None:
+                return None
+        return value
+
+    return read
+
+
+RESULTS: Mapping[str, Callable[[Record], float | None]] = types.MappingProxyType(
+    {
+        "drift": _nested("drift", "total"),
+        "drift_outside": _nested("drift", "outside"),
+        "csr_drift": _nested("csr_drift", "total"),
+        "csr_drift_outside": _nested("csr_drift", "outside"),
+        "csr_ratio": _nested("csr_ratio"),
+        "csr_loss": _nested("csr_loss"),
+        "sv_energy": _nested("sv_energy", "total"),
+        "final_loss": _nested("final_loss"),
+        "humaneval": _nested("coding", "base"),
+        "humaneval_plus": _nested("coding", "plus"),
+        "humaneval_plus_passes": _nested("coding", "passes"),
+        "humaneval_samples": _nested("coding", "samples"),
+    }
+)
+"""Numbers of a summary.json by name, None where it has none.
+
+drift: of the activations of the measurement's probes. csr_drift: of CSR's probes.
+csr_ratio: of the penalty's gradient to the loss's. humaneval...: fractions and counts
+of `jaxent.runs.evaluate.coding_scores`, which a study adds as "coding".
+"""
+
+
+def before(summary: Record, name: str) -> float | None:
+    """Reads a quantity of the measurement before training.
+
+    Args:
+      summary: a summary.json.
+      name: of a quantity in `QUANTITIES`.
+
+    Returns:
+      The number; None where it is undefined.
+
+    Raises:
+      KeyError: there is no such quantity.
+
+    Example:
+      >>> before({"before": {"sei": 0.2}}, "sei")
+      0.2
+    """
+    return find_quantity(name).value(summary["before"])
+
+
+def after(summary: Record, name: str) -> float | None:
+    """Reads a quantity of the measurement after training.
+
+    Args:
+      summary: a summary.json.
+      name: of a quantity in `QUANTITIES`.
+
+    Returns:
+      The number; None where it is undefined.
+
+    Raises:
+      KeyError: there is no such quantity.
+
+    Example:
+      >>> after({"after": {"sei": 0.2}}, "sei")
+      0.2
+    """
+    return find_quantity(name).value(summary["after"])

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from jaxent.measure import entangle
+from jaxent.runs import execute, quantities, schema
+
+
+@pytest.fixture(scope="module")
+def record():
+    """A measurement of known structure, as execute.py writes it."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"domain": d, "register": r, "shape": s, "replicate": n}
+        for n in range(8)
+        for d in "ab"
+        for r in "cd"
+        for s in "ef"
+    ]
+    x = [
+        [row["domain"] == "a", row["register"] == "c", row["shape"] == "e"]
+        for row in rows
+    ]
+    x = np.array(x, float) + 0.3 * rng.normal(size=(len(rows), 3))
+    return {"step": 0, **entangle.measure(x, rows).to_json()}
+
+
+def test_what_is_written_holds_every_quantity_that_is_read(record):
+    schema.require_fields(record, "measure")
+    measured = quantities.Measured(0, record)
+    for name in quantities.QUANTITIES:
+        value = measured.value(name)
+        assert value is not None or measured.reason(name), name
+        sets = measured.sets(name)
+        if name not in ("rank", "ei", "nested_ei"):
+            assert sets is not None and sets.shape == (8,), name
+            assert measured.interval(name) is not None, name
+    assert measured.value("rank") == 3
+    assert measured.value("margin") == min(record["margins"].values())
+    assert measured.value("shape_accuracy") == record["accuracy"]["shape"]
+
+
+def test_pseudo_values_of_ei_average_to_the_jackknifed_ratio():
+    off, own = np.array([3.0, 5.0, 4.0]), np.array([20.0, 30.0, 25.0])
+    per_set = {"off_flips": off.tolist(), "own_flips": own.tolist()}
+    values = quantities.Measured(0, {"set_values": per_set}).sets("ei")
+    whole = off.sum() / own.sum()
+    without = [np.delete(off, r).sum() / np.delete(own, r).sum() for r in range(3)]
+    assert values == pytest.approx([3 * whole - 2 * one for one in without])
+    per_set["own_flips"] = [4.0, 4.0, 4.0]  # 8 without one of them: too few
+    assert quantities.Measured(0, {"set_values": per_set}).sets("ei") is None
+
+
+def test_a_quantity_that_does_not_exist():
+    with pytest.raises(KeyError, match="no quantity 'accuracy.domain': there are ei,"):
+        quantities.Measured(0, {}).value("accuracy.domain")
+
+
+def test_results_of_a_summary():
+    trained = {"kind": "train", "loss": 2.0, "tokens": 8, "seconds": 1.0, "csr": 0.5}
+    measured = {
+        "kind": "measure",
+        "drift": {"total": 0.1, "outside": 0.2},
+        "seconds": 1,
+    }
+    summary = execute.summarise_metrics([measured, trained])
+    read = {name: of(summary) for name, of in quantities.RESULTS.items()}
+    assert (read["drift"], read["drift_outside"]) == (0.1, 0.2)
+    assert (read["final_loss"], read["csr_loss"]) == (2.0, 0.5)
+    assert read["csr_ratio"] is None and read["sv_energy"] is None
