@@ -23,7 +23,8 @@ from absl import app, flags, logging
 from jaxent.companion import metric as companion_metric
 from jaxent.data import mix
 from jaxent.paper import tables as paper_tables
-from jaxent.report import figures, plots_own
+from jaxent.report.own_studies import companions as companion_report
+from jaxent.report.plots import style
 from jaxent.runs import queue
 
 FLAGS = flags.FLAGS
@@ -85,10 +86,8 @@ def main(_):
         companion_metric.NAME, outcomes, whole, out, {"metric": known | found}
     )
     for model, record in found.items():
-        figures.save(
-            plots_own.companions(record),
-            folder / f"map-{pathlib.Path(model).name.lower()}",
-        )
+        map_name = f"map-{pathlib.Path(model).name.lower()}"
+        style.save(companion_report.draw(record), folder / map_name)
     print(f"\n{whole}\n\nResults: {folder}")
     if failed := list(filter(None, [*failed, queue.format_failures(outcomes)])):
         sys.exit("\n" + "\n".join(failed))

@@ -23,7 +23,7 @@ from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, crosstalk
 from jaxent.model import transformer
 from jaxent.paper import tables as paper_tables
-from jaxent.report import figures
+from jaxent.report.plots import measurement
 from jaxent.runs import console, queue, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
@@ -183,7 +183,7 @@ def main(_):
     about |= validate.provenance(found, started, FLAGS.adapter, probe_set)
     run_folder.write_text(out / NAME, json.dumps(about | measured, indent=1) + "\n")
     run_folder.write_text(out / "table.txt", table(measured) + "\n")
-    figures.crosstalk(measured, out / "crosstalk")
+    measurement.crosstalk(measured, out / "crosstalk")
     print(f"{table(measured)}\n\nResults: {out}")
 
 

@@ -22,7 +22,8 @@ from absl import app, flags, logging
 from jaxent.checkpoint import hf
 from jaxent.data import probes
 from jaxent.measure import capture, concepts, crosstalk, entangle, synthetic
-from jaxent.report import figures, plots_own
+from jaxent.report.own_studies import validity
+from jaxent.report.plots import style
 from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
@@ -175,7 +176,7 @@ def coverage(bar) -> list[dict]:
                     {
                         n: {"": i}
                         for n, i in entangle.measure(x, labels).intervals.items()
-                        if n in figures.ESTIMATORS
+                        if n in style.ESTIMATORS
                     }
                 )
                 if design == "hexad":
@@ -242,7 +243,7 @@ def table(panels: list[dict], covered: list[dict]) -> str:
         ]
         blocks.append(
             console.format_table(
-                [panel["label"], "truth", *(figures.ESTIMATORS[n] for n in NAMES)], rows
+                [panel["label"], "truth", *(style.ESTIMATORS[n] for n in NAMES)], rows
             )
         )
     header = [
@@ -256,7 +257,7 @@ def table(panels: list[dict], covered: list[dict]) -> str:
     ]
     rows = [
         [
-            figures.ESTIMATORS.get(r["estimator"], r["estimator"]),
+            style.ESTIMATORS.get(r["estimator"], r["estimator"]),
             *(r[k] for k in ("design", "snr", "of_expectation", "of_truth", "width")),
             f"{r['defined']} of {r['draws']}",
         ]
@@ -292,7 +293,7 @@ def main(_):
     }
     run_folder.write_text(out / "validity.json", json.dumps(found, indent=1) + "\n")
     run_folder.write_text(out / "table.txt", table(panels, covered) + "\n")
-    figures.save(plots_own.validity(panels), out / "validity")
+    style.save(validity.draw(panels), out / "validity")
     print(f"{table(panels, covered)}\n\nResults: {out}")
 
 

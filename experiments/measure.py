@@ -22,7 +22,7 @@ from absl import app, flags
 from jaxent.data import probes
 from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, energy, entangle, penalty
-from jaxent.report import figures
+from jaxent.report.plots import measurement, style
 from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
 
@@ -79,7 +79,7 @@ def table(measured: list[dict]) -> str:
     last, concept_names = measured[-1], list(measured[0]["accuracy"])
     mean, deviation = last["v_purity_null"]
     estimates = [
-        [str(m["layer"]), *(_with_interval(m, m[n], n) for n in figures.ESTIMATORS)]
+        [str(m["layer"]), *(_with_interval(m, m[n], n) for n in style.ESTIMATORS)]
         for m in measured
     ]
     dotted = lambda m, key, prefix, *form: [
@@ -118,7 +118,7 @@ def table(measured: list[dict]) -> str:
     damage.append(["(random)", *dotted(last, "random_damage", "random_damage")])
     return "\n".join(
         [
-            console.format_table(["layer", *figures.ESTIMATORS.values()], estimates),
+            console.format_table(["layer", *style.ESTIMATORS.values()], estimates),
             f"V-purity of random loadings: {mean:.3f} +- {deviation:.3f}. The theorem's ratio, of the design alone: {last['structural_ratio']:.2f}.\n",
             console.format_table(
                 [
@@ -299,10 +299,10 @@ def main(_):
         "" if adapter is None else f"\n\n{adapter_lines(measured)}"
     )
     run_folder.write_text(out / "table.txt", text + "\n")
-    for draw in (figures.damage, figures.spectrum, figures.estimates):
+    for draw in (measurement.damage, measurement.spectrum, measurement.estimates):
         draw(measured[-1], out / draw.__name__)
     if len(layers) > 1:
-        figures.depth(measured, out / "depth")
+        measurement.depth(measured, out / "depth")
     print(f"{text}\n\nResults: {out}")
 
 
