@@ -45,7 +45,8 @@ import devices
 import studies
 
 from jaxent.companion import metric as companion_metric
-from jaxent.report import figures, plots_own
+from jaxent.report.own_studies import companions as companion_report
+from jaxent.report.plots import style
 from jaxent.runs import dry_run
 from jaxent.runs import outcomes as run_outcomes
 
@@ -95,7 +96,7 @@ def main() -> None:
     )
     for model, one in measured.items():
         name = f"map-{pathlib.Path(model).name.lower()}"
-        figures.save(plots_own.companions(one), folder / name)
+        style.save(companion_report.draw(one), folder / name)
     print(f"\n{whole}\n\nResults: {folder}")
     if failed := list(filter(None, [*failed, run_outcomes.format_failures(outcomes)])):
         sys.exit("\n" + "\n".join(failed))

@@ -50,7 +50,7 @@ from jaxent.data import probes
 from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, crosstalk
 from jaxent.model import transformer
-from jaxent.report import figures
+from jaxent.report.plots import measurement
 from jaxent.runs import console, dry_run, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
@@ -194,7 +194,7 @@ def main() -> None:
     run_folder.write_json(out / run_folder.CROSSTALK, about | measured)
     text = format_crosstalk(measured)
     run_folder.write_text(out / run_folder.TABLE, text + "\n")
-    figures.crosstalk(measured, out / "crosstalk")
+    measurement.crosstalk(measured, out / "crosstalk")
     print(f"{text}\n\nResults: {out}")
 
 

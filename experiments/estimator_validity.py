@@ -44,7 +44,8 @@ import tqdm
 from jaxent.checkpoint import hf
 from jaxent.data import probes
 from jaxent.measure import capture, concepts, crosstalk, entangle, synthetic
-from jaxent.report import figures, plots_own
+from jaxent.report.own_studies import validity
+from jaxent.report.plots import style
 from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
@@ -187,9 +188,7 @@ def coverage(bar) -> list[dict]:
 def estimator_intervals(x, labels) -> dict[str, dict[str, intervals.Interval]]:
     """The interval of every estimator, by its name."""
     every = entangle.measure(x, labels).intervals
-    return {
-        name: {"": one} for name, one in every.items() if name in figures.ESTIMATORS
-    }
+    return {name: {"": one} for name, one in every.items() if name in style.ESTIMATORS}
 
 
 def crosstalk_intervals(x, labels) -> dict[str, dict[str, intervals.Interval]]:
@@ -237,7 +236,7 @@ def real_activations(
 
 def format_study(panels: list[dict], coverages: list[dict]) -> str:
     """A table a panel, then the coverage of the intervals."""
-    titles = [figures.ESTIMATORS[name] for name in NAMES]
+    titles = [style.ESTIMATORS[name] for name in NAMES]
     blocks = []
     for panel in panels:
         rows = [
@@ -250,7 +249,7 @@ def format_study(panels: list[dict], coverages: list[dict]) -> str:
     names = ("design", "snr", "of_expectation", "of_truth", "width")
     rows = []
     for one in coverages:
-        title = figures.ESTIMATORS.get(one["estimator"], one["estimator"])
+        title = style.ESTIMATORS.get(one["estimator"], one["estimator"])
         defined = f"{one['defined']} of {one['draws']}"
         rows.append([title, *(one[name] for name in names), defined])
     return "\n\n".join([*blocks, console.format_table(header, rows)])
@@ -284,7 +283,7 @@ def main() -> None:
     text = format_study(panels, coverages)
     run_folder.write_json(out / run_folder.VALIDITY, record)
     run_folder.write_text(out / run_folder.TABLE, text + "\n")
-    figures.save(plots_own.validity(panels), out / "validity")
+    style.save(validity.draw(panels), out / "validity")
     print(f"{text}\n\nResults: {out}")
 
 

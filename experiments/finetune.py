@@ -63,7 +63,7 @@ import devices
 
 from jaxent.distributed import processes
 from jaxent.measure import penalty
-from jaxent.runs import base_model, console, execute, queue, records, validate
+from jaxent.runs import base_model, console, execute, quantities, queue, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
@@ -105,11 +105,11 @@ def read_flags() -> tuple[specs.RunSpec, pathlib.Path]:
 def format_summary(summary: dict) -> str:
     """Estimates and accuracies before and after, and their paired change over sets."""
     before, after = (
-        records.Measured(summary[when]["step"], summary[when])
+        quantities.Measured(summary[when]["step"], summary[when])
         for when in ("before", "after")
     )
     names = dict(QUANTITIES)
-    names |= {f"accuracy, {c}": f"accuracy.{c}" for c in before.found["accuracy"]}
+    names |= {f"accuracy, {c}": f"{c}_accuracy" for c in before.record["accuracy"]}
     rows = []
     for title, name in names.items():
         change = format_change(before.sets(name), after.sets(name))

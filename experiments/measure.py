@@ -64,7 +64,7 @@ import numpy as np
 from jaxent.data import probes
 from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, energy, entangle, penalty
-from jaxent.report import figures
+from jaxent.report.plots import measurement, style
 from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
 
@@ -119,10 +119,10 @@ def format_measurement(layers: list[dict]) -> str:
 def format_estimates(layers: list[dict]) -> str:
     """Every estimator, a row a layer."""
     rows = [
-        [str(m["layer"]), *(with_interval(m, m[n], n) for n in figures.ESTIMATORS)]
+        [str(m["layer"]), *(with_interval(m, m[n], n) for n in style.ESTIMATORS)]
         for m in layers
     ]
-    return console.format_table(["layer", *figures.ESTIMATORS.values()], rows)
+    return console.format_table(["layer", *style.ESTIMATORS.values()], rows)
 
 
 def format_accuracies(layers: list[dict]) -> str:
@@ -257,10 +257,10 @@ def write_results(out: pathlib.Path, layers: list[dict], has_adapter: bool) -> s
     if has_adapter:
         text += f"\n\n{format_adapter(layers)}"
     run_folder.write_text(out / run_folder.TABLE, text + "\n")
-    for draw in (figures.damage, figures.spectrum, figures.estimates):
+    for draw in (measurement.damage, measurement.spectrum, measurement.estimates):
         draw(layers[-1], out / draw.__name__)
     if len(layers) > 1:
-        figures.depth(layers, out / "depth")
+        measurement.depth(layers, out / "depth")
     return text
 
 

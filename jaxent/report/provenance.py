@@ -1,18 +1,40 @@
-"""Where every record of a page comes from: hashes, commit, versions, machine, time and command."""
+"""Where every record of a page comes from: hashes, commit, machine, time, command."""
 
 import collections
 import dataclasses
-import html
 import shlex
 from collections.abc import Mapping, Sequence
 
-from jaxent.report import grid, match, own
+from jaxent.report import grid, match
+from jaxent.report.own_studies import companions
 from jaxent.runs import console, records
+
+_HASHES = ("model_hash", "adapter_hash", "probe_hash", "git")
+_HEADS = (
+    "folder",
+    "record",
+    "cell",
+    "state",
+    "model hash",
+    "adapter hash",
+    "probe hash",
+    "commit",
+    "device",
+    "time",
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A record's folder, kind, what it is of, state (of runs) and what it says of where it comes from."""
+    """A record and where it comes from.
+
+    Attributes:
+      folder: its folder below the folder of runs.
+      kind: run, evaluation, crosstalk, single, metric or validity.
+      cell: what it is of, in words.
+      state: "finished" or "unfinished", of a run; "" of others.
+      about: what the record says of its origin.
+    """
 
     folder: str
     kind: str
@@ -22,174 +44,132 @@ class Source:
 
 
 def sources(
-    placed: match.MatchedResults, collection: records.Collection
+    results: match.MatchedResults, collection: records.Collection
 ) -> list[Source]:
-    """All records of a page: runs, evaluations and measurements, then the studies that the paper lacks."""
-    found = []
-    for one in (
-        p
-        for shelf in (placed.paper, placed.other)
-        for p in (*shelf.runs, *shelf.evaluations, *shelf.crosstalks, *shelf.singles)
-    ):
-        state = (
-            ""
-            if not isinstance(one.record, records.Run)
-            else "finished"
-            if one.record.summary
-            else "unfinished"
-        )
-        cell = " ".join(
-            f"{v:g}" if isinstance(v, float) else str(v) for v in one.key.values()
-        )
-        found.append(_source(one.record, cell, state))
-    found += [
-        _source(metric, model)
-        for metric, model in zip(collection.metrics, own.names(collection.metrics))
-    ]
-    return found + [
-        _source(validity, "synthetic and real activations")
-        for validity in collection.validities
-    ]
+    """All records of a page: runs and measurements first, then our own studies.
+
+    Args:
+      results: the records by cell.
+      collection: the same records, our own studies among them.
+
+    Returns:
+      One source a record.
+    """
+    rows = []
+    for part in (results.paper, results.other):
+        measured = (*part.runs, *part.evaluations, *part.crosstalks, *part.singles)
+        for one in measured:
+            cell = " ".join(
+                f"{value:g}" if isinstance(value, float) else str(value)
+                for value in one.key.values()
+            )
+            rows.append(_source(one.record, cell))
+    models = companions.model_names(collection.metrics)
+    rows += [_source(metric, m) for metric, m in zip(collection.metrics, models)]
+    for study in collection.validities:
+        rows.append(_source(study, "synthetic and real activations"))
+    return rows
 
 
-def _source(record, cell: str, state: str = "") -> Source:
+def _source(record, cell: str) -> Source:
     seed = record.about.get("seed")
+    state = ""
+    if isinstance(record, records.Run):
+        state = "finished" if record.summary else "unfinished"
     return Source(
         record.folder,
         type(record).__name__.lower(),
-        cell + (f" seed {seed}" if seed is not None else ""),
+        cell if seed is None else f"{cell} seed {seed}",
         state,
         record.about,
     )
 
 
-def table(found: Sequence[Source]) -> grid.Grid:
-    """A row a record."""
-    text = lambda value: grid.Cell(
-        grid.NOTHING if value in (None, "") else str(value), "text"
-    )
-    short = lambda hash: (
-        hash[:12] + "-dirty" * hash.endswith("-dirty")
-        if isinstance(hash, str)
-        else hash
-    )
-    hashes = ("model_hash", "adapter_hash", "probe_hash", "git")
-    rows = tuple(
-        (
-            grid.Cell(s.folder, "key"),
-            *map(
-                text,
-                (
-                    s.kind,
-                    s.cell,
-                    s.state,
-                    *(short(s.about.get(n)) for n in hashes),
-                    _device(s.about),
-                    console.format_duration(s.about["seconds"])
-                    if s.about.get("seconds")
-                    else None,
-                ),
-            ),
-        )
-        for s in found
-    )
-    heads = (
-        "folder",
-        "record",
-        "cell",
-        "state",
-        "model hash",
-        "adapter hash",
-        "probe hash",
-        "commit",
-        "device",
-        "time",
-    )
-    caption = "A hash is the first 12 digits of the record's; -dirty: files differed from that commit."
-    facts = tuple(
-        {"folder": s.folder, "record": s.kind, "cell": s.cell, "state": s.state}
-        | {
-            name: s.about.get(name)
-            for name in (*hashes, "device", "devices", "processes", "seconds")
-        }
-        | {"command": shlex.join(s.about.get("command") or ())}
-        for s in found
-    )
+def table(rows: Sequence[Source]) -> grid.Grid:
+    """A row a record.
+
+    Args:
+      rows: the records' sources.
+
+    Returns:
+      The grid.
+    """
     return grid.Grid(
         "provenance-table",
         "Records",
-        caption,
-        tuple(map(grid.Head, heads)),
-        rows,
+        "A hash is the first 12 digits of the record's; -dirty: files differed from "
+        "that commit.",
+        tuple(map(grid.Head, _HEADS)),
+        tuple(_row(source) for source in rows),
         (),
-        facts,
+        tuple(_fact(source) for source in rows),
     )
+
+
+def _row(source: Source) -> tuple[grid.Cell, ...]:
+    texts = (
+        source.kind,
+        source.cell,
+        source.state,
+        *(_short_hash(source.about.get(name)) for name in _HASHES),
+        _device(source.about),
+        _format_seconds(source.about.get("seconds")),
+    )
+    cells = [
+        grid.Cell(grid.NOTHING if text in (None, "") else str(text), "text")
+        for text in texts
+    ]
+    return (grid.Cell(source.folder, "key"), *cells)
+
+
+def _fact(source: Source) -> dict:
+    names = (*_HASHES, "device", "devices", "processes", "seconds")
+    return {
+        "folder": source.folder,
+        "record": source.kind,
+        "cell": source.cell,
+        "state": source.state,
+        **{name: source.about.get(name) for name in names},
+        "command": shlex.join(source.about.get("command") or ()),
+    }
+
+
+def _short_hash(value):
+    if not isinstance(value, str):
+        return value
+    return value[:12] + ("-dirty" if value.endswith("-dirty") else "")
 
 
 def _device(about: Mapping) -> str | None:
-    """The kind of device, with the numbers of devices and processes where there is more than one."""
-    devices, processes, kind = (
-        about.get("devices") or 1,
-        about.get("processes") or 1,
-        about.get("device"),
-    )
-    text = f"{devices} x {kind}" if kind and devices > 1 else kind
-    return f"{text}, {processes} processes" if text and processes > 1 else text
+    """The kind of device; the numbers of devices and processes if above one."""
+    kind = about.get("device")
+    if not kind:
+        return kind
+    devices, processes = about.get("devices") or 1, about.get("processes") or 1
+    text = f"{devices} x {kind}" if devices > 1 else kind
+    return f"{text}, {processes} processes" if processes > 1 else text
 
 
-def lists(
-    found: Sequence[Source],
-    collection: records.Collection,
-    notes: Sequence[records.Note],
-) -> list[str]:
-    """HTML: commands, versions, notes, what failed and what could not be read."""
-    commands = [
-        (s.folder, shlex.join(s.about["command"]))
-        for s in found
-        if s.about.get("command")
+def commands(rows: Sequence[Source]) -> list[tuple[str, str]]:
+    """Folder and command of every record that has one."""
+    return [
+        (source.folder, shlex.join(source.about["command"]))
+        for source in rows
+        if source.about.get("command")
     ]
-    versions = collections.defaultdict(list)
-    for source in found:
-        versions[
-            ", ".join(
-                f"{n} {v}" for n, v in (source.about.get("versions") or {}).items()
-            )
-        ].append(source.folder)
-    item = lambda name, text: (
-        f"<li><code>{html.escape(name)}</code>: {html.escape(text)}</li>"
-    )
-    code = lambda name, text: (
-        f"<li><code>{html.escape(name)}</code><br><code>python {html.escape(text)}</code></li>"
+
+
+def versions(rows: Sequence[Source]) -> list[tuple[str, str]]:
+    """How many records were written with which versions of the libraries."""
+    numbers = collections.Counter(
+        ", ".join(f"{n} {v}" for n, v in (source.about.get("versions") or {}).items())
+        for source in rows
     )
     return [
-        _block("Commands", [code(*c) for c in commands], "No record."),
-        _block(
-            "Versions",
-            [
-                item(f"{len(v)} record{'s' * (len(v) > 1)}", k or "not recorded")
-                for k, v in versions.items()
-            ],
-            "No record.",
-        ),
-        _block(
-            "Notes on single records", [item(n.path, n.text) for n in notes], "None."
-        ),
-        _block(
-            "Runs that failed",
-            [item(n.path, n.text) for n in collection.failures],
-            "None recorded.",
-        ),
-        _block(
-            "Could not be read",
-            [item(n.path, n.text) for n in collection.unread],
-            "Every file was read.",
-        ),
+        (f"{number} record{'s' if number > 1 else ''}", text or "not recorded")
+        for text, number in numbers.items()
     ]
 
 
-def _block(title: str, items: Sequence[str], empty: str) -> str:
-    return f"<h3>{title}</h3>" + (
-        f'<ul class="list">{"".join(items)}</ul>'
-        if items
-        else f'<p class="soft">{empty}</p>'
-    )
+def _format_seconds(seconds: float | None) -> str | None:
+    return console.format_duration(seconds) if seconds else None

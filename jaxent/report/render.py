@@ -1,16 +1,15 @@
-"""Grids as HTML, Markdown, LaTeX and CSV. The same cells in all: `plain` is the text that every form shows."""
+"""Grids as Markdown, LaTeX and CSV; the page's template writes them as HTML.
+
+All forms show the same text of a cell, `grid.Cell.plain`.
+"""
 
 import csv
-import html
 import io
-import itertools
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jaxent.report import grid
 from jaxent.runs import console
 
-_NUMBER = re.compile(r"-?[\d.]+(e[-+]?\d+)?( ± [\d.]+(e[-+]?\d+)?)?")
 _TEX = {
     "\\": r"\textbackslash{}",
     "±": r"$\pm$",
@@ -30,167 +29,130 @@ _TEX = {
 }
 
 
-def plain(cell: grid.Cell) -> str:
-    """A cell's text with its interval, on one line."""
-    return f"{cell.text} {cell.interval}".strip().replace("\n", "; ")
+def markdown(table: grid.Grid) -> str:
+    """Writes a grid as a Markdown table.
 
+    Args:
+      table: the grid.
 
-def table(found: grid.Grid, level: int = 3) -> str:
-    """One HTML section: heading, caption, table with sortable columns, footnotes."""
-    groups = [
-        list(heads)
-        for _, heads in itertools.groupby(
-            enumerate(found.heads), key=lambda h: h[1].title
-        )
+    Returns:
+      Heading, caption, a table of "|", and the footnotes as a numbered list.
+
+    Example:
+      >>> row = (grid.Cell("B3", "key"), grid.Cell("0.3", "measured", "[0.2, 0.4]"))
+      >>> heads = (grid.Head("condition"), grid.Head("EI", "measured"))
+      >>> print(markdown(grid.Grid("t", "EI", "After.", heads, (row,), (), ())))
+      ### EI
+      <BLANKLINE>
+      After.
+      <BLANKLINE>
+      | condition | EI, measured |
+      | :-- | --: |
+      | B3 | 0.3 [0.2, 0.4] |
+      <BLANKLINE>
+    """
+    heads = [head.text for head in table.heads]
+    rows = [
+        [cell.plain + _markdown_notes(cell.notes) for cell in row] for row in table.rows
     ]
-    two = any(len(group) > 1 for group in groups)
-    numbers = [
-        any(_numeric(row[i]) for row in found.rows) for i in range(len(found.heads))
+    rule = [":--"] * len(heads)
+    if table.rows:
+        rule = [":--" if cell.kind == "key" else "--:" for cell in table.rows[0]]
+    parts = [
+        f"### {table.title}",
+        "",
+        table.caption + _markdown_notes(table.titled),
+        "",
+        console.format_markdown(heads, rows, rule),
     ]
-    first = "".join(
-        _head(group[0][1].title, len(group), two, numbers[group[0][0]])
-        for group in groups
-    )
-    second = "".join(
-        _side(h.side, numbers[i] or not _worded(found, i))
-        for group in groups
-        if len(group) > 1
-        for i, h in group
-    )
-    rows = "\n".join(
-        f"<tr>{''.join(_cell(found, c, i == 0) for i, c in enumerate(row))}</tr>"
-        for row in found.rows
-    )
-    body = f"<thead><tr>{first}</tr>{f'<tr>{second}</tr>' if two else ''}</thead>\n<tbody>\n{rows}\n</tbody>"
-    notes = "".join(
-        f'<li id="{found.id}-{i}">{html.escape(text)}</li>'
-        for i, text in enumerate(found.notes, 1)
-    )
-    return (
-        f'<section class="table" id="{found.id}"><h{level}>{html.escape(found.title)}</h{level}>\n'
-        f'<p class="caption">{html.escape(found.caption)}{_marks(found, found.titled)}</p>\n'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(found.title)}"><table>{body}</table></div>\n'
-        + (f'<ol class="notes">{notes}</ol>\n' if notes else "")
-        + "</section>"
-    )
+    if table.notes:
+        parts.append("")
+        parts += [f"{i}. {text}" for i, text in enumerate(table.notes, 1)]
+    return "\n".join(parts).rstrip() + "\n"
 
 
-def _head(title: str, span: int, two: bool, number: bool) -> str:
-    size = f' colspan="{span}"' if span > 1 else ' rowspan="2"' if two else ""
-    kind = ' class="number"' if number and span == 1 else ""
-    return f'<th scope="{"colgroup" if span > 1 else "col"}"{size}{kind}>{html.escape(title)}</th>'
+def _markdown_notes(notes: Sequence[int]) -> str:
+    return f" ({_join(notes)})" if notes else ""
 
 
-def _side(side: str, number: bool) -> str:
-    return f'<th scope="col" class="{side}{" number" * number}">{side}</th>'
+def _join(notes: Sequence[int]) -> str:
+    return ",".join(map(str, notes))
 
 
-def _worded(found: grid.Grid, column: int) -> bool:
-    """Whether a column holds words, which stand on the left."""
-    return any(
-        row[column].kind in ("published", "measured") and not _numeric(row[column])
-        for row in found.rows
-    )
+def latex(table: grid.Grid) -> str:
+    """Writes a grid as a LaTeX table that needs no package.
 
+    Args:
+      table: the grid.
 
-def _marks(found: grid.Grid, notes: Sequence[int]) -> str:
-    return "".join(
-        f'<sup><a href="#{found.id}-{n}" aria-label="note {n}">{n}</a></sup>'
-        for n in notes
-    )
-
-
-def _cell(found: grid.Grid, cell: grid.Cell, first: bool) -> str:
-    text = html.escape(cell.text) + (
-        f' <span class="interval">{html.escape(cell.interval)}</span>'
-        if cell.interval
-        else ""
-    )
-    text += _marks(found, cell.notes)
-    kind = f"{cell.kind} number" if _numeric(cell) else cell.kind
-    return (
-        f'<th scope="row" class="{kind}">{text}</th>'
-        if first
-        else f'<td class="{kind}">{text}</td>'
-    )
-
-
-def _numeric(cell: grid.Cell) -> bool:
-    return cell.kind in ("published", "measured") and bool(_NUMBER.fullmatch(cell.text))
-
-
-def markdown(found: grid.Grid) -> str:
-    """A pipe table with footnotes as a numbered list."""
-    rows = [[plain(c) + _footnotes(c.notes) for c in row] for row in found.rows]
-    rule = (
-        [":--" if c.kind == "key" else "--:" for c in found.rows[0]]
-        if found.rows
-        else [":--"] * len(found.heads)
-    )
-    notes = "".join(f"\n{i}. {text}" for i, text in enumerate(found.notes, 1))
-    return (
-        "\n".join(
-            [
-                f"### {found.title}",
-                "",
-                found.caption + _footnotes(found.titled),
-                "",
-                console.format_markdown([h.text for h in found.heads], rows, rule),
-                notes,
-            ]
-        ).rstrip()
-        + "\n"
-    )
-
-
-def _footnotes(notes: Sequence[int]) -> str:
-    return f" ({','.join(map(str, notes))})" if notes else ""
-
-
-def latex(found: grid.Grid) -> str:
-    """A tabular without packages, footnotes below it."""
-    columns = (
-        "".join("l" if c.kind == "key" else "r" for c in found.rows[0])
-        if found.rows
-        else "l" * len(found.heads)
-    )
-    mark = lambda notes: f"$^{{{','.join(map(str, notes))}}}$" if notes else ""
-    row = lambda texts: " & ".join(texts) + r" \\"
-    lines = [row(tex(plain(c)) + mark(c.notes) for c in line) for line in found.rows]
-    notes = [
-        rf"\par\footnotesize $^{{{i}}}$ {tex(text)}"
-        for i, text in enumerate(found.notes, 1)
+    Returns:
+      A table environment, footnotes below the tabular.
+    """
+    columns = "l" * len(table.heads)
+    if table.rows:
+        columns = "".join("l" if c.kind == "key" else "r" for c in table.rows[0])
+    caption = f"{tex(table.title)}. {tex(table.caption)}{_tex_notes(table.titled)}"
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{caption}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\hline",
+        _tex_row(tex(head.text) for head in table.heads),
+        r"\hline",
     ]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{tex(found.title)}. {tex(found.caption)}{mark(found.titled)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\hline",
-            row(tex(h.text) for h in found.heads),
-            r"\hline",
-            *lines,
-            r"\hline",
-            r"\end{tabular}",
-            *notes,
-            r"\end{table}",
-            "",
-        ]
-    )
+    for row in table.rows:
+        lines.append(_tex_row(tex(c.plain) + _tex_notes(c.notes) for c in row))
+    lines += [r"\hline", r"\end{tabular}"]
+    for number, text in enumerate(table.notes, 1):
+        lines.append(rf"\par\footnotesize {_tex_notes([number])} {tex(text)}")
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _tex_row(texts: Iterable[str]) -> str:
+    return " & ".join(texts) + r" \\"
+
+
+def _tex_notes(notes: Sequence[int]) -> str:
+    return f"$^{{{_join(notes)}}}$" if notes else ""
 
 
 def tex(text: str) -> str:
-    """Text with LaTeX's special characters escaped."""
-    return "".join(_TEX.get(c, c) for c in text)
+    r"""Escapes LaTeX's special characters.
+
+    Args:
+      text: plain text.
+
+    Returns:
+      LaTeX that prints it.
+
+    Example:
+      >>> print(tex("5% of a_b"))
+      5\% of a\_b
+    """
+    return "".join(_TEX.get(character, character) for character in text)
 
 
-def flat(grids: Sequence[grid.Grid]) -> str:
-    """Every value of the grids as CSV, one a line, measured ones to full precision; empty where there is none."""
-    facts = [fact for g in grids for fact in g.facts]
+def flat(tables: Iterable[grid.Grid]) -> str:
+    """Writes every value of some grids as CSV, measured ones to full precision.
+
+    Args:
+      tables: grids whose facts have the same fields.
+
+    Returns:
+      A line of names and then a line a value; a field without a value is empty.
+
+    Example:
+      >>> facts = ({"key": "seed=0", "measured": 0.5}, {"key": "seed=1"})
+      >>> print(flat([grid.Grid("t", "T", "", (), (), (), facts)]))
+      key,measured
+      seed=0,0.5
+      seed=1,
+      <BLANKLINE>
+    """
+    facts = [fact for table in tables for fact in table.facts]
     out = io.StringIO()
-    writer = csv.DictWriter(
-        out, list(facts[0]) if facts else ["table"], lineterminator="\n"
-    )
+    names = list(facts[0]) if facts else ["table"]
+    writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(facts)
     return out.getvalue()

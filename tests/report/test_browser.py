@@ -1,33 +1,17 @@
-"""The page in a browser, without a network: no error, every figure there, tables sort, nothing wider than a phone, light and dark."""
+"""The page in a browser without a network, on a phone and on a desk, light and dark."""
 
 import html
 import json
+import pathlib
 import shutil
 import subprocess
 
 import pytest
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-FRAME = """<!doctype html><meta name="color-scheme" content="light dark"><body style="margin: 0">
-<iframe src="page.html" style="border: 0; width: {width}px; height: 900px"></iframe>
-<script>addEventListener("message", event => document.body.dataset.found = event.data);</script></body>"""
-PROBE = """<script>addEventListener("load", () => {
-  const column = (table, at) => [...document.querySelectorAll(`#${table} tbody tr`)].map(row => row.cells[at].textContent);
-  const sorted = (table, head, at) => { const both = []; for (const _ of [0, 1]) { head.click(); both.push(column(table, at)); } return both; };
-  const heads = (table, row) => [...document.querySelectorAll(`#${table} thead tr`)[row].cells];
-  const conditions = column("T4", 0);
-  const found = {
-    seeds: sorted("T3", heads("T3", 0).find(head => head.textContent === "seed"), 1),
-    noted: sorted("T4", heads("T4", 1)[0], 2), conditions: [conditions, column("T4", 0)],
-    absent: sorted("T14", heads("T14", 1)[1], 2),
-    figures: [...document.querySelectorAll("figure")].filter(f => f.querySelector("img").naturalWidth).map(f => f.id),
-    images: document.images.length,
-    fetched: performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !name.startsWith("data:")),
-    width: innerWidth, over: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    dark: matchMedia("(prefers-color-scheme: dark)").matches, back: getComputedStyle(document.body).backgroundColor,
-  };
-  parent.postMessage(JSON.stringify(found), "*");
-});</script>"""
+HERE = pathlib.Path(__file__).parent
+FRAME = (HERE / "browser_frame.html").read_text()
+PROBE = (HERE / "browser_probe.html").read_text()
 FIGURES = (
     "scale-ladder",
     "trajectory-qwen25-coder-32b",
@@ -47,7 +31,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium")
 def opened(folder, page: str, width: int, dark: bool) -> tuple[dict, list[str]]:
     """What the probe found in a frame `width` pixels wide, and the console's lines."""
     (folder / "page.html").write_text(page.replace("</body>", f"{PROBE}</body>"))
-    (folder / "frame.html").write_text(FRAME.format(width=width))
+    (folder / "frame.html").write_text(FRAME.replace("WIDTH", str(width)))
     quiet = ("gpu", "quic", "background-networking", "component-update", "sync")
     command = [
         BROWSER,

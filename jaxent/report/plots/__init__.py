@@ -1,0 +1,1 @@
+"""Drawings: measured values in colour, published ones in grey."""
