@@ -79,8 +79,8 @@ def test_a_real_model_for_more_than_200_tokens(stories):
 def test_adapter_unmerged_equals_peft(qwen, tmp_path):
     model, prompts = hf.load(qwen, quantize=False), ragged(5, 20, 11)
     adapter = filled(model.config)
-    adapters.save_adapter(adapter, SPEC, tmp_path, qwen)
-    found = loop.complete(loop.Runner(model, adapter, SPEC), prompts, loop.Request(50))
+    adapters.save_adapter(adapter, tmp_path, qwen)
+    found = loop.complete(loop.Runner(model, adapter), prompts, loop.Request(50))
     assert found == theirs(qwen, prompts, 50, tmp_path)
     assert found != loop.complete(loop.Runner(model), prompts, loop.Request(50))
 
@@ -215,7 +215,6 @@ def test_the_cache_is_updated_in_place(qwen):
     )
     options = dict(
         size=8,
-        spec=None,
         compute=transformer.ComputeConfig(),
         sampling=choose.Sampling(),
         eos=(),

@@ -39,7 +39,7 @@ def test_every_mesh_decodes_the_same_tokens(wide, quantize, text):
     model, mesh = hf.load(wide, quantize), axes.parse_mesh(text)
     adapter = loops.filled(model.config)
     prompts, request = loops.ragged(5, 9, 30, 12, 7), loop.Request(24, chunk=8)
-    expected = loop.complete(loop.Runner(model, adapter, loops.SPEC), prompts, request)
+    expected = loop.complete(loop.Runner(model, adapter), prompts, request)
     sharded = sharding.shard_model(model, mesh)
     for _, param in sharding.iter_params(sharded):
         for leaf in jax.tree.leaves(param.get_value()):
@@ -47,7 +47,6 @@ def test_every_mesh_decodes_the_same_tokens(wide, quantize, text):
     runner = loop.Runner(
         sharded,
         sharding.shard_adapter(adapter, mesh),
-        loops.SPEC,
         transformer.ComputeConfig(mesh=mesh),
     )
     assert loop.complete(runner, prompts, request) == expected
@@ -89,7 +88,7 @@ def test_the_default_mesh_splits_the_model_and_the_rows(monkeypatch):
         )
         is None
     )  # the devices of a CPU share its cores
-    monkeypatch.setattr(axes, "unwanted", lambda text: False)
+    monkeypatch.setattr(axes, "is_unsharded", lambda text: False)
     assert chosen(QWEN_7B, 16) == {"seed": 1, "data": 2, "fsdp": 4, "tensor": 1}
     assert chosen(QWEN_7B.replace("7B", "32B")) == {
         "seed": 1,
