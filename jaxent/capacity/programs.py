@@ -18,8 +18,8 @@ from jaxent.arrays import lora
 from jaxent.capacity import chips, hlo_collectives
 from jaxent.checkpoint import hf
 from jaxent.data import batches, probes
+from jaxent.decode import batch as decode_batch
 from jaxent.decode import choose, plan
-from jaxent.decode import loop as decoding
 from jaxent.distributed import axes
 from jaxent.measure import capture
 from jaxent.model import cache as caches
@@ -277,7 +277,7 @@ class Site:
         number = lambda dtype, *more: self.array(
             (rows, *more), dtype, "batch", *[None] * len(more)
         )
-        state = decoding._State(
+        state = decode_batch.BatchState(
             cache,
             number(jnp.int32),
             number(jnp.int32),
@@ -286,7 +286,7 @@ class Site:
             number(jnp.int32),
         )
         one = self.array((), jnp.int32)
-        lower = lambda: decoding._chunk.lower(
+        lower = lambda: decode_batch.decode_chunk.lower(
             model,
             None,
             state,
@@ -297,7 +297,6 @@ class Site:
             compute=self.compute,
             sampling=choose.Sampling(),
             eos=(0,),
-            mesh=self.mesh,
         )
         return Program(
             "decoding",
@@ -400,7 +399,7 @@ def analyse_program(program: Program, job: Job) -> Found:
         temporary += 2 * transformer.default_pass_tokens("tpu") * (width + 2 * c.embed)
     else:
         rows = program.rows / axes.axis_size(job.abstract, "batch")
-        temporary += plan._LOGITS * 4 * rows * c.vocab
+        temporary += plan.LOGITS_COPIES * 4 * rows * c.vocab
     parts["temporaries"] = int(temporary)
     return Found(
         program.name,

@@ -45,7 +45,12 @@ def generator(
         n: int,
         temperature: float,
     ) -> list[str]:
-        settings = {"stops": stops, "samples": n, "temperature": temperature} | options
+        settings: dict[str, Any] = {
+            "stops": stops,
+            "samples": n,
+            "temperature": temperature,
+        }
+        settings |= options
         completions = text.generate(
             model, tokenizer, prompts, max_new_tokens, **settings
         )

@@ -20,7 +20,7 @@ def llama(stories):
 
 
 def test_text_keeps_its_leading_space(llama):
-    """Decoded alone, a continuation would lose it: Llama's tokenizers strip the first."""
+    """Decoded alone, a continuation would lose it in Llama's tokenizers."""
     model, tokenizer = llama
     [found] = generate(model, tokenizer, ["Once upon a time, there was a little"], 12)
     assert (
