@@ -57,7 +57,7 @@ def analyse_program(program: programs.Program, job: jobs.Job) -> ProgramCost:
         temporaries += 2 * tokens * (_layer_width(job) + 2 * job.config.embed)
     else:
         rows = program.rows / axes.axis_size(job.abstract, "batch")
-        temporaries += plan._LOGITS * 4 * rows * job.config.vocab
+        temporaries += plan.LOGITS_COPIES * 4 * rows * job.config.vocab
     parts["temporaries"] = int(temporaries)
     received = expected_traffic(program, job)
     return ProgramCost(program.name, parts, sum(parts.values()), received, "analysed")

@@ -14,8 +14,8 @@ from jax.sharding import AbstractMesh, Mesh, SingleDeviceSharding
 
 from jaxent.capacity import jobs
 from jaxent.data import batches, probes
+from jaxent.decode import batch as decode_batch
 from jaxent.decode import choose, plan
-from jaxent.decode import loop as decoding
 from jaxent.distributed import axes
 from jaxent.measure import capture
 from jaxent.model import cache as caches
@@ -170,7 +170,7 @@ class Site:
         def by_row(dtype, *more: int):
             return self.array((rows, *more), dtype, "batch", *[None] * len(more))
 
-        state = decoding._State(
+        state = decode_batch.BatchState(
             cache,
             by_row(jnp.int32),
             by_row(jnp.int32),
@@ -181,7 +181,7 @@ class Site:
         number = self.array((), jnp.int32)
 
         def lower() -> jax.stages.Lowered:
-            return decoding._chunk.lower(
+            return decode_batch.decode_chunk.lower(
                 model,
                 None,
                 state,
@@ -192,7 +192,6 @@ class Site:
                 compute=self.compute,
                 sampling=choose.Sampling(),
                 eos=(0,),
-                mesh=self.mesh,
             )
 
         parts = {"weights": model, "adapter": adapter, "cache": cache}

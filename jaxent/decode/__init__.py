@@ -1,4 +1,4 @@
-"""Adapter to text to pass or fail: `generate` decodes any number of prompts together."""
+"""Tokens and text from a model: `generate` decodes any number of prompts together."""
 
 from jaxent.decode.text import Completion, generate, stream
 

@@ -1,4 +1,4 @@
-"""Prompts to text: stop strings, samples, streaming."""
+"""Prompts to text: stop strings, several samples of a prompt, streaming."""
 
 import dataclasses
 import functools
@@ -11,20 +11,29 @@ from jaxent.data import tokens
 from jaxent.decode import choose, loop
 from jaxent.model import transformer
 
+_HALF_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # bytes of a character still to come
+
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
-    """One continuation: its text (what follows the prompt, before the first stop string) and how it ended.
+    """One continuation of a prompt.
 
-    ids: every new token, eos and stop included. end: "eos", "stop" or "length" (max_new_tokens reached). near_ties: choices
-    whose two best logits were within the arithmetic's rounding: elsewhere (another batch size, another library)
-    they may fall otherwise.
+    Attributes:
+        text: What follows the prompt, before the first stop string.
+        ids: Every new token, eos and stop included.
+        end: "eos", "stop", or "length" when max_new_tokens were reached.
+        near_ties: Choices whose two best logits were within the arithmetic's rounding.
+            They may fall otherwise with another batch size or in another library.
     """
 
     text: str
     ids: tuple[int, ...]
     end: str
     near_ties: int
+
+
+def ignore(row: int, completion: Completion) -> None:
+    """An `on_done` that does nothing."""
 
 
 def generate(
@@ -40,55 +49,97 @@ def generate(
     seed: int = 0,
     adapter: lora.Adapter | None = None,
     compute: transformer.ComputeConfig | None = None,
-    on_done: Callable[[int, Completion], None] = lambda row, completion: None,
+    on_done: Callable[[int, Completion], None] = ignore,
     progress: bool = False,
 ) -> list[Completion]:
-    """`samples` continuations of every prompt, those of one prompt together, all decoded in one batch.
+    """Continues every prompt; all of them are decoded together.
 
-    Greedy at temperature 0 (equals transformers' generate); otherwise sampled, reproducibly by `seed` whatever
-    the batch. A continuation ends at eos, at the first of `stops`, or after max_new_tokens tokens. on_done(row, completion) is called
-    as each ends.
-    compute: with the mesh that model and adapter lie on (`model.sharding.shard`), if any. Raises ValueError for an empty prompt, wrong settings, or too little memory for one row.
+    Args:
+        model: The base model.
+        tokenizer: Its tokenizer.
+        prompts: The texts to continue.
+        max_new_tokens: New tokens of a continuation, at most.
+        stops: Strings that end a continuation.
+        temperature: 0 is greedy, which equals transformers' generate.
+        top_p: Probability of the tokens to sample from.
+        samples: Continuations of each prompt.
+        seed: Of sampling. Samples depend on it, not on the batch.
+        adapter: The adapter, or None.
+        compute: The arithmetic, and the mesh that model and adapter are on, if any.
+        on_done: Called with (index in the result, completion) as each ends.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The continuations, those of one prompt together.
+
+    Raises:
+        ValueError: If a prompt is empty, a setting is wrong, or memory does not
+            suffice for one row.
+
+    Example:
+        >>> import jaxent
+        >>> from jaxent.checkpoint import hf
+        >>> folder = f"{jaxent.__path__[0]}/data/checkpoints/tiny-small"
+        >>> model = hf.load(folder, quantize=False)
+        >>> tokenizer = tokens.load_tokenizer(folder)
+        >>> [completion] = generate(model, tokenizer, ["import numpy as"], 8)
+        >>> completion.text, completion.end
+        (' a string. These can be used', 'length')
     """
-    if samples < 1 or (samples > 1 and temperature == 0):
-        raise ValueError(
-            f"samples {samples} at temperature {temperature}: expected 1, or a temperature above 0"
-        )
+    _check_samples(samples, temperature)
     runner = loop.Runner(model, adapter, compute or transformer.default_compute())
-    request = loop.Request(
-        max_new_tokens, tokenizer.eos_ids, choose.Sampling(temperature, top_p), seed
-    )
+    sampling = choose.Sampling(temperature, top_p)
+    request = loop.Request(max_new_tokens, tokenizer.eos_ids, sampling, seed)
     rows = [
-        _Text(tokenizer, ids, tuple(stops))
-        for ids in tokenizer.encode(prompts)
+        _Continuation(tokenizer, prompt, tuple(stops))
+        for prompt in tokenizer.encode(prompts)
         for _ in range(samples)
     ]
-    found: dict[int, Completion] = {}
-    ids: dict[int, list[int]] = {row: [] for row in range(len(rows))}
+    return _decode_rows(runner, request, rows, on_done, progress)
+
+
+def _check_samples(samples: int, temperature: float) -> None:
+    """ValueError for several samples that would all be the same."""
+    if samples < 1 or (samples > 1 and temperature == 0):
+        raise ValueError(
+            f"samples {samples} at temperature {temperature}: expected 1, or a "
+            "temperature above 0"
+        )
+
+
+def _decode_rows(
+    runner: loop.Runner,
+    request: loop.Request,
+    rows: list["_Continuation"],
+    on_done: Callable[[int, Completion], None],
+    progress: bool,
+) -> list[Completion]:
+    """The completion of every row, with a progress bar if wanted."""
+
+    def has_stop(row: int, ids: list[int]) -> bool:
+        return rows[row].find_stop(ids) is not None
+
+    completions: dict[int, Completion] = {}
+    ids: list[list[int]] = [[] for _ in rows]
+    prompts = [row.prompt for row in rows]
     with tqdm.tqdm(
         total=len(rows), desc="generate", unit="completion", disable=not progress
     ) as bar:
-        produced = 0
-        for piece in loop.decode(
-            runner,
-            [r.prompt for r in rows],
-            request,
-            lambda row, new: rows[row].stop(new) is not None,
-        ):
-            ids[piece.row] += piece.ids
-            produced += len(piece.ids)
-            if piece.end:
-                text = rows[piece.row].until_stop(ids[piece.row])
-                found[piece.row] = Completion(
-                    text, tuple(ids[piece.row]), piece.end, piece.near_ties
+        for chunk in loop.decode(runner, prompts, request, has_stop):
+            row = chunk.row
+            ids[row] += chunk.ids
+            if chunk.end:
+                text = rows[row].until_stop(ids[row])
+                completions[row] = Completion(
+                    text, tuple(ids[row]), chunk.end, chunk.near_ties
                 )
-                on_done(piece.row, found[piece.row])
+                on_done(row, completions[row])
                 bar.update()
-            if bar.format_dict["elapsed"] > 0:
-                bar.set_postfix(
-                    tok_s=f"{produced / bar.format_dict['elapsed']:.0f}", refresh=False
-                )
-    return [found[row] for row in range(len(rows))]
+            seconds = bar.format_dict["elapsed"]
+            if seconds > 0:
+                rate = sum(map(len, ids)) / seconds
+                bar.set_postfix(tok_s=f"{rate:.0f}", refresh=False)
+    return [completions[row] for row in range(len(rows))]
 
 
 def stream(
@@ -104,47 +155,76 @@ def stream(
     compute: transformer.ComputeConfig | None = None,
     chunk: int = 8,
 ) -> Iterator[str]:
-    """The continuation of one prompt as text pieces, about every `chunk` tokens."""
+    """Continues one prompt and yields the text as it comes.
+
+    Args:
+        model: The base model.
+        tokenizer: Its tokenizer.
+        prompt: The text to continue.
+        max_new_tokens: New tokens, at most.
+        temperature: 0 is greedy.
+        top_p: Probability of the tokens to sample from.
+        seed: Of sampling.
+        adapter: The adapter, or None.
+        compute: The arithmetic, and the mesh that model and adapter are on, if any.
+        chunk: About so many tokens make a part of the text.
+
+    Yields:
+        The parts; joined they are the text of `generate`.
+
+    Example:
+        >>> import jaxent
+        >>> from jaxent.checkpoint import hf
+        >>> folder = f"{jaxent.__path__[0]}/data/checkpoints/tiny-small"
+        >>> model = hf.load(folder, quantize=False)
+        >>> tokenizer = tokens.load_tokenizer(folder)
+        >>> list(stream(model, tokenizer, "import numpy as", 8, chunk=4))
+        [' a', ' string. These', ' can be used']
+    """
     runner = loop.Runner(model, adapter, compute or transformer.default_compute())
-    request = loop.Request(
-        max_new_tokens,
-        tokenizer.eos_ids,
-        choose.Sampling(temperature, top_p),
-        seed,
-        chunk,
-    )
-    [ids] = tokenizer.encode([prompt])
-    text, new, shown = _Text(tokenizer, ids), [], 0
-    for piece in loop.decode(runner, [ids], request):
-        new += piece.ids
-        found = text.of(new)
-        if piece.end is None:
-            found = found.rstrip(
-                "\N{REPLACEMENT CHARACTER}"
-            )  # bytes of a character still to come
-        yield found[shown:]
-        shown = len(found)
+    sampling = choose.Sampling(temperature, top_p)
+    request = loop.Request(max_new_tokens, tokenizer.eos_ids, sampling, seed, chunk)
+    [prompt_ids] = tokenizer.encode([prompt])
+    continuation = _Continuation(tokenizer, prompt_ids)
+    ids: list[int] = []
+    shown = 0
+    for new in loop.decode(runner, [prompt_ids], request):
+        ids += new.ids
+        text = continuation.text(ids)
+        if new.end is None:
+            text = text.rstrip(_HALF_CHARACTER)
+        yield text[shown:]
+        shown = len(text)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Text:
-    """Token ids to text beside their prompt: decoded alone, a continuation loses its leading space in Llama's tokenizers."""
+class _Continuation:
+    """New ids of one prompt to text.
+
+    They are decoded together with the prompt: alone, a continuation loses its leading
+    space in Llama's tokenizers.
+    """
 
     tokenizer: tokens.Tokenizer
     prompt: list[int]
     stops: tuple[str, ...] = ()
 
     @functools.cached_property
-    def begin(self) -> int:
+    def prompt_length(self) -> int:
+        """Characters of the decoded prompt."""
         return len(self.tokenizer.decode(self.prompt))
 
-    def of(self, new: list[int]) -> str:
-        return self.tokenizer.decode(self.prompt + new)[self.begin :]
+    def text(self, ids: list[int]) -> str:
+        """The text of new ids."""
+        return self.tokenizer.decode(self.prompt + ids)[self.prompt_length :]
 
-    def stop(self, new: list[int]) -> int | None:
-        """Where in the text of `new` the first stop string begins."""
-        text = self.of(new) if self.stops else ""
-        return min((at for s in self.stops if (at := text.find(s)) >= 0), default=None)
+    def find_stop(self, ids: list[int]) -> int | None:
+        """Where the first stop string begins in the text of new ids."""
+        if not self.stops:
+            return None
+        text = self.text(ids)
+        return min((text.index(s) for s in self.stops if s in text), default=None)
 
-    def until_stop(self, new: list[int]) -> str:
-        return self.of(new)[: self.stop(new)]
+    def until_stop(self, ids: list[int]) -> str:
+        """The text of new ids before the first stop string."""
+        return self.text(ids)[: self.find_stop(ids)]

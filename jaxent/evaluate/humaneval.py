@@ -1,9 +1,13 @@
-"""HumanEval+: problems, prompts, stop strings and the two files of samples, as evalplus 0.3.1 has them.
+"""HumanEval+: problems, prompts, stop strings and samples, as evalplus 0.3.1 has them.
 
-    samples.raw.jsonl   {"task_id", "solution"}: prompt and completion cut at a stop; appended as generation goes
-    samples.jsonl       the same through evalplus's sanitize, in the order of the problems; what is scored
+Two files hold the samples:
 
-Never imports jax, and evalplus only inside functions: it takes seconds to import.
+    samples.raw.jsonl   {"task_id", "solution"}: the prompt and the completion up to a
+                        stop string; appended while generation goes on
+    samples.jsonl       the same through evalplus's sanitize, in the order of the
+                        problems; this file is scored
+
+The module never imports jax, and evalplus only inside functions: that takes seconds.
 """
 
 import collections
@@ -22,21 +26,32 @@ GENERAL_STOPS = (
     "\ndef main(",
     "\nprint(",
 )
+"""evalplus's six general stop strings."""
 STOPS = (*GENERAL_STOPS, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ")
-"""evalplus's six general stop strings and its five for HumanEval (direct completion)."""
+"""These and evalplus's five for HumanEval (direct completion)."""
 
 TASKS = 164
 EMBEDDED = pathlib.Path(__file__).parents[1] / "data" / "embedded" / "problems.jsonl"
-"""Eight small problems of this project's own in the same form, for trying things out without a download."""
+"""Eight small problems of this project in the same form, to try without a download."""
 
-RAW, SANITIZED, IDENTITY = "samples.raw.jsonl", "samples.jsonl", "samples.identity.json"
+RAW = "samples.raw.jsonl"
+SANITIZED = "samples.jsonl"
+IDENTITY = "samples.identity.json"
 _VERSIONS = {"fe585eb4df8c88d844eeb463ea4d0302": "v0.1.10"}
-_LONGEST = 10000  # evalplus cuts a completion without a stop here, in characters
+_LONGEST = 10_000  # characters, where evalplus cuts a completion without a stop string
+_KEYS = ("task_id", "prompt", "entry_point", "canonical_solution", "plus_input")
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One task; `prompt` is what the model reads, `canonical` the reference completion of it."""
+    """One task.
+
+    Attributes:
+        task_id: Its name, such as "HumanEval/0".
+        prompt: What the model reads.
+        entry_point: The name of the function to write.
+        canonical: The reference completion of the prompt.
+    """
 
     task_id: str
     prompt: str
@@ -46,7 +61,13 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True)
 class Problems:
-    """Tasks in order, and the JSONL they came from: `content` is exactly what is scored, `md5` its hash."""
+    """Tasks in order, and the JSONL text that they came from.
+
+    Attributes:
+        items: The tasks.
+        content: Exactly the bytes that are scored.
+        version: Of the data set, or "unknown".
+    """
 
     items: tuple[Problem, ...]
     content: bytes = dataclasses.field(repr=False)
@@ -59,19 +80,18 @@ class Problems:
 
     @property
     def subset(self) -> str:
-        """Empty for all of HumanEval+, else what every output of a part of it, or of other problems, has to say."""
-        if strangers := sum(not p.task_id.startswith("HumanEval/") for p in self.items):
-            return f"subset: {strangers} problems that are not HumanEval's"
-        return (
-            ""
-            if len(self.items) == TASKS
-            else f"subset: {len(self.items)} of {TASKS} problems"
-        )
+        """What every output has to say; empty for all of HumanEval+."""
+        others = sum(not p.task_id.startswith("HumanEval/") for p in self.items)
+        if others:
+            return f"subset: {others} problems that are not HumanEval's"
+        if len(self.items) == TASKS:
+            return ""
+        return f"subset: {len(self.items)} of {TASKS} problems"
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One solution, prompt included."""
+    """One solution of one task, prompt included."""
 
     task_id: str
     solution: str
@@ -80,22 +100,36 @@ class Sample:
 def load_problems(
     file: str | os.PathLike | None = None, limit: int | None = None
 ) -> Problems:
-    """The problems of a HumanEvalPlus JSONL (.gz too), the first `limit` of them.
+    """The problems of a HumanEvalPlus file.
 
-    Without a file: HUMANEVAL_OVERRIDE_PATH if it is set, else what evalplus downloads to its cache.
+    Args:
+        file: JSONL, or JSONL.gz. Without one: HUMANEVAL_OVERRIDE_PATH if that is set,
+            else what evalplus downloads to its cache.
+        limit: How many problems to keep, the first ones; None keeps all.
+
+    Returns:
+        The problems.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a problem lacks something, or there are fewer than `limit`.
+
+    Example:
+        >>> problems = load_problems(EMBEDDED, limit=2)
+        >>> [problem.entry_point for problem in problems.items]
+        ['count_spaces', 'hours_and_minutes']
+        >>> problems.subset
+        "subset: 2 problems that are not HumanEval's"
     """
-    path = pathlib.Path(
-        file or os.environ.get("HUMANEVAL_OVERRIDE_PATH") or _downloaded()
-    )
+    override = os.environ.get("HUMANEVAL_OVERRIDE_PATH")
+    path = pathlib.Path(file or override or _downloaded_file())
     if not path.is_file():
         raise FileNotFoundError(
             f"HumanEval+ {path}: no such file, expected HumanEvalPlus.jsonl"
         )
-    content = (
-        gzip.decompress(path.read_bytes())
-        if path.suffix == ".gz"
-        else path.read_bytes()
-    )
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        content = gzip.decompress(content)
     version = _VERSIONS.get(hashlib.md5(content).hexdigest(), "unknown")
     lines = [line for line in content.splitlines(keepends=True) if line.strip()]
     if limit is not None and not 1 <= limit <= len(lines):
@@ -105,26 +139,25 @@ def load_problems(
     if limit is not None and limit < len(lines):
         lines = lines[:limit]
         content = b"".join(lines)
-    return Problems(tuple(_problem(line, path) for line in lines), content, version)
+    items = tuple(_parse_problem(line, path) for line in lines)
+    return Problems(items, content, version)
 
 
-def _downloaded() -> str:
+def _downloaded_file() -> str:
+    """The file in evalplus's cache, downloaded there if it is not yet."""
     import evalplus.data.humaneval as data
 
     return data._ready_human_eval_plus_path()
 
 
-def _problem(line: bytes, path) -> Problem:
+def _parse_problem(line: bytes, path: pathlib.Path) -> Problem:
+    """The problem of one line; ValueError if a key is missing."""
     raw = json.loads(line)
-    if missing := {
-        "task_id",
-        "prompt",
-        "entry_point",
-        "canonical_solution",
-        "plus_input",
-    } - set(raw):
+    missing = sorted(set(_KEYS) - set(raw))
+    if missing:
         raise ValueError(
-            f"HumanEval+ {path}: {raw.get('task_id')} lacks {sorted(missing)}, expected EvalPlus's file"
+            f"HumanEval+ {path}: {raw.get('task_id')} lacks {missing}, expected "
+            "EvalPlus's file"
         )
     return Problem(
         raw["task_id"],
@@ -135,47 +168,84 @@ def _problem(line: bytes, path) -> Problem:
 
 
 def cut_at_stops(text: str, stops: tuple[str, ...] = STOPS) -> str:
-    """A completion up to the first stop string, tabs as four spaces."""
+    r"""A completion up to the first stop string, with tabs as four spaces.
+
+    Args:
+        text: The completion.
+        stops: The stop strings.
+
+    Returns:
+        The text before the first of them, 10,000 characters at most.
+
+    Example:
+        >>> cut_at_stops("    return 1\n\ndef main():")
+        '    return 1\n'
+    """
     ends = [text.index(stop) for stop in stops if stop in text]
     return text[: min([*ends, _LONGEST])].replace("\t", "    ")
 
 
 def finish_sample(problem: Problem, completion: str) -> Sample:
-    """The raw sample: prompt and cut completion."""
+    """The raw sample: the prompt and the completion up to a stop string.
+
+    Args:
+        problem: The task.
+        completion: What the model wrote after the prompt.
+
+    Returns:
+        The sample, not yet sanitized.
+    """
     return Sample(problem.task_id, problem.prompt + cut_at_stops(completion))
 
 
 def sanitize(problem: Problem, sample: Sample) -> Sample:
-    """evalplus's sanitize: the longest run of lines that parses, its imports and what the entry point needs.
+    """evalplus's sanitize of one sample.
 
-    Text on which the parsers themselves fail (a sum of 1200 terms, a null byte in older Pythons), where
-    evalplus 0.3.1 ends the whole run, is kept as it is.
+    It keeps the longest run of lines that parses, and of that the imports and what the
+    entry point needs. There is text on which the parsers themselves fail (a sum of
+    1200 terms, a null byte in older Pythons), where evalplus 0.3.1 ends the whole run.
+
+    Args:
+        problem: The task.
+        sample: A raw sample of it.
+
+    Returns:
+        The sanitized sample; the raw one where the parsers fail.
     """
     import evalplus.sanitize
 
     try:
-        return Sample(
-            sample.task_id,
-            evalplus.sanitize.sanitize(sample.solution, problem.entry_point),
-        )
+        solution = evalplus.sanitize.sanitize(sample.solution, problem.entry_point)
     except (ValueError, RecursionError):
         return sample
+    return Sample(sample.task_id, solution)
 
 
 def resume(folder: str | os.PathLike, identity: dict) -> list[Sample]:
-    """Raw samples an earlier, killed run left in `folder`; a last half line is dropped from the file.
+    """The raw samples that an earlier, killed run left in a folder.
 
-    `identity` (model, adapter, data, precision, length: what a sample depends on) is written at the first
-    call; a later one that differs raises ValueError, so that no file mixes two models.
+    A last half line is dropped from the file. The first call writes `identity`; a later
+    one compares it, so that no file mixes two models.
+
+    Args:
+        folder: The folder of samples.
+        identity: What a sample depends on: model, adapter, data, precision, length.
+
+    Returns:
+        The samples of whole lines, in the order of the file.
+
+    Raises:
+        ValueError: If the samples were made with another identity, or without one.
     """
     folder = pathlib.Path(folder)
     identity = json.loads(json.dumps(identity))
     if (folder / IDENTITY).is_file():
-        found = json.loads((folder / IDENTITY).read_text(encoding="utf-8"))
-        for key in sorted(found.keys() | identity.keys()):
-            if found.get(key) != identity.get(key):
+        earlier = json.loads((folder / IDENTITY).read_text(encoding="utf-8"))
+        for key in sorted(earlier.keys() | identity.keys()):
+            if earlier.get(key) != identity.get(key):
                 raise ValueError(
-                    f"{folder / RAW}: made with {key} {found.get(key)!r}, expected {identity.get(key)!r}"
+                    f"{folder / RAW}: made with {key} {earlier.get(key)!r}, expected "
+                    f"{identity.get(key)!r}"
                 )
     elif (folder / RAW).is_file():
         raise ValueError(
@@ -183,10 +253,10 @@ def resume(folder: str | os.PathLike, identity: dict) -> list[Sample]:
         )
     else:
         write(folder / IDENTITY, json.dumps(identity, indent=1) + "\n")
-    return _whole_lines(folder / RAW)
+    return _read_whole_lines(folder / RAW)
 
 
-def _whole_lines(path: pathlib.Path) -> list[Sample]:
+def _read_whole_lines(path: pathlib.Path) -> list[Sample]:
     """Reads a file of samples after cutting off what follows its last line break."""
     if not path.is_file():
         return []
@@ -198,59 +268,107 @@ def _whole_lines(path: pathlib.Path) -> list[Sample]:
 
 
 def read_samples(path: str | os.PathLike) -> list[Sample]:
-    """Samples of a JSONL file; ValueError naming a line that is none."""
+    """The samples of a JSONL file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its samples, in order.
+
+    Raises:
+        ValueError: If a line is no sample; it names the line.
+    """
     samples = []
     lines = pathlib.Path(path).read_bytes().decode().split("\n")
     for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                raw = json.loads(line)
-                samples.append(Sample(raw["task_id"], raw["solution"]))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path}, line {number}: {line[:60]!r}, expected a task_id and a solution"
-                ) from error
+        if not line.strip():
+            continue
+        try:
+            raw = json.loads(line)
+            samples.append(Sample(raw["task_id"], raw["solution"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}, line {number}: {line[:60]!r}, expected a task_id and a "
+                "solution"
+            ) from error
     return samples
 
 
 def missing_samples(
     problems: Problems, samples: list[Sample], n: int = 1
 ) -> list[tuple[Problem, int]]:
-    """What is left to generate: problems and how many samples each still lacks."""
-    have = collections.Counter(s.task_id for s in samples)
+    """What is left to generate.
+
+    Args:
+        problems: All problems.
+        samples: The samples there are.
+        n: Samples wanted of each problem.
+
+    Returns:
+        The problems that lack samples, and how many each lacks.
+
+    Example:
+        >>> problems = load_problems(EMBEDDED, limit=2)
+        >>> done = [Sample(problems.items[0].task_id, "")]
+        >>> [(p.entry_point, n) for p, n in missing_samples(problems, done)]
+        [('hours_and_minutes', 1)]
+    """
+    have = collections.Counter(sample.task_id for sample in samples)
     return [(p, n - have[p.task_id]) for p in problems.items if have[p.task_id] < n]
 
 
 def append_samples(
     folder: str | os.PathLike, problems: Problems, samples: list[Sample]
 ) -> None:
-    """Adds raw samples and waits until they are on disk."""
+    """Adds raw samples to a folder's file and waits until they are on disk.
+
+    Args:
+        folder: The folder of samples; it is made if it is not there.
+        problems: The problems; a subset is marked in every line.
+        samples: The samples to add.
+    """
     path = pathlib.Path(folder) / RAW
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8", newline="\n") as file:
-        file.writelines(_line(problems, sample) for sample in samples)
+        file.writelines(_format_sample(problems, sample) for sample in samples)
         file.flush()
         os.fsync(file.fileno())
 
 
 def write_sanitized(folder: str | os.PathLike, problems: Problems) -> list[Sample]:
-    """Makes samples.jsonl of samples.raw.jsonl, in the order of the problems."""
+    """Makes samples.jsonl of samples.raw.jsonl.
+
+    Args:
+        folder: The folder of samples.
+        problems: The problems, whose order the samples get.
+
+    Returns:
+        The sanitized samples, as written.
+    """
     folder = pathlib.Path(folder)
     raw = collections.defaultdict(list)
     for sample in read_samples(folder / RAW):
         raw[sample.task_id].append(sample)
     samples = [sanitize(p, sample) for p in problems.items for sample in raw[p.task_id]]
-    write(folder / SANITIZED, "".join(_line(problems, sample) for sample in samples))
+    lines = [_format_sample(problems, sample) for sample in samples]
+    write(folder / SANITIZED, "".join(lines))
     return samples
 
 
-def _line(problems: Problems, sample: Sample) -> str:
+def _format_sample(problems: Problems, sample: Sample) -> str:
+    """The line of a sample, with a mark if the problems are a subset."""
     mark = {"subset": problems.subset} if problems.subset else {}
     return json.dumps(dataclasses.asdict(sample) | mark) + "\n"
 
 
 def write(path: pathlib.Path, text: str) -> None:
-    """Writes a text file under a temporary name and renames it."""
+    """Writes a text file under a temporary name and renames it.
+
+    Args:
+        path: The file; its folder is made if it is not there.
+        text: What to write.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(text, encoding="utf-8", newline="\n")

@@ -1,12 +1,14 @@
 """jaxent's models for people who drive EvalPlus themselves.
 
-    decoder = provider.Decoder(name, provider.generator(model, tokenizer, adapter=adapter))
+    generate = provider.generator(model, tokenizer, adapter=adapter)
+    decoder = provider.Decoder(name, generate)
     evalplus.codegen.codegen("samples.jsonl", decoder, "humaneval", greedy=True)
 
 runs EvalPlus's own loop over the problems, one at a time, and writes its files.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from evalplus.provider import base, utility
 
@@ -16,28 +18,66 @@ from jaxent.evaluate import humaneval
 from jaxent.model import transformer
 
 Generate = Callable[[list[str], tuple[str, ...], int, int, float], list[str]]
-"""(prompts, stops, max_new_tokens, n, temperature) -> n completions a prompt, prompt by prompt; 0 is greedy."""
+"""(prompts, stops, max_new_tokens, n, temperature) -> n completions of each prompt.
+
+Completions of one prompt are together; temperature 0 is greedy.
+"""
 
 
 def generator(
-    model: transformer.Transformer, tokenizer: tokens.Tokenizer, **options
+    model: transformer.Transformer, tokenizer: tokens.Tokenizer, **options: Any
 ) -> Generate:
-    """`jaxent.decode.generate` of a model as a `Generate`; options: its adapter, compute, top_p, seed."""
+    """`jaxent.decode.generate` of a model as a `Generate`.
 
-    def run(prompts, stops, max_new_tokens, n, temperature):
-        settings = {"stops": stops, "samples": n, "temperature": temperature} | options
-        return [
-            c.text
-            for c in text.generate(
-                model, tokenizer, prompts, max_new_tokens, **settings
-            )
-        ]
+    Args:
+        model: The base model.
+        tokenizer: Its tokenizer.
+        **options: More arguments of `generate`: adapter, compute, top_p, seed.
+
+    Returns:
+        A function that `Decoder` takes.
+    """
+
+    def run(
+        prompts: list[str],
+        stops: tuple[str, ...],
+        max_new_tokens: int,
+        n: int,
+        temperature: float,
+    ) -> list[str]:
+        settings: dict[str, Any] = {
+            "stops": stops,
+            "samples": n,
+            "temperature": temperature,
+        }
+        settings |= options
+        completions = text.generate(
+            model, tokenizer, prompts, max_new_tokens, **settings
+        )
+        return [completion.text for completion in completions]
 
     return run
 
 
 class Decoder(base.DecoderBase):
-    """An EvalPlus decoder around `generate`: direct completion, as with --force-base-prompt."""
+    """An EvalPlus decoder around a `Generate`.
+
+    It completes directly, as EvalPlus does with --force-base-prompt.
+
+    Args:
+        name: The model's name in EvalPlus's files.
+        generate: What completes the prompts.
+        dataset: EvalPlus's name of the data set, which decides on stop strings.
+        batch_size: Samples of one problem generated together.
+        temperature: Of sampling; 0 is greedy.
+        max_new_tokens: Tokens of a completion, at most.
+
+    Example:
+        >>> def generate(prompts, stops, max_new_tokens, n, temperature):
+        ...     return ["    return 1"] * n
+        >>> Decoder("one", generate).codegen("def one():", do_sample=False)
+        ['    return 1']
+    """
 
     def __init__(
         self,
@@ -54,7 +94,8 @@ class Decoder(base.DecoderBase):
             temperature=temperature,
             max_new_tokens=max_new_tokens,
         )
-        # A list of our own: evalplus's decoders say `self.eos += ...`, which grows its module list for all that follow.
+        # A new list: evalplus's decoders say `self.eos += ...`, which would make the
+        # list of its module longer for every decoder that follows.
         self.eos = [
             *humaneval.GENERAL_STOPS,
             *utility.extra_eos_for_direct_completion(dataset),
@@ -62,19 +103,34 @@ class Decoder(base.DecoderBase):
         self.generate = generate
 
     def is_direct_completion(self) -> bool:
+        """True: the prompt is completed as it is, without a chat template."""
         return True
 
     def codegen(
         self, prompt: str, do_sample: bool = True, num_samples: int = 200
     ) -> list[str]:
-        """Up to `batch_size` completions of one prompt, cut at the first stop string."""
+        """Completions of one prompt, cut at the first stop string.
+
+        Args:
+            prompt: The text to continue.
+            do_sample: Whether to sample; otherwise one greedy completion.
+            num_samples: Completions wanted; `batch_size` of them at most are made.
+
+        Returns:
+            The completions, without the prompt.
+
+        Raises:
+            ValueError: If it should sample at temperature 0.
+        """
         if do_sample and not self.temperature:
             raise ValueError(
-                f"{self.name}: sampling at temperature 0, expected greedy=True or a temperature above 0"
+                f"{self.name}: sampling at temperature 0, expected greedy=True or a "
+                "temperature above 0"
             )
         count = min(self.batch_size, num_samples) if do_sample else 1
         temperature = self.temperature if do_sample else 0.0
-        texts = self.generate(
-            [prompt], tuple(self.eos), self.max_new_tokens, count, temperature
+        stops = tuple(self.eos)
+        completions = self.generate(
+            [prompt], stops, self.max_new_tokens, count, temperature
         )
-        return [humaneval.cut_at_stops(text, tuple(self.eos)) for text in texts]
+        return [humaneval.cut_at_stops(text, stops) for text in completions]

@@ -21,16 +21,13 @@ def test_draws_follow_the_distribution():
     draw = jax.vmap(lambda key: choose.choose(logits, key[None], sampling)[0])
     drawn = np.asarray(draw(jax.random.split(jax.random.key(0), 20_000)))
     kept = np.exp(np.array([0.0, 1.0, 2.0]) / 0.7)
-    kept[0] = (
-        0
-        if kept[0] / np.exp(logits[0] / 0.7).sum()
-        + np.exp(-1 / 0.7) / np.exp(logits[0] / 0.7).sum()
-        <= 0.05
-        else kept[0]
-    )
-    found = np.bincount(drawn, minlength=4) / len(drawn)
-    np.testing.assert_allclose(found[:3], kept / kept.sum(), atol=0.01)
-    assert found[3] == 0
+    # The two least likely tokens are dropped where they hold 5% or less.
+    total = np.exp(logits[0] / 0.7).sum()
+    if (kept[0] + np.exp(-1 / 0.7)) / total <= 0.05:
+        kept[0] = 0
+    shares = np.bincount(drawn, minlength=4) / len(drawn)
+    np.testing.assert_allclose(shares[:3], kept / kept.sum(), atol=0.01)
+    assert shares[3] == 0
 
 
 def test_greedy_is_the_best():
@@ -50,3 +47,8 @@ def test_near_tie_is_relative_to_the_arithmetic():
 def test_wrong_settings(wrong):
     with pytest.raises(ValueError, match="expected temperature >= 0, 0 < top_p <= 1"):
         choose.Sampling(**wrong)
+
+
+def test_sampling_without_keys_is_refused():
+    with pytest.raises(ValueError, match="temperature 0.5 without keys"):
+        choose.choose(jnp.zeros((1, 4)), None, choose.Sampling(0.5))

@@ -2,7 +2,7 @@
 
 import jax
 import pytest
-from decode import test_loop as loops
+from decode import helpers
 from flax import nnx
 
 from jaxent.checkpoint import hf
@@ -32,14 +32,14 @@ def wide(tmp_path_factory) -> str:
 
 
 @pytest.mark.parametrize(
-    "quantize, text",
+    ("quantize", "text"),
     [(False, "data:2,fsdp:2,tensor:2"), (True, "data:4,tensor:2"), (True, "data:8")],
 )
 def test_every_mesh_decodes_the_same_tokens(wide, quantize, text):
     model, mesh = hf.load(wide, quantize), axes.parse_mesh(text)
-    adapter = loops.filled(model.config)
-    prompts, request = loops.ragged(5, 9, 30, 12, 7), loop.Request(24, chunk=8)
-    expected = loop.complete(loop.Runner(model, adapter, loops.SPEC), prompts, request)
+    adapter = helpers.random_adapter(model.config)
+    prompts, request = helpers.ragged(5, 9, 30, 12, 7), loop.Request(24, chunk=8)
+    expected = loop.complete(loop.Runner(model, adapter), prompts, request)
     sharded = sharding.shard_model(model, mesh)
     for _, param in sharding.iter_params(sharded):
         for leaf in jax.tree.leaves(param.get_value()):
@@ -47,27 +47,17 @@ def test_every_mesh_decodes_the_same_tokens(wide, quantize, text):
     runner = loop.Runner(
         sharded,
         sharding.shard_adapter(adapter, mesh),
-        loops.SPEC,
         transformer.ComputeConfig(mesh=mesh),
     )
     assert loop.complete(runner, prompts, request) == expected
-
-
-def test_the_cache_is_split_by_rows_and_heads(qwen):
-    model, mesh = hf.load(qwen, quantize=False), axes.parse_mesh("data:4,tensor:2")
-    empty, _ = loop._empty(
-        config=model.config, rows=8, columns=64, dtype="float32", apart=False, mesh=mesh
-    )
-    assert empty.k.shape == (3, 8, 2, 64, 32) and empty.k.addressable_shards[
-        0
-    ].data.shape == (3, 2, 1, 64, 32)
 
 
 def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(qwen):
     model = hf.abstract_model(hf.load(qwen).config)
     with pytest.raises(
         ValueError,
-        match=r"2 key-value heads do not split 8 ways \(tensor\); expected one that splits them, such as data",
+        match=r"2 key-value heads do not split 8 ways \(tensor\); "
+        "expected one that splits them, such as data",
     ):
         sharding.check_mesh(model, axes.parse_mesh("tensor:8"))
     with pytest.raises(
@@ -77,29 +67,31 @@ def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(qwen):
 
 
 def test_the_default_mesh_splits_the_model_and_the_rows(monkeypatch):
-    """Qwen-7B's 3584 inputs are 28 groups of 128, which 8 devices do not split; the 32B's 5120 are 40."""
-    chosen = lambda name, rows=None: dict(
-        sharding.choose_mesh(
-            hf.abstract_model(known_configs.known_config(name)), None, rows
-        ).shape
-    )
-    assert (
-        sharding.choose_mesh(
-            hf.abstract_model(known_configs.known_config(QWEN_7B)), None
-        )
-        is None
-    )  # the devices of a CPU share its cores
-    monkeypatch.setattr(axes, "unwanted", lambda text: False)
-    assert chosen(QWEN_7B, 16) == {"seed": 1, "data": 2, "fsdp": 4, "tensor": 1}
-    assert chosen(QWEN_7B.replace("7B", "32B")) == {
+    """Qwen-7B's 3584 inputs are 28 groups of 128, which 8 devices do not split.
+
+    The 32B's 5120 are 40.
+    """
+
+    def choose(name, rows=None):
+        model = hf.abstract_model(known_configs.known_config(name))
+        return sharding.choose_mesh(model, None, rows)
+
+    def sizes(name, rows=None):
+        return dict(choose(name, rows).shape)
+
+    assert choose(QWEN_7B) is None  # the devices of a CPU share its cores
+    monkeypatch.setattr(axes, "is_unsharded", lambda text: False)
+    assert sizes(QWEN_7B, 16) == {"seed": 1, "data": 2, "fsdp": 4, "tensor": 1}
+    assert sizes(QWEN_7B.replace("7B", "32B")) == {
         "seed": 1,
         "data": 1,
         "fsdp": 8,
         "tensor": 1,
     }
-    assert chosen(QWEN_7B, 4) == {"seed": 1, "data": 1, "fsdp": 4, "tensor": 2}
+    assert sizes(QWEN_7B, 4) == {"seed": 1, "data": 1, "fsdp": 4, "tensor": 2}
     with pytest.raises(
         ValueError,
-        match="no mesh over 8 devices splits the model and 1 rows of a step; seeds trained together",
+        match="no mesh over 8 devices splits the model and 1 rows of a step; "
+        "seeds trained together",
     ):
-        chosen(QWEN_7B, 1)
+        sizes(QWEN_7B, 1)

@@ -1,84 +1,117 @@
-"""Samples scored by evalplus: all canonical ones pass, hostile ones are contained and fail."""
+"""Samples scored by evalplus: canonical ones pass, hostile ones are contained."""
 
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 import socket
 import subprocess
-import sys
+import textwrap
 
 import pytest
 
-from jaxent.evaluate import humaneval, sandbox, scoring
+from jaxent.evaluate import evalplus_process, humaneval, sandbox, scoring
 
 QUICK = {"min_time_limit": 1.0, "gt_time_limit_factor": 4.0}
 SOLVED = """
-    return any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in numbers[:i])
+    pairs = [(a, b) for i, a in enumerate(numbers) for b in numbers[:i]]
+    return any(abs(a - b) < threshold for a, b in pairs)
 """
-# Deeds that pass the tests only if they succeed, and what is expected of them: base, evalplus's status.
+
+
+def body(code):
+    """Statements of the function that the prompt begins, and the solution after them.
+
+    They pass the tests only if they succeed.
+    """
+    return textwrap.indent(textwrap.dedent(code).strip(), "    ") + SOLVED
+
+
+# Deeds, and what is expected of them: how base ends, and evalplus's status.
 HOSTILE = {
     "wrong": ("    return None", "wrong", "fail"),
     "no function": ("    pass\ndel has_close_elements", "error", "fail"),
     "syntax": ("    return (", "error", "fail"),
     "hangs": ("    while True: pass", "timeout", "fail"),
     "hangs and catches": (
-        "    import time\n    while True:\n        try: time.sleep(99)\n        except BaseException: pass",
+        body("""
+        import time
+        while True:
+            try: time.sleep(99)
+            except BaseException: pass
+        """),
         "timeout",
         "timeout",
     ),
     "hangs without descriptors": (
-        "    import os; os.closerange(0, 4096)\n    while True: pass",
+        body("""
+        import os; os.closerange(0, 4096)
+        while True: pass
+        """),
         "timeout",
         "fail",
     ),
     "exits": ("    import os; os._exit(0)", "died", "timeout"),
     "crashes": ("    import ctypes; ctypes.string_at(0)", "died", "timeout"),
     "eats memory": (
-        "    kept = []\n    while True: kept.append(bytes(1 << 28))",
+        body("""
+        kept = []
+        while True: kept.append(bytes(1 << 28))
+        """),
         "wrong",
         "fail",
     ),
     "forks": (
-        "    import posix, time\n    for _ in range(1000):\n        if posix.fork() == 0:\n"
-        "            posix.setsid()\n            while True: time.sleep(1)" + SOLVED,
+        body("""
+        import posix, time
+        for _ in range(1000):
+            if posix.fork() == 0:
+                posix.setsid()
+                while True: time.sleep(1)
+        """),
         "wrong",
         "fail",
     ),
     "kills": (
-        "    import posix\n    posix.kill(posix.getppid(), 9); posix.kill(-1, 9)\n"
-        "    for pid in range(2, 1 << 15):\n        try: posix.kill(pid, 9); break\n        except ProcessLookupError: pass\n"
-        "    else: raise ValueError" + SOLVED,
+        body("""
+        import posix
+        posix.kill(posix.getppid(), 9); posix.kill(-1, 9)
+        for pid in range(2, 1 << 15):
+            try: posix.kill(pid, 9); break
+            except ProcessLookupError: pass
+        else: raise ValueError
+        """),
         "wrong",
         "fail",
     ),
     "writes": (
-        "    import posix; posix.open(MINE + '.new', posix.O_CREAT | posix.O_WRONLY)"
-        + SOLVED,
+        body("import posix; posix.open(MINE + '.new', posix.O_CREAT | posix.O_WRONLY)"),
         "wrong",
         "fail",
     ),
     "overwrites": (
-        "    import posix; posix.open(MINE, posix.O_WRONLY | posix.O_TRUNC)" + SOLVED,
+        body("import posix; posix.open(MINE, posix.O_WRONLY | posix.O_TRUNC)"),
         "wrong",
         "fail",
     ),
-    "deletes": ("    import posix; posix.unlink(MINE)" + SOLVED, "wrong", "fail"),
+    "deletes": (body("import posix; posix.unlink(MINE)"), "wrong", "fail"),
     "fills the disk": (
-        "    import posix\n    for i in range(99):\n        out = posix.open(f'f{i}', posix.O_CREAT | posix.O_WRONLY)\n"
-        "        for _ in range(8): assert posix.write(out, bytes(1 << 20)) == 1 << 20"
-        + SOLVED,
+        body("""
+        import posix
+        for i in range(99):
+            out = posix.open(f'f{i}', posix.O_CREAT | posix.O_WRONLY)
+            for _ in range(8): assert posix.write(out, bytes(1 << 20)) == 1 << 20
+        """),
         "wrong",
         "fail",
     ),
     "calls home": (
-        "    import socket; socket.create_connection(('127.0.0.1', PORT), 1)" + SOLVED,
+        body("import socket; socket.create_connection(('127.0.0.1', PORT), 1)"),
         "wrong",
         "fail",
     ),
     "reads secrets": (
-        "    import os; assert 'JAXENT_SECRET' in os.environ" + SOLVED,
+        body("import os; assert 'JAXENT_SECRET' in os.environ"),
         "wrong",
         "fail",
     ),
@@ -114,6 +147,11 @@ def canonical(problems):
     return [humaneval.finish_sample(p, p.canonical) for p in problems.items]
 
 
+def ends(*numbers):
+    """Counts by outcome: pass, wrong, error, timeout, died."""
+    return dict(zip(scoring.OUTCOMES, numbers))
+
+
 def require_sandbox():
     if missing := sandbox.check_protections().missing:
         pytest.skip(missing)
@@ -123,13 +161,7 @@ def test_every_canonical_solution_passes(official, tmp_path):
     fill(tmp_path, official, canonical(official))
     scores = scoring.score_samples(tmp_path, official, allow_unsandboxed=True)
     for suite in ("base", "plus"):
-        assert scores.counts(suite) == {
-            "pass": 164,
-            "wrong": 0,
-            "error": 0,
-            "timeout": 0,
-            "died": 0,
-        }
+        assert scores.counts(suite) == ends(164, 0, 0, 0, 0)
         assert scores.counts(suite, as_released=True)["pass"] == 163
         assert (
             scores.pass_at(1, suite) == 1.0
@@ -155,13 +187,7 @@ def test_the_embedded_problems_tell_right_from_wrong(tmp_path):
     )
     scores = scoring.score_samples(tmp_path, problems, allow_unsandboxed=True)
     for suite in ("base", "plus"):
-        assert scores.counts(suite) == {
-            "pass": 8,
-            "wrong": 8,
-            "error": 0,
-            "timeout": 0,
-            "died": 0,
-        }
+        assert scores.counts(suite) == ends(8, 8, 0, 0, 0)
     assert (
         scores.subset == "subset: 8 problems that are not HumanEval's"
         and "NOT HUMANEVAL" in scoring.summary(scores)
@@ -169,7 +195,10 @@ def test_the_embedded_problems_tell_right_from_wrong(tmp_path):
 
 
 def test_evalplus_as_released_fails_humaneval_32(official, tmp_path):
-    """Without the repair evalplus itself says fail, and the count made from a repaired run says the same."""
+    """Without the repair evalplus itself says fail.
+
+    The count made from a repaired run says the same.
+    """
     problems = one(official, "HumanEval/32", 20, tmp_path)
     fill(
         tmp_path,
@@ -218,7 +247,7 @@ def test_hostile_samples_are_contained_and_fail(official, tmp_path, monkeypatch)
     monkeypatch.setenv("JAXENT_SECRET", "s")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    monkeypatch.setattr(scoring.tempfile, "tempdir", str(scratch))
+    monkeypatch.setattr(evalplus_process.tempfile, "tempdir", str(scratch))
     mine = tmp_path / "mine"
     mine.write_text("mine")
     problems = one(official, "HumanEval/0", 3, tmp_path)
@@ -229,7 +258,8 @@ def test_hostile_samples_are_contained_and_fail(official, tmp_path, monkeypatch)
             names + problems.items[0].prompt + deed for deed, _, _ in HOSTILE.values()
         ]
         good = problems.items[0].prompt + SOLVED
-        # As they are: sanitize would drop what a deed needs. Good ones before, between and after.
+        # Not sanitized: that would drop what a deed needs. Good ones are before,
+        # between and after.
         lines = [
             json.dumps({"task_id": "HumanEval/0", "solution": s})
             for s in (good, *deeds[:8], good, *deeds[8:], good)
@@ -301,27 +331,9 @@ def test_plus_needs_base_and_estimates_are_unbiased():
             (1, "error", "error", ()),
         ]
     )
-    assert scores.counts("base") == {
-        "pass": 3,
-        "wrong": 1,
-        "error": 1,
-        "timeout": 0,
-        "died": 1,
-    }
-    assert scores.counts("plus") == {
-        "pass": 2,
-        "wrong": 1,
-        "error": 1,
-        "timeout": 1,
-        "died": 1,
-    }
-    assert scores.counts("plus", as_released=True) == {
-        "pass": 1,
-        "wrong": 2,
-        "error": 1,
-        "timeout": 1,
-        "died": 1,
-    }
+    assert scores.counts("base") == ends(3, 1, 1, 0, 1)
+    assert scores.counts("plus") == ends(2, 1, 1, 1, 1)
+    assert scores.counts("plus", as_released=True) == ends(1, 2, 1, 1, 1)
     assert scores.pass_at(1, "base") == pytest.approx((2 / 3 + 1 / 3) / 2)
     # Of 3 samples, 1 or 2 right: drawing 2 misses in 1 or 0 of 3 ways.
     assert scores.pass_at(2, "base") == pytest.approx((1 + 2 / 3) / 2)
@@ -354,30 +366,11 @@ def test_no_scoring_without_a_sandbox_unless_allowed(official, tmp_path, monkeyp
     problems = one(official, "HumanEval/0", 3, tmp_path)
     fill(tmp_path, problems, canonical(problems))
     lacking = sandbox.Protections("limits", "no namespaces here")
-    monkeypatch.setattr(sandbox, "check", lambda: lacking)
+    monkeypatch.setattr(sandbox, "check_protections", lambda: lacking)
     with pytest.raises(PermissionError, match="no namespaces here"):
         scoring.score_samples(tmp_path, problems, **QUICK)
     scores = scoring.score_samples(tmp_path, problems, allow_unsandboxed=True, **QUICK)
     assert (
         scores.counts("plus")["pass"] == 1
         and scores.sandbox["missing"] == "no namespaces here"
-    )
-
-
-def test_the_child_imports_no_jax():
-    """Which would cost seconds, and threads and memory in every fork."""
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import _evalplus_child; sys.exit('jax' in sys.modules)"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code, str(pathlib.Path(scoring.__file__).parent)]
-        ).returncode
-        == 0
-    )
-
-
-def test_the_child_s_environment_is_clean(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "s")
-    assert (
-        "HF_TOKEN" not in sandbox.environment()
-        and sandbox.environment()["PATH"] == os.environ["PATH"]
     )
