@@ -1,1 +1,1 @@
-"""Files to trees and back: Hugging Face weights, PEFT adapters, training state."""
+"""Files to trees and back: weights, PEFT adapters, training state."""

@@ -21,7 +21,17 @@ _WANTED = [
 
 
 def locate(source: str) -> pathlib.Path:
-    """The local folder of a checkpoint: itself, or a Hub id's snapshot (downloaded once, then offline)."""
+    """The local folder of a checkpoint.
+
+    Args:
+        source: A folder, or a Hub id, whose snapshot is downloaded once.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: It is neither, or the Hub did not give it.
+    """
     path = pathlib.Path(source)
     if path.is_dir():
         return path
@@ -34,19 +44,16 @@ def locate(source: str) -> pathlib.Path:
             huggingface_hub.snapshot_download(source, allow_patterns=_WANTED)
         )
     except Exception as error:
-        reason = (
-            str(error).strip().splitlines()[0]
-            if str(error).strip()
-            else type(error).__name__
-        )
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise FileNotFoundError(
-            f"model {source!r}: not a local folder, and the Hub did not give it ({reason})"
+            f"model {source!r}: not a local folder, and the Hub did not give it"
+            f" ({reason})"
         ) from error
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """Where a tensor lies and what its header says."""
+    """One tensor: its file, and what the file's header says of it."""
 
     file: pathlib.Path
     shape: tuple[int, ...]
@@ -55,77 +62,110 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """Every tensor of a checkpoint by name. Headers are read once; data is mapped only while read."""
+    """Every tensor of a checkpoint by name.
+
+    Headers are read once; data is mapped only while it is read.
+    """
 
     path: pathlib.Path
     entries: dict[str, Entry]
 
     def read(self, name: str, part: tuple[slice, ...] = ()) -> np.ndarray:
-        """One tensor, or a part of it, as a numpy array (bfloat16 through ml_dtypes); its file is unmapped again."""
+        """One tensor, or a part of it; its file is unmapped again.
+
+        Args:
+            name: The tensor's name.
+            part: A slice an axis; (): all of it.
+
+        Returns:
+            A numpy array, bfloat16 through ml_dtypes.
+        """
         entry = self.entries[name]
-        with safetensors.safe_open(entry.file, framework="np") as f:
-            return f.get_slice(name)[part] if part else f.get_tensor(name)
+        with safetensors.safe_open(entry.file, framework="np") as file:
+            if part:
+                return file.get_slice(name)[part]
+            return file.get_tensor(name)
 
 
 def open_folder(folder: pathlib.Path, stem: str = "model") -> Folder:
-    """Reads the headers of `folder`'s shards; raises with the file's name if one is missing or truncated."""
-    index, single = (
-        folder / f"{stem}.safetensors.index.json",
-        folder / f"{stem}.safetensors",
-    )
+    """Reads the headers of a folder's shards.
+
+    Args:
+        folder: The folder.
+        stem: The files' name: STEM.safetensors, or STEM.safetensors.index.json and the
+            shards that it names.
+
+    Returns:
+        The table of tensors.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is damaged, a tensor is in two files, or the index and the
+            shards differ.
+    """
+    index = folder / f"{stem}.safetensors.index.json"
+    single = folder / f"{stem}.safetensors"
+    weight_map: dict[str, str] | None = None
     if index.is_file():
-        weight_map = json.loads(index.read_text())["weight_map"]
-        files = sorted({folder / f for f in weight_map.values()})
+        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = names
+        files = sorted({folder / file for file in names.values()})
     elif single.is_file():
-        weight_map, files = None, [single]
+        files = [single]
     else:
-        pickles = sorted(
-            p.name for ext in ("bin", "pt", "pth") for p in folder.glob(f"*.{ext}")
-        )
-        found = (
-            f"only pickle files ({pickles[0]}), which are never loaded"
-            if pickles
-            else "neither"
-        )
         raise FileNotFoundError(
-            f"{folder}: found {found}, expected {single.name} or {index.name}"
+            f"{folder}: found {_describe_pickles(folder)},"
+            f" expected {single.name} or {index.name}"
         )
     entries: dict[str, Entry] = {}
     for file in files:
-        entries |= _header(file, entries)
+        entries |= _read_header(file, entries)
     if weight_map is not None:
         _check_index(index, weight_map, entries)
     return Folder(folder, entries)
 
 
-def _header(file: pathlib.Path, seen: dict) -> dict[str, Entry]:
+def _describe_pickles(folder: pathlib.Path) -> str:
+    patterns = ("*.bin", "*.pt", "*.pth")
+    pickles = sorted(path.name for p in patterns for path in folder.glob(p))
+    if not pickles:
+        return "neither"
+    return f"only pickle files ({pickles[0]}), which are never loaded"
+
+
+def _read_header(file: pathlib.Path, seen: dict[str, Entry]) -> dict[str, Entry]:
+    """The tensors of one shard, none of which may be in an earlier one."""
     if not file.is_file():
         raise FileNotFoundError(f"{file}: shard named by the index is missing")
+    entries = {}
     try:
-        with safetensors.safe_open(file, framework="np") as f:
-            slices = {name: f.get_slice(name) for name in f.keys()}
-            found = {
-                n: Entry(file, tuple(s.get_shape()), s.get_dtype())
-                for n, s in slices.items()
-            }
+        with safetensors.safe_open(file, framework="np") as opened:
+            for name in opened.keys():  # noqa: SIM118 (a file is no mapping)
+                header = opened.get_slice(name)
+                shape = tuple(header.get_shape())
+                entries[name] = Entry(file, shape, header.get_dtype())
     except safetensors.SafetensorError as error:
         raise ValueError(
             f"{file}: truncated or damaged safetensors file ({error})"
         ) from error
-    if twice := sorted(set(found) & set(seen)):
-        raise ValueError(
-            f"{file}: tensor {twice[0]!r} is also in {seen[twice[0]].file.name}"
-        )
-    return found
+    repeated = sorted(set(entries) & set(seen))
+    if repeated:
+        other = seen[repeated[0]].file.name
+        raise ValueError(f"{file}: tensor {repeated[0]!r} is also in {other}")
+    return entries
 
 
-def _check_index(index, weight_map, entries):
+def _check_index(
+    index: pathlib.Path, weight_map: dict[str, str], entries: dict[str, Entry]
+) -> None:
     for name, file in weight_map.items():
         if name not in entries or entries[name].file.name != file:
             raise ValueError(
                 f"{index}: tensor {name!r} is not in {file} as the index says"
             )
-    if surplus := sorted(set(entries) - set(weight_map)):
+    surplus = sorted(set(entries) - set(weight_map))
+    if surplus:
         raise ValueError(
-            f"{index}: tensor {surplus[0]!r} of {entries[surplus[0]].file.name} is not in the index"
+            f"{index}: tensor {surplus[0]!r} of {entries[surplus[0]].file.name}"
+            " is not in the index"
         )

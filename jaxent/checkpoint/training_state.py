@@ -1,6 +1,10 @@
-"""Training state on disk: Orbax checkpoints of adapter, optimizer and step, never of the base."""
+"""Training state on disk: Orbax checkpoints of adapter, optimizer and step.
+
+The base model is never written.
+"""
 
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +14,31 @@ from jaxent.arrays import lora
 
 
 def saved_steps(folder: pathlib.Path) -> set[int]:
-    """The steps of a run's complete checkpoints: a half-written one has a temporary name."""
-    return {int(f.name) for f in folder.glob("*") if f.name.isdigit()}
+    """The steps of a run's complete checkpoints.
+
+    Args:
+        folder: The run's folder of checkpoints.
+
+    Returns:
+        The steps; a half-written checkpoint has a temporary name and does not count.
+    """
+    return {int(file.name) for file in folder.glob("*") if file.name.isdigit()}
 
 
 class Checkpoints:
-    """The checkpoints of one run, newest `keep` kept. Saves are asynchronous and atomic (temporary name, rename)."""
+    """The checkpoints of one run, of which the newest `keep` stay.
+
+    Saves are asynchronous and atomic (a temporary name, then a rename).
+
+    Example:
+        >>> import tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> checkpoints = Checkpoints(folder)
+        >>> checkpoints.save(3, {"step": jnp.array(3)})
+        >>> checkpoints.close()
+        >>> saved_steps(folder)
+        {3}
+    """
 
     def __init__(self, folder: pathlib.Path, keep: int = 2):
         options = ocp.CheckpointManagerOptions(
@@ -27,14 +50,28 @@ class Checkpoints:
         """The newest complete checkpoint's step."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state) -> None:
-        """Starts saving; the state may be donated at once, for a copy is written."""
+    def save(self, step: int, state: Any) -> None:
+        """Starts saving a state, unless the step is saved already.
+
+        Args:
+            step: The optimizer step.
+            state: A tree of arrays and adapters. It may be donated at once, because a
+                copy is written.
+        """
         if step not in self._manager.all_steps():
             copied = jax.tree.map(jnp.copy, _without_configs(state))
             self._manager.save(step, args=ocp.args.StandardSave(copied))
 
-    def restore(self, step: int, like):
-        """The state saved at step, with the shapes, dtypes and shardings of `like` (ShapeDtypeStructs)."""
+    def restore(self, step: int, like: Any) -> Any:
+        """The state that was saved at a step.
+
+        Args:
+            step: The optimizer step.
+            like: The state's tree of ShapeDtypeStructs, with the shardings wanted.
+
+        Returns:
+            The state.
+        """
         target = ocp.args.StandardRestore(_without_configs(like))
         return _with_configs(like, self._manager.restore(step, args=target))
 

@@ -1,1 +1,1 @@
-"""Text to arrays, in numpy: tokenizers, corpora, mixtures, packed batches and probe texts."""
+"""Text to arrays in numpy: tokenizers, corpora, mixtures, batches, probe texts."""

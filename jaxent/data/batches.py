@@ -1,4 +1,4 @@
-"""A step's examples as arrays: packed into few rows with segments, or padded one to a row."""
+"""A step's examples as arrays: packed into few rows, or padded one to a row."""
 
 import typing
 
@@ -6,9 +6,14 @@ import numpy as np
 
 
 class Batch(typing.NamedTuple):
-    """[rows, T] arrays. targets is the next token of the same example; weights is 1 where it counts.
+    """Rows of examples, each field [rows, T].
 
-    segments: 0 padding, 1, 2, ... the examples of a row; positions restart at 0 in each.
+    Attributes:
+        tokens: int32, token ids; 0 is padding.
+        targets: int32, the next token of the same example.
+        weights: float32, 1 where the target counts in the loss, else 0.
+        segments: int32, 0 for padding, 1, 2, ... for the examples of a row.
+        positions: int32, restarting at 0 in each example.
     """
 
     tokens: np.ndarray
@@ -21,52 +26,112 @@ class Batch(typing.NamedTuple):
 def pack(
     examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None
 ) -> tuple[Batch, int]:
-    """Step-exact packing: the examples in as few of `rows` rows of `length` as first-fit decreasing finds.
+    """Packs one step's examples into as few rows as first-fit decreasing needs.
 
-    Returns the batch, always of `rows` rows, and the number of used ones, which come first. read: bool [rows], of which rows the
-    examples' tokens are read (the others' stay 0 in tokens and targets): lengths alone tell the rest. None: of all.
+    Args:
+        examples: Token ids, [n] each with 2 <= n <= length.
+        length: Tokens a row, T.
+        rows: Rows of the batch; at least one an example.
+        read: bool [rows], the rows whose examples' tokens are read. In the others
+            tokens and targets stay 0; the other fields follow from the lengths. None:
+            all.
+
+    Returns:
+        The batch [rows, T], and the number of rows in use, which come first.
+
+    Raises:
+        ValueError: There are too many examples, or one is too short or too long.
+
+    Example:
+        >>> batch, used = pack([np.array([5, 6, 7]), np.array([8, 9])], 6, 2)
+        >>> batch.tokens.tolist(), used
+        ([[5, 6, 7, 8, 9, 0], [0, 0, 0, 0, 0, 0]], 1)
+        >>> batch.segments[0].tolist()
+        [1, 1, 1, 2, 2, 0]
     """
     _check(examples, length, rows)
-    bins = first_fit([len(e) for e in examples], length)
-    return _fill(
-        [[examples[i] for i in members] for members in bins], length, rows, read
-    ), len(bins)
+    bins = first_fit([len(example) for example in examples], length)
+    packed = [[examples[index] for index in members] for members in bins]
+    return _fill(packed, length, rows, read), len(bins)
 
 
-def first_fit(sizes: list[int], room: int) -> list[list[int]]:
-    """Indices of the sizes that lie in each bin of `room`: the largest first, each in the first bin that has room for it."""
+def first_fit(sizes: list[int], capacity: int) -> list[list[int]]:
+    """First-fit decreasing: the largest first, each in the first bin with room for it.
+
+    Args:
+        sizes: Sizes, each at most `capacity`.
+        capacity: The capacity of a bin.
+
+    Returns:
+        The indices of the sizes in each bin.
+
+    Example:
+        >>> first_fit([2, 5, 3, 4], 7)
+        [[1, 0], [3, 2]]
+    """
     free: list[int] = []
     bins: list[list[int]] = []
     for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-        at = next((i for i, left in enumerate(free) if left >= sizes[index]), len(free))
-        if at == len(free):
-            free.append(room)
+        size = sizes[index]
+        fitting = (number for number, left in enumerate(free) if left >= size)
+        number = next(fitting, len(free))
+        if number == len(free):
+            free.append(capacity)
             bins.append([])
-        free[at] -= sizes[index]
-        bins[at].append(index)
+        free[number] -= size
+        bins[number].append(index)
     return bins
 
 
 def pad(
     examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None
 ) -> tuple[Batch, int]:
-    """One example a row, padded on the right (--nopacking); read as in `pack`."""
+    """One example a row, padded on the right.
+
+    Args:
+        examples: Token ids, [n] each with 2 <= n <= length.
+        length: Tokens a row, T.
+        rows: Rows of the batch; at least one an example.
+        read: As in `pack`.
+
+    Returns:
+        The batch [rows, T], and the number of rows in use, which come first.
+
+    Raises:
+        ValueError: There are too many examples, or one is too short or too long.
+
+    Example:
+        >>> batch, used = pad([np.array([5, 6, 7]), np.array([8, 9])], 4, 2)
+        >>> batch.targets.tolist(), used
+        ([[6, 7, 0, 0], [9, 0, 0, 0]], 2)
+    """
     _check(examples, length, rows)
-    return _fill([[e] for e in examples], length, rows, read), len(examples)
+    return _fill([[example] for example in examples], length, rows, read), len(examples)
 
 
-def _check(examples, length, rows):
+def _check(examples: list[np.ndarray], length: int, rows: int) -> None:
     if not 0 < len(examples) <= rows:
         raise ValueError(
             f"{len(examples)} examples in {rows} rows: expected 1 to {rows}"
         )
-    if wrong := [len(e) for e in examples if not 2 <= len(e) <= length]:
-        raise ValueError(f"an example of {wrong[0]} tokens: expected 2 to {length}")
+    for example in examples:
+        if not 2 <= len(example) <= length:
+            raise ValueError(
+                f"an example of {len(example)} tokens: expected 2 to {length}"
+            )
 
 
-def _fill(bins, length, rows, read) -> Batch:
-    ints = lambda: np.zeros((rows, length), np.int32)
-    batch = Batch(ints(), ints(), np.zeros((rows, length), np.float32), ints(), ints())
+def _fill(
+    bins: list[list[np.ndarray]], length: int, rows: int, read: np.ndarray | None
+) -> Batch:
+    """The batch whose row i holds the examples of bin i one after the other."""
+    batch = Batch(
+        tokens=np.zeros((rows, length), np.int32),
+        targets=np.zeros((rows, length), np.int32),
+        weights=np.zeros((rows, length), np.float32),
+        segments=np.zeros((rows, length), np.int32),
+        positions=np.zeros((rows, length), np.int32),
+    )
     for row, members in enumerate(bins):
         start = 0
         for segment, ids in enumerate(members, 1):

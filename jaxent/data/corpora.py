@@ -1,270 +1,103 @@
-"""Training texts by domain, from the Hub or from local files, tokenized once into memory-mapped arrays."""
+"""Training texts by domain, tokenized once into memory-mapped arrays."""
 
 import dataclasses
 import hashlib
 import itertools
-import json
 import os
 import pathlib
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import tqdm
 
-from jaxent.data import batches, embedded, mix, tokens
+from jaxent.data import batches, embedded, mix, rows, sources, tokens
 
 EMBEDDED = "embedded"
-_BATCH = 512  # texts tokenized at a time
-_TITLE = re.compile(  # WikiText's " = Title = "; a capitalised word tells it from a formula such as " = 1 rad / s = "
-    r"^ = ((?=[^=\n]*\b[^\W\d_a-z]\w)[^=\n]+) = *\n", flags=re.MULTILINE
-)
+_TEXTS_AT_A_TIME = 512  # to the tokenizer
 
 
-def function_text(row: dict) -> str:
-    """code_search_net python: the whole function as it stands in its file, docstring inside."""
-    return row["whole_func_string"]
+def select_sources(domains: Iterable[str]) -> list[sources.Source]:
+    """The data sets of the domains, in the domains' order.
 
+    Args:
+        domains: Names of domains.
 
-def commented_text(row: dict) -> str:
-    """code_search_net javascript: the function after its documentation as a /** */ comment, which the columns part."""
-    lines = row["func_documentation_string"].strip().splitlines()
-    comment = "".join(f" * {line}".rstrip() + "\n" for line in lines)
-    return (f"/**\n{comment} */\n" if lines else "") + row["whole_func_string"]
+    Returns:
+        Rows of `sources.SOURCES`.
 
-
-def alpaca_text(row: dict) -> str:
-    """CodeAlpaca: Alpaca's headings, the input's only where there is one."""
-    asked = f"### Instruction:\n{row['instruction']}\n\n" + (
-        f"### Input:\n{row['input']}\n\n" if row["input"] else ""
-    )
-    return f"{asked}### Response:\n{row['output']}"
-
-
-def gsm8k_text(row: dict) -> str:
-    """gsm8k: question and worked answer, its <<calculator>> marks kept as published."""
-    return f"Question: {row['question']}\nAnswer: {row['answer']}"
-
-
-def competition_text(row: dict) -> str:
-    """competition_math: problem and solution."""
-    return f"Problem: {row['problem']}\nSolution: {row['solution']}"
-
-
-def article_text(row: dict) -> str:
-    """wikipedia: title, blank line, text."""
-    return f"{row['title']}\n\n{row['text']}"
-
-
-def news_text(row: dict) -> str:
-    """cnn_dailymail: the article, then its highlights."""
-    return f"{row['article']}\n\nHighlights: {row['highlights']}"
-
-
-def plain_text(row: dict) -> str:
-    return row["text"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """One data set: where it lies on the Hub (id, configuration, split) and below a data root, and its text format."""
-
-    name: str
-    domain: str
-    hub: tuple[str, str | None, str]
-    files: tuple[str, ...]
-    columns: tuple[str, ...]
-    text: Callable[[dict], str]
-
-
-# Homes in parquet or JSON, for datasets 5 runs no loading scripts. Where an original is gone, the next best:
-#   code_search_net   the original, converted to parquet; fallback claudios/code_search_net (same columns).
-#   CodeAlpaca-20k    the original, one JSON file; fallback zhan1993/code_alpaca_20k (parquet, same columns).
-#   gsm8k, wikipedia, cnn_dailymail   the originals under their owners' names, parquet.
-#   competition_math  hendrycks/competition_math was taken down in January 2025 (DMCA notice). This copy keeps
-#                     its columns and its 7,500 training rows apart from the 5,000 for testing. Fallbacks:
-#                     qwedsacf/competition_math (all 12,500 rows in one split, the test rows too) and
-#                     EleutherAI/hendrycks_math (seven configurations, one a subject).
-#   fiction           the paper names none. TinyStories: parquet, CDLA-Sharing, fiction throughout, but short and
-#                     machine-written; fallback for human prose: sedthh/gutenberg_english (column TEXT, whole
-#                     books, not all of them fiction).
-SOURCES = (
-    Source(
-        "code_search_net_python",
-        "code",
-        ("code-search-net/code_search_net", "python", "train"),
-        ("code_search_net/python.jsonl",),
-        ("whole_func_string",),
-        function_text,
-    ),
-    Source(
-        "code_search_net_javascript",
-        "code",
-        ("code-search-net/code_search_net", "javascript", "train"),
-        ("code_search_net/javascript.jsonl",),
-        ("func_documentation_string", "whole_func_string"),
-        commented_text,
-    ),
-    Source(
-        "codealpaca",
-        "code",
-        ("sahil2801/CodeAlpaca-20k", None, "train"),
-        ("codealpaca/code_alpaca_20k.json", "codealpaca/code_alpaca_2k.json"),
-        ("instruction", "input", "output"),
-        alpaca_text,
-    ),
-    Source(
-        "gsm8k",
-        "math",
-        ("openai/gsm8k", "main", "train"),
-        ("gsm8k/train.jsonl",),
-        ("question", "answer"),
-        gsm8k_text,
-    ),
-    Source(
-        "competition_math",
-        "math",
-        ("DigitalLearningGmbH/MATH-lighteval", "default", "train"),
-        ("competition_math/train.jsonl",),
-        ("problem", "solution"),
-        competition_text,
-    ),
-    Source(
-        "wikipedia",
-        "natural",
-        ("wikimedia/wikipedia", "20231101.en", "train"),
-        ("wikipedia/train.jsonl", "wikipedia/wikitext2_raw_test.txt"),
-        ("title", "text"),
-        article_text,
-    ),
-    Source(
-        "cnn_dailymail",
-        "natural",
-        ("abisee/cnn_dailymail", "3.0.0", "train"),
-        ("cnn_dailymail/train.jsonl", "cnn_dailymail/wikinews_gum.jsonl"),
-        ("article", "highlights"),
-        news_text,
-    ),
-    Source(
-        "fiction",
-        "creative",
-        ("roneneldan/TinyStories", None, "train"),
-        ("creative/train.jsonl", "creative/standardebooks.jsonl"),
-        ("text",),
-        plain_text,
-    ),
-)
-
-
-def select_sources(domains: Iterable[str]) -> list[Source]:
-    return [s for d in domains for s in SOURCES if s.domain == d]
-
-
-def local_file(source: Source, root: str) -> pathlib.Path:
-    """The first of the source's files that exists below root."""
-    for name in source.files:
-        if (file := pathlib.Path(root) / name).is_file():
-            return file
-    raise FileNotFoundError(
-        f"data root {root}: none of {', '.join(source.files)} is there, expected {source.name}'s rows"
-    )
+    Example:
+        >>> [source.name for source in select_sources(["math"])]
+        ['gsm8k', 'competition_math']
+    """
+    return [
+        source
+        for domain in domains
+        for source in sources.SOURCES
+        if source.domain == domain
+    ]
 
 
 def check_sources(domains: Iterable[str], root: str | None) -> None:
-    """Cheap refusal of missing files and columns below root, before anything long starts."""
-    if root == EMBEDDED:
+    """Checks that the domains' files exist and their first rows have the columns.
+
+    It is cheap, so that a run can be refused before anything long starts. The Hub and
+    the embedded texts are not checked.
+
+    Args:
+        domains: Names of domains.
+        root: A folder of local files, "embedded", or None for the Hub.
+
+    Raises:
+        FileNotFoundError: A source has no file.
+        ValueError: A file has no rows, or its first row lacks a column.
+    """
+    if root is None or root == EMBEDDED:
         return
-    for source in select_sources(domains) if root else ():
-        next(
-            iter(
-                _checked(
-                    source,
-                    _rows(local_file(source, root)),
-                    str(local_file(source, root)),
-                )
-            )
-        )
+    for source in select_sources(domains):
+        next(_iter_file(source, root))
 
 
-def read_texts(source: Source, root: str | None, limit: int) -> list[str]:
-    """The source's texts in order, at most `limit`: from files below root, or streamed from the Hub without one."""
+def read_texts(source: sources.Source, root: str | None, limit: int) -> list[str]:
+    """The first texts of a source.
+
+    Args:
+        source: The data set.
+        root: A folder of local files; None streams from the Hub.
+        limit: How many texts at most.
+
+    Returns:
+        The texts, in order.
+
+    Raises:
+        FileNotFoundError: There is no file, or the Hub did not give the data set.
+        ValueError: A row is malformed.
+    """
     if root:
-        file = local_file(source, root)
-        found = _checked(source, _rows(file), str(file))
+        checked = _iter_file(source, root)
     else:
-        found = _checked(source, _hub_rows(source), f"data set {source.hub[0]}")
-    return [source.text(row) for row in itertools.islice(found, limit)]
+        stream = rows.read_hub(*source.hub)
+        where = f"data set {source.hub[0]}"
+        checked = rows.check_columns(stream, source.columns, where, source.name)
+    return [source.text(row) for row in itertools.islice(checked, limit)]
 
 
-def _checked(source: Source, rows: Iterable[dict], where: str):
-    """Rows, at least one, each with text in the source's columns."""
-    number = 0
-    for number, row in enumerate(rows, 1):
-        found = row if isinstance(row, dict) else {}
-        for column in source.columns:
-            if not isinstance(found.get(column), str):
-                wrong = (
-                    f"holds {found[column]!r:.40}" if column in found else "is missing"
-                )
-                raise ValueError(
-                    f"{where}, row {number}: column {column!r} {wrong} "
-                    f"(found {', '.join(found) or 'no columns'}), expected text in {', '.join(source.columns)}"
-                )
-        yield row
-    if not number:
-        raise ValueError(f"{where}: no rows, expected those of {source.name}")
-
-
-def _rows(file: pathlib.Path):
-    """Rows of a .jsonl, a .json list, or a WikiText .txt cut at its top-level headings."""
-    if file.suffix == ".jsonl":
-        with file.open(encoding="utf-8") as lines:
-            yield from (
-                _parsed(line, f"{file} line {n}")
-                for n, line in enumerate(lines, 1)
-                if line.strip()
-            )
-    elif file.suffix == ".json":
-        rows = _parsed(file.read_text(encoding="utf-8"), str(file))
-        if not isinstance(rows, list):
-            raise ValueError(
-                f"{file}: a JSON {type(rows).__name__}, expected a list of rows"
-            )
-        yield from rows
-    else:
-        parts = re.split(_TITLE, file.read_text(encoding="utf-8"))
-        yield from (
-            {"title": t.strip(), "text": body.strip()}
-            for t, body in zip(parts[1::2], parts[2::2])
-        )
-
-
-def _parsed(text: str, where: str):
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON ({error})") from error
-
-
-def _hub_rows(source: Source):
-    """Rows streamed from the Hub; whatever goes wrong, at the start or on the way, is one line with the id."""
-    name, config, split = source.hub
-    try:
-        import datasets  # here alone, for it takes most of a second
-
-        yield from datasets.load_dataset(name, config, split=split, streaming=True)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise FileNotFoundError(
-            f"data set {name}: the Hub did not give it ({reason}); use --data_root for local files"
-        ) from error
+def _iter_file(source: sources.Source, root: str):
+    file = source.local_file(root)
+    return rows.check_columns(
+        rows.read_file(file), source.columns, str(file), source.name
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Tokenized:
-    """One source as token ids: example i is tokens[offsets[i]:offsets[i + 1]] (memory-mapped int32, int64).
+    """One source as token ids.
 
-    hash: of the texts, the tokenizer and the length.
+    Example i is tokens[offsets[i] : offsets[i + 1]].
+
+    Attributes:
+        tokens: int32 [tokens], memory-mapped.
+        offsets: int64 [examples + 1].
+        hash: Of the texts, the tokenizer and the length.
     """
 
     tokens: np.ndarray
@@ -280,24 +113,28 @@ class Tokenized:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Tokenized sources by domain."""
+    """Tokenized sources: {domain: {source: `Tokenized`}}."""
 
     domains: dict[str, dict[str, Tokenized]]
 
     @property
     def sizes(self) -> dict[str, dict[str, int]]:
+        """The number of examples: {domain: {source: examples}}."""
         return {
-            d: {name: len(t) for name, t in by_name.items()}
-            for d, by_name in self.domains.items()
+            domain: {name: len(source) for name, source in by_name.items()}
+            for domain, by_name in self.domains.items()
         }
 
     @property
     def hashes(self) -> dict[str, str]:
         """What was read, by source: equal hashes mean equal token ids."""
+        return {name: source.hash for name, source in self._by_source().items()}
+
+    def _by_source(self) -> dict[str, Tokenized]:
         return {
-            name: t.hash
+            name: source
             for by_name in self.domains.values()
-            for name, t in by_name.items()
+            for name, source in by_name.items()
         }
 
     def batch(
@@ -310,17 +147,35 @@ class Corpus:
         packing: bool = True,
         read: np.ndarray | None = None,
     ) -> tuple[batches.Batch, int]:
-        """The batch of one optimizer step and its used rows: a pure function of (seed, step). read: the rows whose tokens are needed here."""
-        every = {
-            name: t for by_name in self.domains.values() for name, t in by_name.items()
-        }
-        chosen = [
-            every[name][index]
-            for name, index in mix.draw_batch(mixture, self.sizes, seed, step, examples)
-        ]
-        return (batches.pack if packing else batches.pad)(
-            chosen, length, examples, read
-        )
+        """The batch of one optimizer step, a pure function of (seed, step).
+
+        Args:
+            mixture: What share each domain has.
+            seed: The run's seed.
+            step: The optimizer step, from 0.
+            length: Tokens a row, T.
+            examples: Examples a step; also the number of rows.
+            packing: Several examples a row, or one.
+            read: bool [rows], the rows whose tokens this process needs; None: all.
+
+        Returns:
+            The batch [examples, T], and the number of rows in use, which come first.
+        """
+        by_source = self._by_source()
+        drawn = mix.draw_batch(mixture, self.sizes, seed, step, examples)
+        chosen = [by_source[name][index] for name, index in drawn]
+        arrange = batches.pack if packing else batches.pad
+        return arrange(chosen, length, examples, read)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """How texts become arrays, and where those are cached."""
+
+    tokenizer: tokens.Tokenizer
+    length: int
+    cache: pathlib.Path
+    progress: bool
 
 
 def load_corpus(
@@ -332,96 +187,138 @@ def load_corpus(
     cache: pathlib.Path | None = None,
     progress: bool = False,
 ) -> Corpus:
-    """Tokenizes each source once (cached by tokenizer, length and texts) and maps it.
+    """Tokenizes each source of the domains once, caches the arrays and maps them.
 
-    A source read from the Hub once is not asked for again: later runs use its cache, also without a network.
-    An example is the tokenizer's own encoding, cut at `length` tokens, with eos appended where it
-    was not cut. root: a folder of local files, "embedded" for text every Python carries, None for the Hub.
+    An example is the tokenizer's own encoding with eos appended, cut at `length`
+    tokens. A source that was read from the Hub once is not asked for again: later runs
+    use its cache, also without a network.
+
+    Args:
+        domains: Names of domains.
+        tokenizer: The model's tokenizer.
+        length: Tokens an example at most.
+        root: A folder of local files, "embedded" for the package's own texts, or None
+            for the Hub.
+        limit: Texts a source at most.
+        cache: The cache's folder; None: ~/.cache/jaxent.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The tokenized sources.
+
+    Raises:
+        FileNotFoundError: A source's file is missing, or the Hub did not give it.
+        ValueError: A row is malformed, or no text has two tokens.
+
+    Example:
+        >>> folder = pathlib.Path(__file__).parent / "checkpoints" / "tiny"
+        >>> tokenizer = tokens.load_tokenizer(folder)
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as cache:
+        ...     corpus = load_corpus(
+        ...         ["math"], tokenizer, 64, "embedded", 20, pathlib.Path(cache)
+        ...     )
+        >>> corpus.sizes
+        {'math': {'embedded_math': 20}}
     """
-    cache = (
-        cache
-        or pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-        / "jaxent"
-    )
-    found: dict[str, dict[str, Tokenized]] = {}
-    for domain in domains:
-        if not root:
-            found[domain] = {
-                s.name: _from_hub(s, limit, tokenizer, length, cache, progress)
-                for s in select_sources([domain])
-            }
-            continue
-        if root == EMBEDDED:
-            named = {f"embedded_{domain}": embedded.split(domain)[0][:limit]}
+    if cache is None:
+        user_cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+        cache = pathlib.Path(user_cache).expanduser() / "jaxent"
+    request = _Request(tokenizer, length, cache, progress)
+    return Corpus({d: _load_domain(d, root, limit, request) for d in domains})
+
+
+def _load_domain(
+    domain: str, root: str | None, limit: int, request: _Request
+) -> dict[str, Tokenized]:
+    if root == EMBEDDED:
+        texts = embedded.split(domain)[0][:limit]
+        name = f"embedded_{domain}"
+        return {name: _tokenize(name, texts, request)}
+    loaded = {}
+    for source in select_sources([domain]):
+        if root:
+            texts = read_texts(source, root, limit)
+            loaded[source.name] = _tokenize(source.name, texts, request)
         else:
-            named = {
-                s.name: read_texts(s, root, limit) for s in select_sources([domain])
-            }
-        found[domain] = {
-            n: _tokenized(n, t, tokenizer, length, cache, progress)
-            for n, t in named.items()
-        }
-    return Corpus(found)
+            loaded[source.name] = _load_from_hub(source, limit, request)
+    return loaded
 
 
-def _from_hub(source: Source, limit, tokenizer, length, cache, progress) -> Tokenized:
-    """The source's cached arrays if this request was answered before, else streamed, tokenized and remembered."""
-    request = hashlib.sha256(
-        f"{source.hub} {source.text.__name__} {limit} {tokenizer.hash} {length}".encode()
+def _load_from_hub(source: sources.Source, limit: int, request: _Request) -> Tokenized:
+    """The source's cached arrays, if this was asked for before; else they are made.
+
+    A small file named after the request holds the name of the arrays' folder.
+    """
+    asked = (
+        f"{source.hub} {source.text.__name__} {limit}"
+        f" {request.tokenizer.hash} {request.length}"
     )
-    answer = cache / f"{source.name}-hub-{request.hexdigest()[:16]}"
-    if answer.is_file() and (cache / answer.read_text()).is_dir():
-        return _open(cache / answer.read_text())
-    tokenized = _tokenized(
-        source.name, read_texts(source, None, limit), tokenizer, length, cache, progress
-    )
+    digest = hashlib.sha256(asked.encode()).hexdigest()[:16]
+    answer = request.cache / f"{source.name}-hub-{digest}"
+    if answer.is_file():
+        folder = request.cache / answer.read_text(encoding="utf-8")
+        if folder.is_dir():
+            return _open(folder)
+    tokenized = _tokenize(source.name, read_texts(source, None, limit), request)
     partial = answer.with_name(f"{answer.name}.partial-{os.getpid()}")
-    partial.write_text(f"{source.name}-{tokenized.hash}")
+    partial.write_text(f"{source.name}-{tokenized.hash}", encoding="utf-8")
     os.replace(partial, answer)
     return tokenized
 
 
-def _tokenized(name, found: list[str], tokenizer, length, cache, progress) -> Tokenized:
-    digest = hashlib.sha256(f"{tokenizer.hash} {length}".encode())
-    for text in found:
+def _tokenize(name: str, texts: list[str], request: _Request) -> Tokenized:
+    """The arrays of the texts, from the cache where they are in it."""
+    digest = hashlib.sha256(f"{request.tokenizer.hash} {request.length}".encode())
+    for text in texts:
         digest.update(hashlib.sha256(text.encode()).digest())
-    folder = cache / f"{name}-{digest.hexdigest()[:16]}"
+    folder = request.cache / f"{name}-{digest.hexdigest()[:16]}"
     if not folder.is_dir():
-        _write(folder, name, found, tokenizer, length, progress)
+        encoded = _encode(name, texts, request)
+        if not encoded:
+            raise ValueError(
+                f"{name}: no text of two tokens or more among {len(texts)}"
+            )
+        _write(folder, encoded)
     return _open(folder)
 
 
+def _encode(name: str, texts: list[str], request: _Request) -> list[np.ndarray]:
+    """Ids of each text of two tokens or more, int32 [tokens <= length]."""
+    encoded = []
+    bar = tqdm.tqdm(
+        total=len(texts),
+        desc=f"tokenize {name}",
+        disable=not request.progress,
+        leave=False,
+    )
+    for start in range(0, len(texts), _TEXTS_AT_A_TIME):
+        some = texts[start : start + _TEXTS_AT_A_TIME]
+        for ids in request.tokenizer.encode(some):
+            ids = [*ids, request.tokenizer.eos_id][: request.length]
+            if len(ids) >= 2:
+                encoded.append(np.array(ids, np.int32))
+        bar.update(len(some))
+    bar.close()
+    return encoded
+
+
 def _open(folder: pathlib.Path) -> Tokenized:
-    arrays = (
+    return Tokenized(
         np.load(folder / "tokens.npy", mmap_mode="r"),
         np.load(folder / "offsets.npy"),
+        folder.name.rpartition("-")[2],
     )
-    return Tokenized(*arrays, folder.name.rpartition("-")[2])
 
 
-def _write(folder, name, found, tokenizer, length, progress) -> None:
-    """The source's arrays, under a temporary name until complete."""
-    pieces, bar = (
-        [],
-        tqdm.tqdm(
-            total=len(found), desc=f"tokenize {name}", disable=not progress, leave=False
-        ),
-    )
-    for start in range(0, len(found), _BATCH):
-        for ids in tokenizer.encode(found[start : start + _BATCH]):
-            ids = [*ids, tokenizer.eos_id][:length]
-            if len(ids) >= 2:
-                pieces.append(np.array(ids, np.int32))
-        bar.update(min(_BATCH, len(found) - start))
-    bar.close()
-    if not pieces:
-        raise ValueError(f"{name}: no text of two tokens or more among {len(found)}")
+def _write(folder: pathlib.Path, encoded: list[np.ndarray]) -> None:
+    """Writes the arrays of a source, under a temporary name until they are complete."""
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     partial.mkdir(parents=True, exist_ok=True)
-    np.save(partial / "tokens.npy", np.concatenate(pieces))
-    np.save(partial / "offsets.npy", np.cumsum([0, *map(len, pieces)]))
+    np.save(partial / "tokens.npy", np.concatenate(encoded))
+    np.save(partial / "offsets.npy", np.cumsum([0, *map(len, encoded)]))
     try:
         partial.rename(folder)
-    except OSError:  # another process was first
-        if not folder.is_dir():
+    except OSError:
+        if not folder.is_dir():  # otherwise another process was first
             raise

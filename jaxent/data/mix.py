@@ -1,4 +1,4 @@
-"""Which examples a step trains on: a pure function of (seed, step), with no iterator to save."""
+"""Which examples a step trains on: a pure function of (seed, step), no iterator."""
 
 import dataclasses
 import functools
@@ -7,25 +7,30 @@ import numpy as np
 
 BLOCK = 20  # slots whose domains follow the proportions exactly
 DOMAINS = ("code", "math", "natural", "creative")
+CONDITIONS = ("B0", "B1", "B2", "B3", "B4", "B5", "B6")
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """From optimizer step `start` on, domains in these percentages (multiples of 5, 100 in all)."""
+    """One phase of training.
+
+    Attributes:
+        start: The optimizer step it starts at.
+        percent: (domain, percentage) pairs: multiples of 5, 100 in all.
+    """
 
     start: int
     percent: tuple[tuple[str, int], ...]
 
     def __post_init__(self):
-        wrong = [
-            (d, p)
-            for d, p in self.percent
-            if d not in DOMAINS or p <= 0 or p * BLOCK % 100
-        ]
-        if wrong or sum(p for _, p in self.percent) != 100:
+        known = all(domain in DOMAINS for domain, _ in self.percent)
+        shares = [percent for _, percent in self.percent]
+        fit = all(share > 0 and share * BLOCK % 100 == 0 for share in shares)
+        if not (known and fit and sum(shares) == 100):
             raise ValueError(
-                f"mixture {dict(self.percent)}: expected percentages of {', '.join(DOMAINS)} in multiples of "
-                f"{100 // BLOCK} that add up to 100"
+                f"mixture {dict(self.percent)}: expected percentages of"
+                f" {', '.join(DOMAINS)} in multiples of {100 // BLOCK} that add up"
+                " to 100"
             )
 
 
@@ -38,31 +43,47 @@ class Mixture:
     @property
     def domains(self) -> tuple[str, ...]:
         """Domains in use, in the order of `DOMAINS`."""
-        used = {d for phase in self.phases for d, _ in phase.percent}
-        return tuple(d for d in DOMAINS if d in used)
+        used = {domain for phase in self.phases for domain, _ in phase.percent}
+        return tuple(domain for domain in DOMAINS if domain in used)
 
 
-CONDITIONS = ("B0", "B1", "B2", "B3", "B4", "B5", "B6")
+def _constant(**percent: int) -> Mixture:
+    """The same percentages throughout."""
+    return Mixture((Phase(0, tuple(percent.items())),))
 
 
 def condition_mixture(name: str, curriculum_steps: int = 1000) -> Mixture | None:
-    """Table 1's training data by condition: None for B0; B4 is B2's data; B5 is math, then code."""
-    one = lambda *percent: Mixture((Phase(0, percent),))
+    """The training data of a condition of the paper's Table 1.
+
+    Args:
+        name: "B0" to "B6".
+        curriculum_steps: Optimizer steps of B5's first phase.
+
+    Returns:
+        The mixture. None for B0, which is not trained; B4 has B2's data; B5 is math,
+        then code.
+
+    Raises:
+        ValueError: There is no such condition, or curriculum_steps is below 1.
+
+    Example:
+        >>> condition_mixture("B3").phases
+        (Phase(start=0, percent=(('code', 70), ('natural', 30))),)
+    """
     if name == "B5":
         if curriculum_steps < 1:
             raise ValueError(
                 f"curriculum_steps {curriculum_steps}: expected at least 1"
             )
-        return Mixture(
-            (Phase(0, (("math", 100),)), Phase(curriculum_steps, (("code", 100),)))
-        )
+        math, code = (("math", 100),), (("code", 100),)
+        return Mixture((Phase(0, math), Phase(curriculum_steps, code)))
     mixtures = {
         "B0": None,
-        "B1": one(("code", 100)),
-        "B2": one(("code", 70), ("math", 30)),
-        "B3": one(("code", 70), ("natural", 30)),
-        "B4": one(("code", 70), ("math", 30)),
-        "B6": one(("code", 70), ("creative", 30)),
+        "B1": _constant(code=100),
+        "B2": _constant(code=70, math=30),
+        "B3": _constant(code=70, natural=30),
+        "B4": _constant(code=70, math=30),
+        "B6": _constant(code=70, creative=30),
     }
     if name not in mixtures:
         raise ValueError(f"condition {name!r}: expected one of {', '.join(CONDITIONS)}")
@@ -76,14 +97,30 @@ def draw_batch(
     step: int,
     examples: int = 16,
 ) -> list[tuple[str, int]]:
-    """(source, index) of each of a step's examples.
+    """The examples of one step; every machine draws the same.
 
-    sizes: {domain: {source: number of examples}}. Slots are dealt in blocks of 20 with exact quotas,
-    in an order drawn from (seed, phase, block). A domain's n-th draw goes to its sources in turn;
-    a source's m-th draw is entry m of its permutation for epoch m // size, drawn from
-    (seed, source, epoch). Every machine draws the same.
+    The domains of slots are dealt in blocks of 20 with exact quotas, in an order drawn
+    from (seed, phase, block). A domain's n-th draw goes to its sources in turn. A
+    source's m-th draw is entry m of its permutation for epoch m // size, drawn from
+    (seed, source, epoch).
+
+    Args:
+        mixture: What share each domain has.
+        sizes: {domain: {source: number of examples}}.
+        seed: The run's seed.
+        step: The optimizer step, from 0.
+        examples: Examples a step.
+
+    Returns:
+        (source, index) of each example.
+
+    Example:
+        >>> mixture = condition_mixture("B1")
+        >>> draw_batch(mixture, {"code": {"a": 3}}, seed=0, step=0, examples=3)
+        [('a', 1), ('a', 0), ('a', 2)]
     """
-    number = max(i for i, phase in enumerate(mixture.phases) if phase.start <= step)
+    started = [i for i, phase in enumerate(mixture.phases) if phase.start <= step]
+    number = max(started)
     phase = mixture.phases[number]
     first = (step - phase.start) * examples
     return [
@@ -92,14 +129,14 @@ def draw_batch(
     ]
 
 
-def _example(phase, number, sizes, seed, slot) -> tuple[str, int]:
+def _example(
+    phase: Phase, number: int, sizes: dict[str, dict[str, int]], seed: int, slot: int
+) -> tuple[str, int]:
     block, within = divmod(slot, BLOCK)
     order = _order(phase.percent, seed, number, block)
     domain = order[within]
-    quota = order.count(domain)
-    turn, which = divmod(
-        block * quota + order[:within].count(domain), len(sizes[domain])
-    )
+    draw = block * order.count(domain) + order[:within].count(domain)
+    turn, which = divmod(draw, len(sizes[domain]))
     source, size = list(sizes[domain].items())[which]
     epoch, index = divmod(turn, size)
     return source, int(_permutation(seed, source, epoch, size)[index])
@@ -110,11 +147,14 @@ def _generator(*key: int) -> np.random.Generator:
 
 
 @functools.lru_cache(maxsize=64)
-def _order(percent, seed, number, block) -> list[str]:
-    slots = [d for d, p in percent for _ in range(p * BLOCK // 100)]
+def _order(
+    percent: tuple[tuple[str, int], ...], seed: int, number: int, block: int
+) -> list[str]:
+    """The domains of one block's slots."""
+    slots = [domain for domain, share in percent for _ in range(share * BLOCK // 100)]
     return [slots[i] for i in _generator(seed, 0, number, block).permutation(BLOCK)]
 
 
 @functools.lru_cache(maxsize=64)
-def _permutation(seed, source, epoch, size) -> np.ndarray:
+def _permutation(seed: int, source: str, epoch: int, size: int) -> np.ndarray:
     return _generator(seed, 1, *source.encode(), epoch).permutation(size)

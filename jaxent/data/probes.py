@@ -1,7 +1,8 @@
 """Factorial probe texts: domain x register x shape of reasoning, in replicate sets.
 
-A probe set is cells x replicates, never a fixed number (section 3.2 states 48, its accuracies imply
-60, section 6.1 states 480). Each replicate covers every cell once, on topics of its own.
+A probe set is cells x replicates, never a fixed number (section 3.2 states 48, its
+accuracies imply 60, section 6.1 states 480). Each replicate covers every cell once, on
+topics of its own.
 """
 
 import collections
@@ -10,6 +11,8 @@ import hashlib
 import json
 import pathlib
 import re
+from collections.abc import Sequence
+from typing import Any
 
 FACTORS = ("domain", "register", "shape")
 REGISTERS = ("formal", "informal", "technical", "conversational")
@@ -20,12 +23,12 @@ DOMAINS = {
 }
 _FOLDER = pathlib.Path(__file__).with_name("probes")
 _LABEL_WORDS = re.compile(
-    r"\b(code|coding|coder|math|medic|legal|logic|creativ|formal|informal|technical|conversation|hierarch"
-    r"|causal|cause|causing|constrain|evidence|evident)",
+    r"\b(code|coding|coder|math|medic|legal|logic|creativ|formal|informal|technical"
+    r"|conversation|hierarch|causal|cause|causing|constrain|evidence|evident)",
     re.IGNORECASE,
 )
 _WORDS = (25, 45)  # words a text
-_CELL_TOLERANCE = 0.12  # a cell's mean length against the set's
+_CELL_TOLERANCE = 0.12  # of a cell's mean length, relative to the set's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +43,22 @@ class Probe:
     topic: str
     text: str
 
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        """Domain, register and shape."""
+        return self.domain, self.register, self.shape
+
 
 @dataclasses.dataclass(frozen=True)
 class ProbeSet:
-    """Named probes in order; `hash` (sha256 of labels and texts) goes with every number measured on them."""
+    """Named probes in order."""
 
     name: str
     probes: tuple[Probe, ...]
 
     @property
     def hash(self) -> str:
+        """The sha256 of labels and texts, kept with every number measured on them."""
         lines = "\n".join(
             f"{p.domain}\t{p.register}\t{p.shape}\t{p.replicate}\t{p.text}"
             for p in self.probes
@@ -58,20 +67,35 @@ class ProbeSet:
 
     @property
     def texts(self) -> list[str]:
+        """The texts in order."""
         return [p.text for p in self.probes]
 
     @property
     def labels(self) -> list[dict]:
         """One dict a probe: domain, register, shape, replicate."""
-        return [
-            {f: getattr(p, f) for f in (*FACTORS, "replicate")} for p in self.probes
-        ]
+        names = (*FACTORS, "replicate")
+        return [{name: getattr(p, name) for name in names} for p in self.probes]
 
 
 def load_probes(source: str, replicates: int | None = None) -> ProbeSet:
-    """The set `triad` or `hexad`, or a JSONL file of one's own with the same fields; the first `replicates` of it.
+    """A set of the package, or a JSONL file of one's own with the same fields.
 
-    Raises ValueError naming the line or cell of whatever makes it unbalanced or malformed.
+    Args:
+        source: "triad", "hexad" or a file.
+        replicates: How many replicate sets, from the first; None: all.
+
+    Returns:
+        The probes, sorted by replicate.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A line is malformed or the set is not balanced; the message names
+            the line or the cell.
+
+    Example:
+        >>> probe_set = load_probes("triad", replicates=2)
+        >>> len(probe_set.probes), probe_set.labels[0]["domain"]
+        (96, 'code')
     """
     if source in DOMAINS:
         files = [_FOLDER / f"{source}_{domain}.jsonl" for domain in DOMAINS[source]]
@@ -86,7 +110,8 @@ def load_probes(source: str, replicates: int | None = None) -> ProbeSet:
         available = max(p.replicate for p in probes) + 1
         if not 1 <= replicates <= available:
             raise ValueError(
-                f"probes {source!r}: {replicates} replicates asked for, expected 1 to {available}"
+                f"probes {source!r}: {replicates} replicates asked for,"
+                f" expected 1 to {available}"
             )
         probes = [p for p in probes if p.replicate < replicates]
     probes.sort(key=lambda p: p.replicate)
@@ -95,78 +120,113 @@ def load_probes(source: str, replicates: int | None = None) -> ProbeSet:
 
 
 def _read(file: pathlib.Path) -> list[Probe]:
-    fields = {f.name for f in dataclasses.fields(Probe)}
     probes = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         where = f"{file}, line {number}"
         try:
-            raw = json.loads(line)
+            fields = json.loads(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"{where}: no JSON ({error})") from error
-        if not isinstance(raw, dict) or set(raw) != fields:
-            raise ValueError(
-                f"{where}: fields {sorted(raw) if isinstance(raw, dict) else raw!r}, expected {sorted(fields)}"
-            )
-        for name, value in raw.items():
-            if name == "replicate":
-                if type(value) is not int or value < 0:
-                    raise ValueError(
-                        f"{where}: replicate {value!r}, expected 0, 1, ..."
-                    )
-            elif not isinstance(value, str) or not value.strip():
-                raise ValueError(f"{where}: {name} {value!r}, expected text")
-        probes.append(Probe(**raw))
+        _check_fields(fields, where)
+        probes.append(Probe(**fields))
     if not probes:
         raise ValueError(f"{file}: no probes")
     return probes
 
 
-def check_balance(probes: list[Probe], where: str) -> None:
-    """Each replicate holds every cell exactly once, and no text or id appears twice."""
-    levels = [sorted({getattr(p, f) for p in probes}) for f in FACTORS]
-    cells = {(d, r, s) for d in levels[0] for r in levels[1] for s in levels[2]}
+def _check_fields(fields: Any, where: str) -> None:
+    """ValueError unless a line has a probe's fields with values of the right types."""
+    expected = sorted(field.name for field in dataclasses.fields(Probe))
+    names = sorted(fields) if isinstance(fields, dict) else repr(fields)
+    if names != expected:
+        raise ValueError(f"{where}: fields {names}, expected {expected}")
+    for name, value in fields.items():
+        if name == "replicate":
+            if type(value) is not int or value < 0:
+                raise ValueError(f"{where}: replicate {value!r}, expected 0, 1, ...")
+        elif not isinstance(value, str) or not value.strip():
+            raise ValueError(f"{where}: {name} {value!r}, expected text")
+
+
+def check_balance(probes: Sequence[Probe], where: str) -> None:
+    """Checks that each replicate has every cell once and no text or id comes twice.
+
+    Args:
+        probes: The probes.
+        where: The name of the set, for errors.
+
+    Raises:
+        ValueError: It is not so; the message names the cell, the text or the id.
+
+    Example:
+        >>> probes = load_probes("triad").probes[1:]
+        >>> check_balance(probes, "mine")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: probes 'mine': replicate 0 has 0 texts in cell ..., expected 1
+    """
+    levels = [sorted({getattr(p, factor) for p in probes}) for factor in FACTORS]
+    cells = [(d, r, s) for d in levels[0] for r in levels[1] for s in levels[2]]
     for replicate in range(max(p.replicate for p in probes) + 1):
-        counts = collections.Counter(
-            (p.domain, p.register, p.shape) for p in probes if p.replicate == replicate
-        )
-        for cell in sorted(cells):
+        counts = collections.Counter(p.cell for p in probes if p.replicate == replicate)
+        for cell in cells:
             if counts[cell] != 1:
                 raise ValueError(
-                    f"probes {where!r}: replicate {replicate} has {counts[cell]} texts in cell {cell}, expected 1"
+                    f"probes {where!r}: replicate {replicate} has {counts[cell]} texts"
+                    f" in cell {cell}, expected 1"
                 )
     for field in ("text", "id"):
-        most = collections.Counter(getattr(p, field) for p in probes).most_common(1)[0]
-        if most[1] > 1:
+        uses = collections.Counter(getattr(p, field) for p in probes)
+        value, count = uses.most_common(1)[0]
+        if count > 1:
             raise ValueError(
-                f"probes {where!r}: the {field} {most[0]!r} appears {most[1]} times"
+                f"probes {where!r}: the {field} {value!r} appears {count} times"
             )
 
 
-def find_problems(probes: list[Probe]) -> list[str]:
-    """What a careful reader would object to, one line each: label words, lengths, repeated topics, odd labels."""
-    found = []
+def find_problems(probes: Sequence[Probe]) -> list[str]:
+    """What a careful reader would object to.
+
+    Label words in texts, texts too short or long, repeated topics, labels that are
+    none, and cells whose texts are longer or shorter than the others'.
+
+    Args:
+        probes: The probes.
+
+    Returns:
+        One line a problem.
+
+    Example:
+        >>> find_problems(load_probes("hexad").probes)
+        []
+    """
+    problems = []
     for p in probes:
         words = len(p.text.split())
         if match := _LABEL_WORDS.search(p.text):
-            found.append(f"{p.id}: label word {match.group()!r}")
+            problems.append(f"{p.id}: label word {match.group()!r}")
         if not _WORDS[0] <= words <= _WORDS[1]:
-            found.append(f"{p.id}: {words} words, expected {_WORDS[0]} to {_WORDS[1]}")
+            problems.append(
+                f"{p.id}: {words} words, expected {_WORDS[0]} to {_WORDS[1]}"
+            )
         if p.register not in REGISTERS or p.shape not in SHAPES or "\n" in p.text:
-            found.append(
+            problems.append(
                 f"{p.id}: register {p.register!r}, shape {p.shape!r} or a line break"
             )
     topics = collections.Counter(p.topic for p in probes)
-    found += [f"topic {t!r} appears {n} times" for t, n in topics.items() if n > 1]
-    return found + _unmatched_lengths(probes)
+    for topic, count in topics.items():
+        if count > 1:
+            problems.append(f"topic {topic!r} appears {count} times")
+    return problems + _unmatched_lengths(probes)
 
 
-def _unmatched_lengths(probes) -> list[str]:
-    """Cells whose mean length differs from the whole set's by more than the tolerance."""
+def _unmatched_lengths(probes: Sequence[Probe]) -> list[str]:
+    """Cells whose mean length is too far from the whole set's."""
     lengths = collections.defaultdict(list)
     for p in probes:
-        lengths[p.domain, p.register, p.shape].append(len(p.text.split()))
+        lengths[p.cell].append(len(p.text.split()))
     overall = sum(map(sum, lengths.values())) / len(probes)
-    means = {cell: sum(v) / len(v) for cell, v in lengths.items()}
+    means = {cell: sum(values) / len(values) for cell, values in lengths.items()}
     return [
         f"cell {cell}: {mean:.1f} words on average, the set {overall:.1f}"
         for cell, mean in sorted(means.items())

@@ -9,12 +9,21 @@ from collections.abc import Iterable
 import tokenizers
 import transformers
 
+_SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
+
 
 @dataclasses.dataclass(frozen=True)
 class Tokenizer:
-    """A checkpoint's tokenizer; `hash` is the sha256 of its tokenizer.json, bos_id is None where it adds none.
+    """A checkpoint's tokenizer.
 
-    eos_ids: every id that ends a generation: eos_id and those of generation_config.json.
+    Attributes:
+        fast: The tokenizer of transformers.
+        hash: The sha256 of its tokenizer.json.
+        bos_id: What it starts a text with; None where it adds nothing.
+        eos_id: What ends a text.
+        pad_id: What fills rows.
+        eos_ids: Every id that ends a generation: eos_id and those of
+            generation_config.json.
     """
 
     fast: transformers.PreTrainedTokenizerFast
@@ -25,78 +34,105 @@ class Tokenizer:
     eos_ids: tuple[int, ...]
 
     def encode(self, texts: Iterable[str]) -> list[list[int]]:
-        """Token ids of each text, with the special tokens the model's own tokenizer adds (bos for Llama, Mistral)."""
+        """Token ids of each text, with the special tokens that the tokenizer adds.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            The ids of each (Llama's and Mistral's start with bos).
+        """
         texts = list(texts)
-        return (
-            self.fast(texts, return_attention_mask=False)["input_ids"] if texts else []
-        )
+        if not texts:
+            return []
+        return self.fast(texts, return_attention_mask=False)["input_ids"]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids, special tokens left out."""
-        return self.fast.decode(
+        """The text of ids, special tokens left out.
+
+        Args:
+            ids: Token ids.
+
+        Returns:
+            The text.
+        """
+        text = self.fast.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
+        assert isinstance(text, str)  # one text's ids go in
+        return text
 
 
 def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
     """The tokenizer of a checkpoint folder.
 
-    Always `PreTrainedTokenizerFast` on the folder's own tokenizer.json: transformers 5's
-    CodeLlamaTokenizer rebuilds the pipeline from the vocabulary and drops a leading space that the
-    file keeps. Raises FileNotFoundError without tokenizer.json, ValueError without an eos token and
-    for a special token outside the file, which transformers would give an id past the embedding.
+    It is always `PreTrainedTokenizerFast` on the folder's own tokenizer.json:
+    transformers 5's CodeLlamaTokenizer rebuilds the pipeline from the vocabulary and
+    drops a leading space that the file keeps.
+
+    Args:
+        folder: The checkpoint's folder.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        FileNotFoundError: There is no tokenizer.json.
+        ValueError: There is no eos token, or a special token is not in the file:
+            transformers would give it an id past the embedding.
+
+    Example:
+        >>> folder = pathlib.Path(__file__).parent / "checkpoints" / "tiny"
+        >>> tokenizer = load_tokenizer(folder)
+        >>> [ids] = tokenizer.encode(["def f(x):"])
+        >>> tokenizer.decode(ids)
+        'def f(x):'
     """
     file = pathlib.Path(folder) / "tokenizer.json"
     if not file.is_file():
         raise FileNotFoundError(
             f"{file}: no such file, expected the checkpoint's tokenizer.json"
         )
-    settings_file = file.with_name("tokenizer_config.json")
-    settings = json.loads(settings_file.read_text()) if settings_file.is_file() else {}
-    special = {
-        name: _content(settings.get(name))
-        for name in ("bos_token", "eos_token", "pad_token", "unk_token")
-    }
     raw = tokenizers.Tokenizer.from_file(str(file))
-    for name, token in special.items():
-        if raw.token_to_id(token) is None if token else name == "eos_token":
-            raise ValueError(
-                f"{settings_file}: {name} {token!r}, expected a token of {file.name}"
-            )
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=raw, **{k: v for k, v in special.items() if v}
-    )
-    probe = fast("a")["input_ids"]
-    bos = (
-        fast.bos_token_id
-        if fast.bos_token_id is not None and probe[:1] == [fast.bos_token_id]
-        else None
-    )
-    pad = fast.pad_token_id if fast.pad_token_id is not None else fast.eos_token_id
-    ends = tuple(
-        sorted(
-            {
-                fast.eos_token_id,
-                *_generation_ends(file.with_name("generation_config.json")),
-            }
-        )
-    )
+    special = _special_tokens(file.with_name("tokenizer_config.json"), raw)
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **special)
+    bos, eos, pad = fast.bos_token_id, fast.eos_token_id, fast.pad_token_id
+    adds_bos = bos is not None and fast("a")["input_ids"][:1] == [bos]
+    ends = {eos, *_generation_ends(file.with_name("generation_config.json"))}
     return Tokenizer(
         fast,
         hashlib.sha256(file.read_bytes()).hexdigest(),
-        bos,
-        fast.eos_token_id,
-        pad,
-        ends,
+        bos if adds_bos else None,
+        eos,
+        eos if pad is None else pad,
+        tuple(sorted(ends)),
     )
+
+
+def _special_tokens(file: pathlib.Path, raw: tokenizers.Tokenizer) -> dict[str, str]:
+    """The special tokens that a tokenizer_config.json names, all in the tokenizer."""
+    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    named = {name: _content(settings.get(name)) for name in _SPECIAL}
+    special = {name: token for name, token in named.items() if token}
+    for name in _SPECIAL:
+        known = name in special and raw.token_to_id(special[name]) is not None
+        if not known and (name in special or name == "eos_token"):
+            raise ValueError(
+                f"{file}: {name} {named[name]!r}, expected a token of tokenizer.json"
+            )
+    return special
 
 
 def _generation_ends(file: pathlib.Path) -> list[int]:
     """eos_token_id of a generation_config.json: an id, several, or none."""
-    found = json.loads(file.read_text()).get("eos_token_id") if file.is_file() else None
-    return found if isinstance(found, list) else [] if found is None else [found]
+    if not file.is_file():
+        return []
+    ends = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
+    if ends is None:
+        return []
+    return ends if isinstance(ends, list) else [ends]
 
 
-def _content(token) -> str | None:
-    """A special token's text: configuration files hold it plain or as {"content": ...}."""
+def _content(token: str | dict | None) -> str | None:
+    """A special token's text: configurations hold it plain or as {"content": ...}."""
     return token["content"] if isinstance(token, dict) else token

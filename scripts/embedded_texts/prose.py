@@ -39,7 +39,7 @@ def _count_words(paragraphs: list[str]) -> int:
 
 
 def _iter_blocks(text: str) -> Iterator[str]:
-    """Blank-line separated blocks; doctests and literal blocks after `::` are left out."""
+    """Blank-line separated blocks, without doctests and the literal blocks after ::."""
     literal = False
     margin = 0
     for block in re.split(r"\n[ \t]*\n", text.expandtabs().strip("\n")):

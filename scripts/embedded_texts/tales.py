@@ -3,8 +3,8 @@
 A tale is drawn from the tables of tales.json, which are this project's own writing, in
 four plots: an errand, a thing made, a quarrel, a strange noise. The templates are
 `str.format` patterns: `{a}` is the hero and `{b}` the other character, with the
-attributes of `Person`, so that names and pronouns agree; `{place}`, `{thing}`, `{goal}`,
-`{stuff}` and `{weather}` are phrases.
+attributes of `Person`, so that names and pronouns agree; `{place}`, `{thing}`,
+`{goal}`, `{stuff}` and `{weather}` are phrases.
 """
 
 import dataclasses

@@ -71,9 +71,13 @@ def test_conditions():
 
 
 def test_draws_are_the_same_on_every_machine_and_process():
-    """A literal: a numpy whose Philox streams changed would silently change every published run."""
+    """A literal: if numpy's Philox streams changed, every run would change silently."""
     assert mix.draw_batch(mix.condition_mixture("B3"), SIZES, 0, 3)[:6] == GOLDEN
-    program = f"from jaxent.data import mix; print(mix.draw_batch(mix.condition_mixture('B3'), {SIZES!r}, 0, 3)[:6])"
+    program = (
+        "from jaxent.data import mix\n"
+        "b3 = mix.condition_mixture('B3')\n"
+        f"print(mix.draw_batch(b3, {SIZES!r}, 0, 3)[:6])\n"
+    )
     for seed in ("1", "2"):
         fresh = subprocess.run(
             [sys.executable, "-c", program],

@@ -20,7 +20,7 @@ def test_texts_satisfy_the_validator(file):
 
 @pytest.mark.parametrize("name", probes.DOMAINS)
 def test_whole_sets_satisfy_the_validator(name):
-    """Distinct topics and matched lengths across all domains, not in each file alone."""
+    """Topics are distinct and lengths matched across domains, not in each file only."""
     assert probes.find_problems(probes.load_probes(name).probes) == []
 
 
@@ -61,7 +61,7 @@ def test_own_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"shape": "causal"}, "replicate 0 has 2 texts in cell .*'causal'"),
         ({"extra": 1}, "line 4: fields"),
@@ -79,7 +79,7 @@ def test_bad_files_are_refused(tmp_path, change, message):
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    ("text", "message"),
     [("", "no probes"), ("3\n", "line 1: fields 3"), ("{\n", "line 1: no JSON")],
 )
 def test_what_is_no_probe_file(tmp_path, text, message):

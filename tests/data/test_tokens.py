@@ -26,10 +26,12 @@ def vectors(shared, name):
     folder = shared / "tokenizers" / "llamacpp_vectors"
     texts = (
         (folder / f"ggml-vocab-{name}.gguf.inp")
-        .read_text()
+        .read_text(encoding="utf-8")
         .split("\n__ggml_vocab_test__\n")
     )
-    lines = (folder / f"ggml-vocab-{name}.gguf.out").read_text().split("\n")
+    lines = (
+        (folder / f"ggml-vocab-{name}.gguf.out").read_text(encoding="utf-8").split("\n")
+    )
     return [(text, [int(i) for i in line.split()]) for text, line in zip(texts, lines)]
 
 
@@ -77,8 +79,9 @@ def test_missing_files_are_named(tmp_path):
         tokens.load_tokenizer(tmp_path)
 
 
-# DeepSeek lists "\u00fc" and twelve other letters as added tokens, which its byte-level decoder then reads as
-# lone bytes. Mistral's file gives " x" and "x" the same tokens, so one leading space is lost and nothing else.
+# DeepSeek lists "\u00fc" and twelve other letters as added tokens, which its byte-level
+# decoder then reads as lone bytes. Mistral's file gives " x" and "x" the same tokens, so
+# one leading space is lost and nothing else.
 @pytest.mark.parametrize(
     "name",
     ["qwen2.5-coder", "mistral-7b-v0.3", "deepseek-coder", "codellama-7b-python"],

@@ -1,0 +1,120 @@
+"""Rows of data sets, from local files or from the Hub, with their columns checked."""
+
+import json
+import pathlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+# WikiText's " = Title = ". A capitalised word tells it from a formula such as
+# " = 1 rad / s = ".
+_TITLE = re.compile(
+    r"^ = ((?=[^=\n]*\b[^\W\d_a-z]\w)[^=\n]+) = *\n", flags=re.MULTILINE
+)
+
+
+def read_file(file: pathlib.Path) -> Iterator[Any]:
+    """The rows of a file: .jsonl, .json (a list), or .txt (WikiText, an article a row).
+
+    Args:
+        file: The file, in UTF-8.
+
+    Yields:
+        What the file holds; `check_columns` checks that it is rows.
+
+    Raises:
+        ValueError: The file is not JSON, or no list.
+    """
+    if file.suffix == ".jsonl":
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _parse(line, f"{file} line {number}")
+    elif file.suffix == ".json":
+        rows = _parse(file.read_text(encoding="utf-8"), str(file))
+        if not isinstance(rows, list):
+            raise ValueError(
+                f"{file}: a JSON {type(rows).__name__}, expected a list of rows"
+            )
+        yield from rows
+    else:
+        parts = _TITLE.split(file.read_text(encoding="utf-8"))
+        for title, body in zip(parts[1::2], parts[2::2]):
+            yield {"title": title.strip(), "text": body.strip()}
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON ({error})") from error
+
+
+def read_hub(name: str, config: str | None, split: str) -> Iterator[dict]:
+    """The rows of a data set, streamed from the Hub.
+
+    Args:
+        name: Its id.
+        config: Its configuration, if it has several.
+        split: Its split.
+
+    Yields:
+        The rows.
+
+    Raises:
+        FileNotFoundError: The Hub did not give them, at the start or later; one line
+            with the id.
+    """
+    try:
+        import datasets  # here alone, because it takes most of a second
+
+        yield from datasets.load_dataset(name, config, split=split, streaming=True)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise FileNotFoundError(
+            f"data set {name}: the Hub did not give it ({reason});"
+            " use --data_root for local files"
+        ) from error
+
+
+def check_columns(
+    rows: Iterable[Any], columns: tuple[str, ...], where: str, name: str
+) -> Iterator[dict]:
+    """The rows, each checked as it passes.
+
+    Args:
+        rows: The rows.
+        columns: The columns that must hold text.
+        where: The file or data set, for errors.
+        name: The source, for errors.
+
+    Yields:
+        The rows.
+
+    Raises:
+        ValueError: A column is missing or holds no text, or there is no row.
+
+    Example:
+        >>> rows = [{"text": "one"}, {"title": "two"}]
+        >>> list(check_columns(rows, ("text",), "a.jsonl", "x"))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: a.jsonl, row 2: column 'text' is missing (found title), expected ...
+    """
+    number = 0
+    for number, row in enumerate(rows, 1):
+        values = row if isinstance(row, dict) else {}
+        for column in columns:
+            if isinstance(values.get(column), str):
+                continue
+            wrong = "is missing"
+            if column in values:
+                wrong = f"holds {values[column]!r:.40}"
+            raise ValueError(
+                f"{where}, row {number}: column {column!r} {wrong}"
+                f" (found {', '.join(values) or 'no columns'}),"
+                f" expected text in {', '.join(columns)}"
+            )
+        yield row
+    if not number:
+        raise ValueError(f"{where}: no rows, expected those of {name}")
