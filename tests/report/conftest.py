@@ -2,6 +2,7 @@ import dataclasses
 import pathlib
 
 import fake_runs
+import fake_study
 import pytest
 
 from jaxent.report import classify, match, page
@@ -11,7 +12,7 @@ from jaxent.runs import records
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """A report of a folder: the folder, its records on their shelves, where it was written and the page's text."""
+    """A report: the folder, its records, where it was written, the page's text."""
 
     root: pathlib.Path
     found: records.Collection
@@ -36,13 +37,13 @@ def report(root: pathlib.Path, out: pathlib.Path) -> Written:
 def full(tmp_path_factory):
     """The report of an invented full study."""
     root = tmp_path_factory.mktemp("full")
-    fake_runs.study(root)
+    fake_study.write_study(root)
     return report(root, tmp_path_factory.mktemp("full_report"))
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """The report of a few runs of another family, one of them half-written, beside foreign files."""
+    """A few runs of another family, one half-written, beside foreign files."""
     root = tmp_path_factory.mktemp("tiny")
     short = {"max_steps": 8, "data_root": "embedded"}
     path = ((0, 0.5), (4, 0.45), (8, 0.4))

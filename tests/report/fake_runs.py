@@ -1,33 +1,13 @@
-"""Run folders as the experiments write them, with invented numbers: for tests of the report only."""
+"""Run folders as the experiments write them, with invented numbers, for tests only."""
 
 import json
 
 import numpy as np
 
-from jaxent.paper import models as paper_models
+from jaxent.paper import settings as paper_settings
 
 SETS = 8
 CONCEPTS = ("domain", "register", "shape")
-STRONG = {
-    "lora_r": 64,
-    "lora_alpha": 128.0,
-    "lora_target_modules": [
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "o_proj",
-        "gate_proj",
-        "up_proj",
-        "down_proj",
-    ],
-    "max_steps": 5000,
-}
-LIGHT = {
-    "lora_r": 16,
-    "lora_alpha": 32.0,
-    "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
-    "max_steps": 2000,
-}
 
 
 def measurement(
@@ -41,15 +21,17 @@ def measurement(
     sets=SETS,
     **more,
 ):
-    """A measure record whose EI is about `ei` in every replicate set; ei None: undefined."""
+    """A measure record: EI about `ei` in every replicate set; ei None: undefined."""
     rng = np.random.default_rng([seed, step, int(1000 * (ei or 0))])
     off = (
         [0] * sets
         if not ei
         else [max(0, round(ei * 40 + d)) for d in rng.integers(-1, 2, sets)]
     )
-    named = lambda value: dict.fromkeys(CONCEPTS, value)
-    jitter = lambda value: (value + rng.normal(0, 0.002, sets)).tolist()
+
+    def jitter(value):
+        return (value + rng.normal(0, 0.002, sets)).tolist()
+
     set_values = {
         "own_flips": [40] * sets,
         "off_flips": off,
@@ -61,7 +43,10 @@ def measurement(
         **{f"accuracy.{c}": jitter(accuracy) for c in CONCEPTS},
         **{f"margin.{c}": jitter(margin) for c in CONCEPTS},
     }
-    interval = lambda v: {"mean": v, "low": v - 0.1, "high": v + 0.1, "sets": sets}
+
+    def interval(v):
+        return {"mean": v, "low": v - 0.1, "high": v + 0.1, "sets": sets}
+
     spans = {
         n: interval(v)
         for n, v in (
@@ -88,8 +73,8 @@ def measurement(
         else {"ei": "4 own-concept flips, fewer than 10"},
         "own_flips": 320,
         "off_flips": sum(off),
-        "accuracy": named(accuracy),
-        "margins": named(margin),
+        "accuracy": dict.fromkeys(CONCEPTS, accuracy),
+        "margins": dict.fromkeys(CONCEPTS, margin),
         "weakest": "shape",
         "damage": [[0.1, 0.02, 0.01]] * rank,
         "own": [0] * rank,
@@ -112,14 +97,16 @@ def run(
     energy=0.01,
     name=None,
     finished=True,
-    settings={},
-    record={},
+    settings=None,
+    record=None,
     **measured,
 ):
     """A run folder; path: (step, EI) pairs; returns the folder."""
+    settings, record = settings or {}, record or {}
     folder = root / (
         name
-        or f"{model.split('/')[-1].lower()}/{condition}-{intervention}-seed{seed}{settings.get('csr_lambda', '')}"
+        or f"{model.split('/')[-1].lower()}/{condition}-{intervention}"
+        f"-seed{seed}{settings.get('csr_lambda', '')}"
     )
     folder.mkdir(parents=True)
     base = {
@@ -128,24 +115,11 @@ def run(
         "intervention": intervention,
         "seed": seed,
         "adapter": None,
-        "data_root": None,
-        "lora_dropout": 0.05,
-        "learning_rate": 1e-4,
-        "warmup_ratio": 0.03,
-        "batch_size": 16,
-        "max_length": 2048,
-        "load_in_4bit": True,
-        "curriculum_steps": 1000,
-        "probes": "triad",
-        "probe_sets": None,
         "csr_lambda": 0.1 if condition == "B4" else 0.0,
-        "csr_every": 50,
-        "csr_variance": 0.9,
-        "csr_target": "code",
-        "csr_probes": "hexad",
+        **paper_settings.CSR,
     }
     whole = {
-        "settings": base | (LIGHT if intervention == "light" else STRONG) | settings,
+        "settings": base | dict(paper_settings.INTERVENTIONS[intervention]) | settings,
         "command": ["experiments/finetune.py", f"--seed={seed}"],
         "probes": {"name": "triad", "number": 384, "hash": "feed"},
         "model_hash": "abcd1234",
@@ -213,10 +187,13 @@ def evaluation(
     of="HumanEval",
     **settings,
 ):
-    """An evaluation folder: problems first .. first + passes - 1 pass. of: what the tasks are named after."""
+    """An evaluation folder: `passes` problems pass from `first` on; of: tasks' name."""
     folder = root / name
     folder.mkdir(parents=True)
-    end = lambda i: "pass" if first <= i < first + passes else "wrong"
+
+    def end(i):
+        return "pass" if first <= i < first + passes else "wrong"
+
     ended = [
         {
             "task_id": f"{of}/{i}",
@@ -233,7 +210,7 @@ def evaluation(
         "weights": "nf4",
         "max_new_tokens": 768,
         "temperature": 0.0,
-        "samples": 1,
+        "n_samples": 1,
     } | settings
     (folder / "evaluation.json").write_text(
         json.dumps(
@@ -251,7 +228,7 @@ def evaluation(
 def crosstalk(
     root, model, code_with, name="crosstalk", lean=(0.2, None, None), **about
 ):
-    """A crosstalk.json: code_with maps each companion to (ct, low, high); lean: value, low, high for all."""
+    """A crosstalk.json; code_with: (ct, low, high) by companion; lean: of all alike."""
     folder = root / name
     folder.mkdir(parents=True)
     domains = ["code", *code_with]
@@ -259,7 +236,10 @@ def crosstalk(
         {"a": "code", "b": b, "ct": ct, "bdr": 0.9, "lean": lean[0], "asymmetry": 0.2}
         for b, (ct, _, _) in code_with.items()
     ]
-    span = lambda mean, low, high: {"mean": mean, "low": low, "high": high, "sets": 5}
+
+    def span(mean, low, high):
+        return {"mean": mean, "low": low, "high": high, "sets": 5}
+
     spans = {
         f"code|{b}": {"ct": span(*ct), "lean": span(*lean)}
         for b, ct in code_with.items()
@@ -296,7 +276,7 @@ ORIGIN = {
 
 
 def companion_metric(root, model, check=True):
-    """The study.json of a companion metric: crosstalk alone orders one pair of companions as training did, two axes all three."""
+    """A companion metric: crosstalk orders one pair rightly, two axes all."""
     ct, transfer = (
         {"math": 0.2, "natural": 0.3, "creative": 0.1},
         {"math": 0.4, "natural": 0.2, "creative": -0.1},
@@ -362,12 +342,15 @@ def companion_metric(root, model, check=True):
 
 
 def validity(root):
-    """A validity.json of one panel, EI undefined in a draw of its first point and in all of its second."""
-    of = lambda mean, defined=4: {
-        "mean": mean,
-        "sd": 0.05 if defined else 0.0,
-        "defined": defined,
-    }
+    """A validity.json of one panel, EI undefined in some draws of both points."""
+
+    def of(mean, defined=4):
+        return {
+            "mean": mean,
+            "sd": 0.05 if defined else 0.0,
+            "defined": defined,
+        }
+
     points = [
         {
             "value": v,
@@ -408,99 +391,3 @@ def validity(root):
     }
     (root / "validity").mkdir()
     (root / "validity" / "validity.json").write_text(json.dumps(found))
-
-
-def study(root):
-    """The paper's whole study, its numbers near the published ones, but CodeLlama falling and B6 no worse than the base."""
-
-    rng = np.random.default_rng(0)
-    ladder = {
-        paper_models.QWEN_7B: ((42, 0, 1), 0.945, 0.64),
-        paper_models.QWEN_14B: ((42, 0, 1), 0.81, 0.05),
-        paper_models.QWEN_32B: (range(8), 0.622, 0.0),
-    }
-    others = {
-        paper_models.MISTRAL: ((42, 0, 1), 1.044, 0.8),
-        paper_models.DEEPSEEK: ((0, 1), 1.374, 1.0),
-        paper_models.CODELLAMA: ((0, 1), 0.874, 0.5),
-    }
-    for model, (seeds, before, after) in (ladder | others).items():
-        for seed in seeds:
-            end = max(0.0, after + 0.03 * rng.normal()) if after else 0.0
-            path = [
-                (s, before + (end - before) * min(1, s / 3500))
-                for s in range(0, 5001, 500)
-            ]
-            run(
-                root,
-                paper_models.HUB[model],
-                "B3",
-                seed,
-                path,
-                energy=1.1,
-                margin=1.5 if model == paper_models.QWEN_32B else 0.01,
-            )
-    big = paper_models.HUB[paper_models.QWEN_32B]
-    evaluation(root, big, 96, name="he/B0")
-    for condition, passes, energy in (
-        ("B1", 78, 0.014),
-        ("B2", 79, 0.006),
-        ("B4", 81, 0.001),
-        ("B5", 17, 0.6),
-        ("B6", 96, 0.04),
-    ):
-        seeds = range(3) if condition == "B2" else (0,)
-        for seed in seeds:
-            path = [
-                (s, 0.622 if s == 0 else 0.55 + 0.03 * rng.normal())
-                for s in range(0, 5001, 500)
-            ]
-            folder = run(root, big, condition, seed, path, energy=energy, margin=1.5)
-        evaluation(
-            root,
-            big,
-            passes,
-            folder.parent / f"{condition}-strong-seed0" / "adapter",
-            name=f"he/{condition}",
-        )
-    evaluation(
-        root, big, 60, root / "qwen2.5-coder-32b/B3-strong-seed0/adapter", name="he/B3"
-    )
-    for weight, end in ((0.03, 0.5), (0.3, 0.2)):
-        run(
-            root,
-            big,
-            "B4",
-            0,
-            [(s, 0.622 + (end - 0.622) * s / 5000) for s in range(0, 5001, 500)],
-            settings={"csr_lambda": weight},
-            margin=1.5,
-        )
-    for condition, end, passes in (("B2", 0.56, 95), ("B4", 0.17, 94)):
-        folder = run(
-            root, big, condition, 0, [(0, 0.622), (2000, end)], "light", margin=1.5
-        )
-        evaluation(root, big, passes, folder / "adapter", name=f"he/light-{condition}")
-    start = root / "qwen2.5-coder-14b/B3-strong-seed0"
-    run(
-        root,
-        paper_models.HUB[paper_models.QWEN_14B],
-        "B2",
-        0,
-        [(0, 0.279), (500, 0.2), (1000, 0.0), (1500, 0.0)],
-        name="qwen2.5-coder-14b/B2-from-B3",
-        settings={"adapter": "qwen2.5-coder-14b/B3-strong-seed0", "max_steps": 1500},
-        record={
-            "start": json.loads((start / "summary.json").read_text())["adapter_hash"]
-        },
-    )
-    domains = {
-        "creative": (0.002, -0.01, 0.01),
-        "math": (0.09, 0.05, 0.12),
-        "logic": (0.09, 0.05, 0.12),
-        "medical": (0.17, 0.1, 0.2),
-        "legal": (0.3, 0.2, 0.4),
-    }
-    crosstalk(root, paper_models.HUB[paper_models.QWEN_7B], domains)
-    companion_metric(root, paper_models.HUB[paper_models.QWEN_7B])
-    validity(root)

@@ -44,10 +44,10 @@ def test_means_over_seeds_by_cell():
 
 
 def test_means_over_seeds_by_step():
-    of = lambda seed, *values: (
-        specs.RunSpec("/x/tiny", "B3", seed=seed),
-        [{"step": s, "ei": v, "drift": None} for s, v in values],
-    )
+    def of(seed, *values):
+        run = specs.RunSpec("/x/tiny", "B3", seed=seed)
+        return run, [{"step": s, "ei": v, "drift": None} for s, v in values]
+
     found = [of(0, (0, 1.0), (500, 0.5)), of(1, (0, 1.0), (500, 0.7), (900, 0.1))]
     other = (specs.RunSpec("/x/tiny", "B2"), [{"step": 0, "ei": 1.0, "drift": None}])
     rows = summary_table.summarise_steps(
