@@ -2,7 +2,7 @@
 
 import time
 
-import checkpoint_flags
+import weight_flags
 from absl import flags
 
 from jaxent.arrays import lora
@@ -60,7 +60,7 @@ def load(checkpoint: validate.Checkpoint, adapter: lora.Adapter | None, mesh):
     )
     if mesh is not None and adapter is not None:
         adapter = sharding.shard_adapter(adapter, mesh)
-    compute = transformer.default_compute(checkpoint_flags.dtype(), mesh)
+    compute = transformer.default_compute(weight_flags.dtype(), mesh)
     return model, adapter, compute
 
 

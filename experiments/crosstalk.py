@@ -19,6 +19,7 @@ import pathlib
 import sys
 
 import checkpoint_flags
+import weight_flags
 from absl import flags
 
 from jaxent import command
@@ -136,7 +137,7 @@ def measured_before(out: pathlib.Path, about: dict) -> dict | None:
 
 def describe(checkpoint: validate.Checkpoint, probe_set: probes.ProbeSet) -> dict:
     """What the measurement depends on."""
-    compute = transformer.default_compute(checkpoint_flags.dtype())
+    compute = transformer.default_compute(weight_flags.dtype())
     about = {
         "model": FLAGS.model,
         "adapter": FLAGS.adapter,

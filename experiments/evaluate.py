@@ -22,6 +22,7 @@ import sys
 import time
 
 import checkpoint_flags
+import weight_flags
 from absl import flags
 
 from jaxent import command
@@ -91,7 +92,7 @@ SETTINGS = (
 def settings() -> dict:
     """The values of `SETTINGS`, dtype under its full name and None for auto."""
     values = {name: FLAGS[name].value for name in SETTINGS}
-    return values | {"dtype": checkpoint_flags.dtype()}
+    return values | {"dtype": weight_flags.dtype()}
 
 
 def make_runner(config: configs.Config, mesh) -> loop.Runner:

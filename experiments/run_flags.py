@@ -4,7 +4,7 @@ Each overrides what presets and studies choose; their defaults are those of
 `jaxent.runs.spec.RunSpec`.
 """
 
-import checkpoint_flags
+import weight_flags
 from absl import flags
 
 from jaxent.paper import settings
@@ -44,17 +44,6 @@ flags.DEFINE_bool("packing", True, "pack examples into rows; --nopacking: one a 
 flags.DEFINE_integer(
     "curriculum_steps", _PAPER["curriculum_steps"], "B5's steps of math before code"
 )
-flags.DEFINE_bool(
-    "load_in_4bit",
-    _PAPER["load_in_4bit"],
-    "NF4 with double quantisation; otherwise the checkpoint's own weights",
-)
-flags.DEFINE_enum(
-    "dtype",
-    "auto",
-    checkpoint_flags.DTYPES,
-    "arithmetic; auto is float32 on a CPU and bfloat16 elsewhere",
-)
 flags.DEFINE_string(
     "probes", _PAPER["probes"], "probe set: triad, hexad or a JSONL file"
 )
@@ -84,6 +73,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("measure_steps", 500, "steps between measurements")
 flags.DEFINE_integer("save_steps", 100, "steps between checkpoints")
+flags.adopt_module_key_flags(weight_flags)
 
 
 def given(*more: str) -> dict:
@@ -96,10 +86,11 @@ def given(*more: str) -> dict:
         Flag name to value, those not given left out.
     """
     names = [flag.name for flag in FLAGS.flags_by_module_dict()[__name__]]
-    present = [name for name in (*names, *more) if FLAGS[name].present]
+    names += [*weight_flags.NAMES, *more]
+    present = [name for name in names if FLAGS[name].present]
     values = {name: FLAGS[name].value for name in present}
     if "dtype" in values:
-        values["dtype"] = checkpoint_flags.dtype()
+        values["dtype"] = weight_flags.dtype()
     if values.get("lora_target_modules") == ["all-linear"]:
         values["lora_target_modules"] = list(_PAPER["lora_target_modules"])
     return values

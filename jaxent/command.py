@@ -177,7 +177,7 @@ def _is_alias(flag: flags.Flag) -> bool:
 
 def _describe(flag: flags.Flag) -> str:
     """One flag of --help: name, choices, default and what it does."""
-    choices = getattr(flag, "enum_values", None)
+    choices = getattr(flag.parser, "enum_values", None)
     head = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
     if choices:
         head += "=" + "|".join(choices)
@@ -185,7 +185,10 @@ def _describe(flag: flags.Flag) -> str:
     if isinstance(default, list | tuple):
         default = ",".join(map(str, default))
     shown = "" if default is None or flag.boolean and not default else str(default)
-    text = flag.help + (f" (default: {shown})" if shown else "")
+    text = flag.help or ""
+    if choices:  # absl has put them before the text already
+        text = text.partition(">: ")[2] or text
+    text += f" (default: {shown})" if shown else ""
     body = textwrap.fill(text, 88, initial_indent=_INDENT, subsequent_indent=_INDENT)
     return f"  {head}\n{body}"
 
