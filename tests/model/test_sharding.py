@@ -53,7 +53,7 @@ def two_steps(model, adapter, anchor, compute):
     """(state after two steps, the second with the penalty, metrics); a row at a time on one device, eight on a mesh."""
     mesh = compute.mesh
     step = steps.jit_train_step(
-        SPEC, HYPER if mesh else dataclasses.replace(HYPER, micro_batch_size=1), compute
+        HYPER if mesh else dataclasses.replace(HYPER, micro_batch_size=1), compute
     )
     state = steps.init_state(jax.tree.map(jnp.copy, adapter), HYPER)
     if mesh is not None:
@@ -73,7 +73,7 @@ def two_steps(model, adapter, anchor, compute):
 
 def close(found, expected, bound=2e-5):
     assert (
-        check_equivalence.tree_relative(axes.to_host(found), axes.to_host(expected))
+        check_equivalence.tree_relative(axes.to_host(found).params, axes.to_host(expected).params)
         < bound
     )
 
@@ -94,7 +94,7 @@ def alone(request, tmp_path_factory):
         adapter,
         probes,
         domains,
-        capture.capture(model, probes, adapter, SPEC),
+        capture.capture(model, probes, adapter),
         two_steps(model, adapter, anchor, transformer.ComputeConfig()),
     )
 
@@ -114,7 +114,7 @@ def test_a_mesh_gives_what_one_device_gives(alone, text):
         sharding.shard_adapter(adapter, mesh),
     )
     np.testing.assert_allclose(
-        capture.capture(sharded, probes, factors, SPEC, compute=compute),
+        capture.capture(sharded, probes, factors, compute=compute),
         activations,
         atol=1e-4,
         rtol=1e-4,
@@ -122,7 +122,7 @@ def test_a_mesh_gives_what_one_device_gives(alone, text):
     anchor = penalty.make_reference(
         sharded, probes, domains, penalty.CsrConfig(0.1), 128, compute
     )
-    penalty.check_gradient(sharded, factors, anchor, SPEC, compute)
+    penalty.check_gradient(sharded, factors, anchor, compute)
     found, numbers = two_steps(sharded, factors, anchor, compute)
     for name in ("loss", "grad_norm", "csr", "csr_ratio"):
         np.testing.assert_allclose(
@@ -148,7 +148,7 @@ def test_pure_meshes_give_the_activations_and_tokens_of_one_device(alone, text):
         sharding.shard_adapter(adapter, mesh),
     )
     np.testing.assert_allclose(
-        capture.capture(sharded, probes, factors, SPEC, compute=compute),
+        capture.capture(sharded, probes, factors, compute=compute),
         activations,
         atol=1e-4,
         rtol=1e-4,
@@ -156,7 +156,7 @@ def test_pure_meshes_give_the_activations_and_tokens_of_one_device(alone, text):
     complete = lambda *runner: decoding.complete(
         decoding.Runner(*runner), probes[:4], decoding.Request(8, chunk=4)
     )
-    assert complete(sharded, factors, SPEC, compute) == complete(model, adapter, SPEC)
+    assert complete(sharded, factors, compute) == complete(model, adapter)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_under_fsdp_the_codes_travel_and_not_what_they_stand_for(wide):
         HYPER,
     )
     batch, rows = batches.pad(test_step.examples(), 64, 16)
-    lowered = steps.jit_train_step(SPEC, HYPER, compute).lower(
+    lowered = steps.jit_train_step(HYPER, compute).lower(
         state, model, steps.shard_batch(batch, 8, mesh), rows, jax.random.key(1)
     )
     text = lowered.compile().as_text()
@@ -227,7 +227,6 @@ def wide_gradient(wide, compute=transformer.ComputeConfig()):
     run = jax.jit(
         functools.partial(
             steps.step_gradient,
-            spec=SPEC,
             micro_batch_size=8 if mesh else 1,
             compute=compute,
         )
@@ -257,8 +256,8 @@ def test_pure_and_mixed_meshes_give_the_gradient_of_one_device(
     loss, gradient, _ = wide_gradient(wide, compute)
     np.testing.assert_allclose(loss, on_one_device[0], rtol=1e-5)
     close(gradient, on_one_device[1], 1e-4)
-    for path, lie in sharding.adapter_shardings(gradient, mesh).items():
-        assert gradient[path].a.sharding.is_equivalent_to(lie.a, 3)
+    for path, lie in sharding.adapter_shardings(gradient, mesh).params.items():
+        assert gradient.params[path].a.sharding.is_equivalent_to(lie.a, 3)
 
 
 @pytest.mark.parametrize("text", [None, _slow("seed:2,fsdp:2,tensor:2")])
@@ -290,7 +289,7 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
         keys,
         anchored(model, compute),
     )
-    traced = steps.jit_train_step_seeds(spec, plan.hyper, compute).trace(*arguments)
+    traced = steps.jit_train_step_seeds(plan.hyper, compute).trace(*arguments)
     step = traced.lower().compile()
     if mesh is None:
         decoded = set(
@@ -308,10 +307,10 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
         )
     state, metrics = step(*arguments)
     if mesh is not None:
-        assert state.adapter["mlp.down_proj"].a.sharding.spec[0] == "seed"
+        assert state.adapter.params["mlp.down_proj"].a.sharding.spec[0] == "seed"
     one_device = dataclasses.replace(plan, compute=transformer.ComputeConfig())
     alone, anchor = (
-        steps.jit_train_step(spec, plan.hyper, one_device.compute),
+        steps.jit_train_step(plan.hyper, one_device.compute),
         anchored(wide, one_device.compute),
     )
     for seed, (batch, used) in enumerate(drawn):

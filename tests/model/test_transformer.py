@@ -99,16 +99,16 @@ def test_dropout_only_with_a_key_and_only_through_the_adapter(qwen):
         jax.random.key(0), spec, 3, transformer.linear_shapes(model.config)
     )
     args = rows(np.arange(20)[None])
-    bare, plain = model(*args), model(*args, adapter, spec)
+    bare, plain = model(*args), model(*args, adapter)
     np.testing.assert_array_equal(bare, plain)  # B = 0
     filled = jax.tree.map(lambda x: x + 0.05, adapter)
     first, again, other = (
-        model(*args, filled, spec, jax.random.key(k)[None]) for k in (0, 0, 1)
+        model(*args, filled, jax.random.key(k)[None]) for k in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert (
         np.abs(first - other).max() > 1e-3
-        and np.abs(first - model(*args, filled, spec)).max() > 1e-3
+        and np.abs(first - model(*args, filled)).max() > 1e-3
     )
 
 
@@ -133,7 +133,7 @@ def gradient_temporaries(layers: int) -> tuple[int, int]:
     )
     args = jax.eval_shape(lambda: rows(np.zeros((1, 128), np.int32)))
     loss = lambda adapter, model, args: model(
-        *args, adapter, spec, jax.random.key(1)[None]
+        *args, adapter, jax.random.key(1)[None]
     ).sum()
     memory = (
         jax.jit(jax.grad(loss)).lower(adapter, model, args).compile().memory_analysis()
@@ -171,8 +171,8 @@ def accumulating(layers: int, rank: int):
         rows(np.random.default_rng(0).integers(0, 256, (1, 32))),
         jax.random.key(1)[None],
     )
-    loss = lambda adapter, onto: jnp.sum(
-        model(*args, adapter, spec, key, onto=onto) ** 3
+    loss = lambda adapter, grad_accum: jnp.sum(
+        model(*args, adapter, key, grad_accum=grad_accum) ** 3
     )
     return loss, jax.tree.map(lambda x: x + 0.02, adapter)
 
@@ -186,9 +186,9 @@ def test_gradients_are_added_to_what_there_is():
     value, plain = gradient(adapter, None)
     same, added = gradient(adapter, there)
     assert same == value
-    for path in plain:
+    for path in plain.params:
         for one, before, found in zip(
-            *(jax.tree.leaves(tree[path]) for tree in (plain, there, added))
+            *(jax.tree.leaves(tree.params[path]) for tree in (plain, there, added))
         ):
             np.testing.assert_allclose(
                 found, one + before, atol=2e-5 * float(abs(one).max())
@@ -256,7 +256,7 @@ def test_full_size_models(name, parameters, linear, adapter):
     model = transformer.abstract(c)
     args = jax.eval_shape(lambda: rows(np.zeros((1, 2048), np.int32)))
     assert jax.eval_shape(
-        lambda m, a, x: m.logits(m(*x, a, lora.LoraConfig())), model, tree, args
+        lambda m, a, x: m.logits(m(*x, a)), model, tree, args
     ).shape == (1, 2048, c.vocab)
     assert len(jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))) == len(
         hf.tensor_table(c)
