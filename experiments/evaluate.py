@@ -27,8 +27,8 @@ from jaxent.checkpoint import peft
 from jaxent.decode import choose, generate, loop, plan
 from jaxent.distributed import axes, processes
 from jaxent.evaluate import humaneval, sandbox, scoring
+from jaxent.model import blocks, convert
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.runs import folder as run_folder
 from jaxent.runs import validate
 
@@ -71,7 +71,7 @@ def runner(config: configs.Config, mesh) -> loop.Runner:
         validate.open_checkpoint(FLAGS.model), adapter, mesh
     )
     if FLAGS.weights != "nf4":
-        linear = sum(k * n for k, n in transformer.linear_shapes(config).values())
+        linear = sum(k * n for k, n in blocks.linear_shapes(config).values())
         parts = axes.axis_size(mesh, "embed") * axes.axis_size(mesh, "mlp")
         needed, free = (
             plan.dense_bytes(config, linear, compute.dtype) // parts,
@@ -81,7 +81,7 @@ def runner(config: configs.Config, mesh) -> loop.Runner:
             raise ValueError(
                 f"--weights={FLAGS.weights} needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} are free: use nf4"
             )
-        model = transformer.to_dense(
+        model = convert.to_dense(
             model, compute.dtype, adapter if FLAGS.weights == "merged" else None
         )
     if FLAGS.weights == "merged":

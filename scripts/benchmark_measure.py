@@ -24,8 +24,8 @@ from jaxent.arrays import lora, nf4
 from jaxent.checkpoint import hf
 from jaxent.data import batches, corpora, probes, tokens
 from jaxent.measure import capture, concepts, entangle, penalty, synthetic
+from jaxent.model import blocks, transformer
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.runs import console
 from jaxent.train import step as steps
 
@@ -192,7 +192,7 @@ def _by_the_clock() -> tuple[float, float]:
         jax.random.key(0),
         lora_config,
         model.config.layers,
-        transformer.linear_shapes(model.config),
+        blocks.linear_shapes(model.config),
     )
     compute = transformer.default_compute()
     measured = best(
@@ -236,7 +236,7 @@ def step_memory(
             hf.set_param(model, row.path, nf4.abstract(row.shape[::-1], config.layers))
     make = lambda key: steps.init_state(
         lora.init_adapter(
-            key, lora_config, config.layers, transformer.linear_shapes(config)
+            key, lora_config, config.layers, blocks.linear_shapes(config)
         ),
         hyper,
     )

@@ -32,8 +32,8 @@ from jaxent.checkpoint import hf, safetensors_folder
 from jaxent.checkpoint import peft as adapters
 from jaxent.data import batches, embedded, tokens
 from jaxent.decode import loop
+from jaxent.model import blocks, transformer
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.train import step as steps
 
 FLAGS = flags.FLAGS
@@ -187,7 +187,7 @@ def random_adapter(config, lora_config, seed: int):
         jax.random.key(seed),
         lora_config,
         config.layers,
-        transformer.linear_shapes(config),
+        blocks.linear_shapes(config),
     )
     keys = jax.random.split(jax.random.key(seed + 1), len(adapter.params))
     filled = {
@@ -274,7 +274,7 @@ def check_qlora(
     groups = [examples[i * per_step : (i + 1) * per_step] for i in range(hyper.steps)]
     ids = [examples[0].tolist()]
     start = lora.init_adapter(
-        jax.random.key(0), lora_config, config.layers, transformer.linear_shapes(config)
+        jax.random.key(0), lora_config, config.layers, blocks.linear_shapes(config)
     )
     filled = random_adapter(config, lora_config, 1)
     with tempfile.TemporaryDirectory() as scratch:

@@ -113,7 +113,7 @@ def job(model: str, topology: str) -> programs.Job:
     run = specs.RunSpec(model, **{name: FLAGS[name].value for name in names})
     return programs.Job(
         run,
-        known_configs.is_known(model),
+        known_configs.require_config(model),
         chips.parse_topology(topology),
         seeds=FLAGS.seeds,
         rows=FLAGS.rows,

@@ -89,7 +89,10 @@ one base model: how this package uses a large slice. One seed's step alone has 1
 
 def jobs(topology: str) -> dict[str, programs.Job]:
     """The job of each table on a topology, still without a mesh."""
-    config, slice_ = known_configs.is_known(FLAGS.model), chips.parse_topology(topology)
+    config, slice_ = (
+        known_configs.require_config(FLAGS.model),
+        chips.parse_topology(topology),
+    )
 
     def of(rows: int) -> programs.Job:
         return programs.Job(

@@ -22,9 +22,9 @@ from jaxent.decode import choose, plan
 from jaxent.decode import loop as decoding
 from jaxent.distributed import axes
 from jaxent.measure import capture
+from jaxent.model import blocks, sharding, transformer
 from jaxent.model import cache as caches
 from jaxent.model import config as configs
-from jaxent.model import sharding, transformer
 from jaxent.runs import cost as costs
 from jaxent.runs import spec as specs
 from jaxent.train import step as steps
@@ -121,7 +121,7 @@ def _state(
     return jax.eval_shape(
         lambda key: steps.init_state(
             lora.init_adapter(
-                key, lora_config, config.layers, transformer.linear_shapes(config)
+                key, lora_config, config.layers, blocks.linear_shapes(config)
             ),
             hyper,
         ),
@@ -374,7 +374,7 @@ def analyse_program(program: Program, job: Job) -> Found:
     is its input and 2.9 times its adapter. It plans 3.0 GiB for 7B on v5e:1x1 (by this formula 3.1) and 4.0 for 32B on v5e:4x4 as
     fsdp:4,tensor:4 (3.9). Other programs and GPUs were not compared.
     """
-    c, sizes, shapes = job.config, job.sizes, transformer.linear_shapes(job.config)
+    c, sizes, shapes = job.config, job.sizes, blocks.linear_shapes(job.config)
     parts = {name: held_bytes(tree) for name, tree in program.parts.items()}
     tensor, fsdp, adapter = sizes["tensor"], sizes["fsdp"], parts["adapter"]
     linear = c.layers * sum(k * n for k, n in shapes.values())
@@ -419,7 +419,7 @@ def expected_parts(program: Program, job: Job) -> dict[str, float]:
     stream's gradient six times (recomputation 1, MLP's two products 2, attention's three 3). Forward alone: once, twice.
     """
     c, sizes = job.config, job.sizes
-    shapes, training = transformer.linear_shapes(c), program.name == "training step"
+    shapes, training = blocks.linear_shapes(c), program.name == "training step"
     tensor, fsdp, ways = (
         sizes["tensor"],
         sizes["fsdp"],

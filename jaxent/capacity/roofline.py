@@ -10,7 +10,7 @@ from collections.abc import Callable
 from jaxent.capacity import compiler, hlo_collectives
 from jaxent.capacity import programs as capacity_programs
 from jaxent.data import probes
-from jaxent.model import transformer
+from jaxent.model import blocks
 from jaxent.runs import cost as costs
 
 SHARE = 0.4  # of the published peak that large products reach in training
@@ -56,7 +56,7 @@ def measure_flops(job: capacity_programs.Job) -> float:
 
 def token_flops(job: capacity_programs.Job, rows: int) -> float:
     """Operations of one token of so many rows: twice the weights, adapter and head included, and attention over the longest cache."""
-    c, shapes = job.config, transformer.linear_shapes(job.config)
+    c, shapes = job.config, blocks.linear_shapes(job.config)
     weights = (
         c.layers
         * (
@@ -190,7 +190,7 @@ def _decoding(at: capacity_programs.Site) -> list[capacity_programs.Program]:
 def _read(job: capacity_programs.Job, passes: int, times: int) -> float:
     """Bytes of a chip's memory: in each pass codes read, decoded weights written and read; the head's read twice."""
     c = job.config
-    linear = c.layers * sum(k * n for k, n in transformer.linear_shapes(c).values())
+    linear = c.layers * sum(k * n for k, n in blocks.linear_shapes(c).values())
     size = costs.NF4 + 4 if job.run.load_in_4bit else 2
     return (
         times

@@ -16,8 +16,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxent.arrays import dynamic8, lora, nf4
 from jaxent.checkpoint import parts, safetensors_folder
 from jaxent.distributed import axes
+from jaxent.model import blocks, sharding, transformer
 from jaxent.model import config as configs
-from jaxent.model import sharding, transformer
 
 _BNB = ".quant_state.bitsandbytes__nf4"
 _PARTS = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", _BNB)
@@ -44,7 +44,7 @@ def tensor_table(config: configs.Config) -> list[TensorRow]:
     """Every parameter of a model of `config`, in the order it is loaded."""
     d, v = config.embed, config.vocab
     rows = [TensorRow("model.embed_tokens.weight", "embed_tokens.weight", (v, d))]
-    for module, (k, n) in transformer.linear_shapes(config).items():
+    for module, (k, n) in blocks.linear_shapes(config).items():
         path = lora.PATHS[module]
         rows.append(
             TensorRow(

@@ -10,8 +10,8 @@ import safetensors.numpy
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import safetensors_folder
+from jaxent.model import blocks
 from jaxent.model import config as configs
-from jaxent.model import transformer
 
 _KEY = "base_model.model.model.layers.{}.{}.lora_{}.weight"
 _PLAIN = {
@@ -95,7 +95,7 @@ def load_adapter(source: str, config: configs.Config) -> lora.Adapter:
     lora_config = load_adapter_config(folder.path)
     left, params = set(folder.entries), {}
     for module in lora_config.modules:
-        k, n = transformer.linear_shapes(config)[module]
+        k, n = blocks.linear_shapes(config)[module]
         path = lora.PATHS[module]
         a = [
             _take(folder, left, _KEY.format(i, path, "A"), (lora_config.rank, k))

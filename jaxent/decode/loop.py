@@ -14,7 +14,7 @@ from jaxent.data import batches
 from jaxent.decode import choose, plan
 from jaxent.distributed import axes, processes
 from jaxent.model import cache as caches
-from jaxent.model import transformer
+from jaxent.model import convert, transformer
 
 _PACKED = 512  # columns of the rows that prompts are packed into, unless the longest needs more or all need fewer
 
@@ -179,7 +179,7 @@ def _blocks(runner: Runner):
     if jax.default_backend() != "cpu" or runner.mesh is not None or not dense:
         return None
     return (
-        transformer.unstack_layers(runner.model, runner.compute.dtype)
+        convert.unstack_layers(runner.model, runner.compute.dtype)
         if 2 * sum(w.nbytes for w in weights) < plan.free_bytes()
         else None
     )

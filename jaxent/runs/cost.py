@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxent.data import probes
+from jaxent.model import blocks, transformer
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.runs import spec as specs
 
 _PROBE_TOKENS = 96  # a probe text with its padding, at most about
@@ -34,7 +34,7 @@ def run_cost(run: specs.RunSpec, config: configs.Config) -> Cost:
     on CSR steps as one of training without the head. memory: weights, adapter with its gradient, moments and a copy, saved
     layer inputs and one layer's activations of a micro-batch, logits.
     """
-    shapes = transformer.linear_shapes(config)
+    shapes = blocks.linear_shapes(config)
     linear = config.layers * sum(k * n for k, n in shapes.values())
     adapter = (
         config.layers

@@ -319,7 +319,7 @@ def format_plan(
     speed = teraflops * 1e12 if teraflops else costs.matmul_rate()
     rows, total = [], 0.0
     for run in runs:
-        config = known_configs.known_config(run.model)
+        config = known_configs.find_config(run.model)
         state = (
             "finished"
             if (out / run.name / "summary.json").is_file()

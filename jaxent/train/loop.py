@@ -17,7 +17,7 @@ from jaxent.checkpoint import training_state as runs
 from jaxent.data import batches
 from jaxent.distributed import axes, processes
 from jaxent.measure import penalty
-from jaxent.model import transformer
+from jaxent.model import blocks, transformer
 from jaxent.train import log as logs
 from jaxent.train import step as steps
 
@@ -151,9 +151,7 @@ def initial_state(
 
 def _fresh(key, start, lora_config, config, hyper):
     return steps.init_state(
-        lora.init_adapter(
-            key, lora_config, config.layers, transformer.linear_shapes(config)
-        )
+        lora.init_adapter(key, lora_config, config.layers, blocks.linear_shapes(config))
         if start is None
         else start,
         hyper,

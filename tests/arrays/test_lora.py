@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from jaxent.arrays import lora
-from jaxent.model import config, transformer
+from jaxent.model import blocks, config
 
 SHAPES = dict.fromkeys(lora.MODULES, (128, 96))
 
@@ -48,7 +48,7 @@ def test_full_size_adapter_counts():
     )
     adapter = jax.eval_shape(
         lambda k: lora.init_adapter(
-            k, lora.LoraConfig(), 28, transformer.linear_shapes(qwen7b)
+            k, lora.LoraConfig(), 28, blocks.linear_shapes(qwen7b)
         ),
         jax.random.key(0),
     )

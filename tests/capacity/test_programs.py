@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from jaxent.capacity import chips, compiler, hlo_collectives, programs, roofline
-from jaxent.model import known_configs, transformer
+from jaxent.model import blocks, known_configs
 from jaxent.runs import cost
 from jaxent.runs import spec as specs
 
@@ -21,7 +21,7 @@ SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "plan.py"
 def job(
     model: str, topology: str, mesh: str = "none", layers: int | None = None, **settings
 ) -> programs.Job:
-    config = known_configs.known_config(model)
+    config = known_configs.find_config(model)
     config = dataclasses.replace(config, layers=layers or config.layers)
     return programs.Job(
         specs.RunSpec(model), config, chips.parse_topology(topology), mesh, **settings
@@ -114,7 +114,7 @@ def test_memory_by_hand():
     """7B on one chip: codes and scales, embedding and head, norms and biases; adapter, two moments and two counts; a batch of five arrays."""
     one = job(SEVEN, "v5e:1x1")
     plan = roofline.plan_of(one)
-    c, shapes = one.config, transformer.linear_shapes(one.config)
+    c, shapes = one.config, blocks.linear_shapes(one.config)
     linear = c.layers * sum(k * n for k, n in shapes.values())
     small = c.layers * (2 * c.embed + c.embed + 2 * 512) + c.embed
     adapter = 4 * 64 * c.layers * sum(k + n for k, n in shapes.values())
@@ -186,8 +186,8 @@ def test_seeds_have_their_own_axis():
     "mesh, settings, message",
     [
         ("fsdp:8", {}, "8 places, but v5e:4x4 has 16"),
-        ("fsdp:16", {}, "do not split 16 ways"),
-        ("tensor:16", {}, "8 key-value heads do not split 16 ways"),
+        ("fsdp:16", {}, "not divisible by axis size 16"),
+        ("tensor:16", {}, "8 key-value heads are not divisible by axis size 16"),
         ("seed:2,fsdp:8", {"seeds": 3}, "3 seeds do not split 2 ways"),
         ("data:16,row:1", {}, "expected axis:size"),
         (

@@ -11,7 +11,7 @@ from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.checkpoint import peft as adapters
 from jaxent.decode import choose, loop, plan
-from jaxent.model import transformer
+from jaxent.model import blocks, convert, transformer
 
 SPEC = lora.LoraConfig(4, 12.0, 0.1)
 
@@ -49,9 +49,7 @@ def ragged(*lengths, vocab=160, seed=0):
 def filled(config, seed=0):
     """An adapter whose B is not zero."""
     key = jax.random.key(seed)
-    fresh = lora.init_adapter(
-        key, SPEC, config.layers, transformer.linear_shapes(config)
-    )
+    fresh = lora.init_adapter(key, SPEC, config.layers, blocks.linear_shapes(config))
     return jax.tree.map(lambda x: x + 0.05 * jax.random.normal(key, x.shape), fresh)
 
 
@@ -92,7 +90,7 @@ def test_nf4_equals_transformers_on_the_decoded_weights(stories, tmp_path):
     import shutil
 
     model, prompts = hf.load(stories), ragged(6, 30, vocab=512)
-    dense = transformer.to_dense(model, jnp.float32)
+    dense = convert.to_dense(model, jnp.float32)
     raw = json.loads((pathlib.Path(stories) / "config.json").read_text())
     hf.save(dense, tmp_path / "dense", raw)
     shutil.copy(pathlib.Path(stories) / "generation_config.json", tmp_path / "dense")

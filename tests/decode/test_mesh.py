@@ -67,11 +67,11 @@ def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(qwen):
     model = hf.abstract_model(hf.load(qwen).config)
     with pytest.raises(
         ValueError,
-        match=r"2 key-value heads do not split 8 ways \(tensor\); expected one that splits them, such as data",
+        match=r"2 key-value heads are not divisible by axis size 8 \(tensor\); expected one that splits them, such as data",
     ):
         sharding.check_mesh(model, axes.parse_mesh("tensor:8"))
     with pytest.raises(
-        ValueError, match=r"1 groups of 128 weights do not split 8 ways \(fsdp\)"
+        ValueError, match=r"1 groups of 128 weights are not divisible by axis size 8 \(fsdp\)"
     ):
         sharding.check_mesh(model, axes.parse_mesh("fsdp:8"))
 
@@ -80,12 +80,12 @@ def test_the_default_mesh_splits_the_model_and_the_rows(monkeypatch):
     """Qwen-7B's 3584 inputs are 28 groups of 128, which 8 devices do not split; the 32B's 5120 are 40."""
     chosen = lambda name, rows=None: dict(
         sharding.choose_mesh(
-            hf.abstract_model(known_configs.known_config(name)), None, rows
+            hf.abstract_model(known_configs.find_config(name)), None, rows
         ).shape
     )
     assert (
         sharding.choose_mesh(
-            hf.abstract_model(known_configs.known_config(QWEN_7B)), None
+            hf.abstract_model(known_configs.find_config(QWEN_7B)), None
         )
         is None
     )  # the devices of a CPU share its cores

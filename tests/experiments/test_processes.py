@@ -17,7 +17,7 @@ from flax import nnx
 
 from jaxent.checkpoint import hf
 from jaxent.evaluate import humaneval
-from jaxent.model import config, transformer
+from jaxent.model import blocks, config, transformer
 from jaxent.runs import evaluate as evaluate_runs
 from jaxent.train import log
 
@@ -243,7 +243,7 @@ def test_each_of_four_processes_reads_a_quarter_of_the_checkpoint_and_its_rows_o
     hf.save(model, tmp_path, raw)
     linear = sum(
         4 * raw["num_hidden_layers"] * k * n
-        for k, n in transformer.linear_shapes(model.config).values()
+        for k, n in blocks.linear_shapes(model.config).values()
     )
     texts = finish(launch(4, ["-c", LOAD, str(tmp_path)]))
     assert (
