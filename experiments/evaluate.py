@@ -26,6 +26,7 @@ import weight_flags
 from absl import flags
 
 from jaxent import command
+from jaxent.model import blocks, convert
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
@@ -71,7 +72,6 @@ from jaxent.decode import choose, generate, loop, plan
 from jaxent.distributed import axes, processes
 from jaxent.evaluate import humaneval, sandbox, scoring
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.runs import folder as run_folder
 from jaxent.runs import validate
 
@@ -104,15 +104,15 @@ def make_runner(config: configs.Config, mesh) -> loop.Runner:
         return loop.Runner(model, adapter, compute)
     check_memory(config, mesh, compute)
     if FLAGS.weights == "dequantized":
-        model = transformer.to_dense(model, compute.dtype)
+        model = convert.to_dense(model, compute.dtype)
         return loop.Runner(model, adapter, compute)
-    model = transformer.to_dense(model, compute.dtype, adapter)
+    model = convert.to_dense(model, compute.dtype, adapter)
     return loop.Runner(model, None, compute)
 
 
 def check_memory(config: configs.Config, mesh, compute) -> None:
     """Raises ValueError where dense weights do not fit the memory that is free."""
-    linear = sum(k * n for k, n in transformer.linear_shapes(config).values())
+    linear = sum(k * n for k, n in blocks.linear_shapes(config).values())
     parts = axes.axis_size(mesh, "embed") * axes.axis_size(mesh, "mlp")
     needed = plan.dense_bytes(config, linear, compute.dtype) // parts
     free = processes.all_min(plan.free_bytes())

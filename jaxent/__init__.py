@@ -8,9 +8,11 @@ One legend of axis letters is used in every einsum and shape comment:
 
 Three flows run through the package:
 
-    checkpoint.hf.load -> Transformer[NF4] -> measure.capture -> [P, D] -> measure -> report
-    data.corpora -> data.mix -> data.batches -> train.step(adapter | frozen base)
-    checkpoint.peft -> decode.text
+    measure   checkpoint.hf.load -> Transformer[NF4] -> measure.capture -> [P, D]
+              -> measure -> report
+    train     data.corpora -> data.mix -> data.batches
+              -> train.step(adapter | frozen base)
+    decode    checkpoint.peft -> decode.text
 """
 
 __version__ = "0.1.0"

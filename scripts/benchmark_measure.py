@@ -18,6 +18,7 @@ import time
 from absl import flags
 
 from jaxent import command
+from jaxent.model import blocks
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -203,7 +204,7 @@ def _by_the_clock() -> tuple[float, float]:
         jax.random.key(0),
         lora_config,
         model.config.layers,
-        transformer.linear_shapes(model.config),
+        blocks.linear_shapes(model.config),
     )
     compute = transformer.default_compute()
     measured = best(
@@ -248,7 +249,7 @@ def step_memory(
             hf.set_param(model, row.path, nf4.abstract(row.shape[::-1], config.layers))
     make = lambda key: steps.init_state(
         lora.init_adapter(
-            key, lora_config, config.layers, transformer.linear_shapes(config)
+            key, lora_config, config.layers, blocks.linear_shapes(config)
         ),
         hyper,
     )

@@ -19,6 +19,7 @@ import tempfile
 from absl import flags
 
 from jaxent import command
+from jaxent.model import blocks
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id", required=True)
@@ -194,7 +195,7 @@ def random_adapter(config, lora_config, seed: int):
         jax.random.key(seed),
         lora_config,
         config.layers,
-        transformer.linear_shapes(config),
+        blocks.linear_shapes(config),
     )
     keys = jax.random.split(jax.random.key(seed + 1), len(adapter.params))
     filled = {
@@ -287,7 +288,7 @@ def check_qlora(
     groups = [examples[i * per_step : (i + 1) * per_step] for i in range(hyper.steps)]
     ids = [examples[0].tolist()]
     start = lora.init_adapter(
-        jax.random.key(0), lora_config, config.layers, transformer.linear_shapes(config)
+        jax.random.key(0), lora_config, config.layers, blocks.linear_shapes(config)
     )
     filled = random_adapter(config, lora_config, 1)
     with tempfile.TemporaryDirectory() as scratch:

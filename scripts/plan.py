@@ -140,7 +140,7 @@ def make_job(model: str, topology: str) -> jobs.Job:
     run = specs.RunSpec(model, **{name: FLAGS[name].value for name in _RUN_FLAGS})
     return jobs.Job(
         run,
-        known_configs.is_known(model),
+        known_configs.require_config(model),
         chips.parse_topology(topology),
         seeds=FLAGS.seeds,
         rows=FLAGS.rows,

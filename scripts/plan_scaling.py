@@ -123,7 +123,7 @@ class Line:
 
 def make_jobs(topology: str) -> dict[str, jobs.Job]:
     """The job of each table on a topology, still without a mesh."""
-    config = known_configs.is_known(FLAGS.model)
+    config = known_configs.require_config(FLAGS.model)
     chips_ = chips.parse_topology(topology)
 
     def with_rows(rows: int) -> jobs.Job:

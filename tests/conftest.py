@@ -1,4 +1,7 @@
-"""Tests run on the CPU, as eight devices; real data and a real pretrained model lie beside the checkout, where there are any."""
+"""Tests run on the CPU, as eight devices.
+
+Real data and a real pretrained model are in a folder beside the checkout, if anywhere.
+"""
 
 import atexit
 import itertools
@@ -11,9 +14,8 @@ import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
-if (
-    "PYTEST_XDIST_WORKER" not in os.environ
-):  # workers, and scripts that tests start, share what one of them compiled
+# Workers, and scripts that tests start, share what one of them compiled.
+if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxent-tests-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
     atexit.register(
@@ -22,15 +24,15 @@ if (
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import pytest
+import pytest  # noqa: E402, after the environment of JAX
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 
-import families
+import families  # noqa: E402, found on the path set above
 
-from jaxent.data import probes
+from jaxent.data import probes  # noqa: E402, after the environment of JAX
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +40,7 @@ def shared() -> pathlib.Path:
     """The folder of real data beside the checkout."""
     if not SHARED.is_dir():
         pytest.skip(
-            "the folder ../shared/data with real data and a pretrained model is not there"
+            "there is no folder ../shared/data with real data and a pretrained model"
         )
     return SHARED
 
@@ -57,7 +59,7 @@ def family(request, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="session")
 def qwen(tmp_path_factory) -> str:
-    """A tiny random Qwen2 checkpoint: biases, grouped queries, tied head, 128-aligned."""
+    """A tiny random Qwen2 checkpoint: biases, grouped queries, tied head."""
     return families.write("qwen2_tied", tmp_path_factory.mktemp("qwen"))
 
 

@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of every supported family, written to disk by transformers."""
+"""Tiny random checkpoints of every family, written to disk by transformers."""
 
 import pathlib
 
@@ -68,7 +68,8 @@ _CONFIGS = {
         attn_implementation="eager",
         **_COMMON,
     ),
-    # Llama 3's rope in small: of eight pairs the first is kept, the second blended, the others slowed.
+    # Llama 3's rope in small: of eight pairs the first is kept, the second blended and
+    # the others slowed.
     "llama3": lambda: transformers.LlamaConfig(
         hidden_size=64,
         intermediate_size=128,
@@ -98,10 +99,12 @@ _CONFIGS = {
     ),
 }
 ALL = tuple(_CONFIGS)
-# Those whose arithmetic differs: what every test of a family runs on. The other two, a head untied and a plain
-# Llama, differ in shapes; tests of logits and of files run on ALL.
+# Those whose arithmetic differs: every test of a family runs on them. The other two, a
+# head untied and a plain Llama, differ in shapes; tests of logits and of files run on
+# ALL.
 NAMES = tuple(name for name in ALL if name not in ("qwen2_untied", "codellama"))
-# The rest of NAMES differ in rotation and head width, which tests of logits cover: further tests of theirs are slow.
+# The rest of NAMES differ in rotation and head width, which tests of logits cover:
+# further tests of theirs are slow.
 FAST = ("qwen2_tied", "mistral_v01", "qwen3")
 
 
@@ -114,7 +117,10 @@ def marked(fast: tuple[str, ...] = FAST) -> list:
 
 
 def model(name: str, seed: int = 0):
-    """The transformers model with every parameter random (biases and norms too), float32, evaluation mode."""
+    """The transformers model, float32, in evaluation mode.
+
+    Every parameter is random, biases and norms too.
+    """
     torch.manual_seed(seed)
     built = (
         transformers.AutoModelForCausalLM.from_config(_CONFIGS[name]()).float().eval()

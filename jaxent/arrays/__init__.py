@@ -1,1 +1,1 @@
-"""What weights are made of: NF4 arrays and LoRA adapters."""
+"""What weights are made of: NF4 arrays, 8-bit scales and LoRA adapters."""

@@ -1,17 +1,21 @@
-"""bitsandbytes' 8-bit dynamic quantisation, used on NF4's block scales (double quantisation).
+"""bitsandbytes' 8-bit dynamic quantisation, used on the block scales of NF4 weights.
 
-Numpy on the host: a scale is one of 64 weights, and the decode must not be fused into a
-multiply-add (XLA would), because bitsandbytes rounds twice.
+This is the second level of "double quantisation" (Dettmers et al. 2023). It runs in
+numpy on the host: there is one scale for 64 weights, so it is cheap. On a device XLA
+would also fuse the decoding into a multiply-add, which rounds once; bitsandbytes rounds
+twice.
 """
 
 import dataclasses
 
 import numpy as np
 
-BLOCK = 256
+BLOCK = 256  # values that share a second-level scale
+RULES = ("nearest", "cpu_grid")
 
-# Positive half of bitsandbytes' create_dynamic_map(). Its values come from torch's float32
-# linspace, whose last bits a recomputation does not reproduce, hence the literals.
+# Positive half of bitsandbytes' create_dynamic_map(). Its values come from torch's
+# float32 linspace, whose last bits a recomputation does not reproduce, hence the
+# literals.
 _POSITIVE = (
     5.5000004e-07,
     3.2500002e-06,
@@ -144,14 +148,20 @@ _POSITIVE = (
 )
 MAP = np.array([-v for v in _POSITIVE[-2::-1]] + [0.0, *_POSITIVE], np.float32)
 _MIDPOINTS = (MAP[:-1] + MAP[1:]) / np.float32(2)
+_GRID = np.float32(32767.5)  # half the steps of the CPU kernel's grid over [-1, 1]
 
 
 @dataclasses.dataclass(frozen=True)
 class Dynamic8:
-    """float32 values as 8-bit codes: value[i] = map[codes[i]] * scales[i // 256] + offset.
+    """float32 values as 8-bit codes.
 
-    Invariants: codes uint8 [n]; scales float32 [ceil(n / 256)]; map float32 [256], increasing;
-    offset float32 scalar.
+    value[i] = map[codes[i]] * scales[i // 256] + offset
+
+    Attributes:
+        codes: uint8 [n], indices into `map`.
+        scales: float32 [ceil(n / 256)], one for each block of 256 values.
+        offset: float32 scalar.
+        map: float32 [256], increasing.
     """
 
     codes: np.ndarray
@@ -163,54 +173,83 @@ class Dynamic8:
         blocks = -(-self.codes.size // BLOCK)
         if self.codes.dtype != np.uint8 or self.scales.shape != (blocks,):
             raise ValueError(
-                f"8-bit scales of {self.codes.dtype} codes {self.codes.shape}: found second-level scales "
-                f"{self.scales.shape}, expected uint8 codes and ({blocks},) scales"
+                f"8-bit scales of {self.codes.dtype} codes {self.codes.shape}: "
+                f"second-level scales have shape {self.scales.shape}, expected uint8 "
+                f"codes and ({blocks},) scales"
             )
 
 
 def encode(
     values: np.ndarray, rule: str = "nearest", offset: np.float32 | None = None
 ) -> Dynamic8:
-    """Quantises float32 values [n] as bitsandbytes' nested statistics.
+    """Quantises float32 values as bitsandbytes quantises nested statistics.
 
-    offset = mean(values) unless given; s = (values - offset) / max|.| over blocks of 256.
-    rule "nearest" takes the nearest map entry, ties down (what bitsandbytes documents);
-    "cpu_grid" is its CPU kernel: s is first rounded to a grid of 65,536 points, and a block of
-    zeros becomes code 0. Equals bitsandbytes 0.50 on CPU bit for bit with "cpu_grid", given the same
-    offset (torch's float32 mean may differ from numpy's in the last place).
+    s = (values - offset) / max|values - offset|, the maximum over blocks of 256; the
+    code of s is an index into `MAP`. Equal to bitsandbytes 0.50 on CPU bit for bit with
+    rule "cpu_grid" and the same offset (torch's float32 mean may differ from numpy's in
+    the last place).
+
+    Args:
+        values: float32 [n].
+        rule: "nearest" takes the nearest map entry, ties down, which is what
+            bitsandbytes documents. "cpu_grid" does what its CPU kernel does: s is first
+            rounded to a grid of 65,536 points, and a block of zeros gets code 0.
+        offset: what is subtracted first; the mean of the values if None.
+
+    Returns:
+        Codes, second-level scales and the offset.
+
+    Raises:
+        ValueError: an unknown rule.
+
+    Example:
+        >>> values = np.linspace(0, 1, 300, dtype=np.float32)
+        >>> packed = encode(values)
+        >>> packed.codes.shape, packed.scales.shape
+        ((300,), (2,))
+        >>> bool(abs(decode(packed) - values).max() < 0.01)
+        True
     """
-    if rule not in ("nearest", "cpu_grid"):
+    if rule not in RULES:
         raise ValueError(
             f"second-level rule {rule!r}: expected 'nearest' or 'cpu_grid'"
         )
-    offset = (
-        np.float32(np.mean(values, dtype=np.float64))
-        if offset is None
-        else np.float32(offset)
-    )
-    n, blocks = values.size, -(-values.size // BLOCK)
-    centred = np.zeros(blocks * BLOCK, np.float32)
-    centred[:n] = values - offset
-    centred = centred.reshape(blocks, BLOCK)
-    scales = np.abs(centred).max(1)
-    safe = np.where(scales == 0, np.float32(1), scales)
-    scaled = centred * (np.float32(1) / safe)[:, None]
-    if n % BLOCK:  # bitsandbytes divides in a short last block
-        scaled[-1] = centred[-1] / safe[-1]
+    if offset is None:
+        offset = np.float32(np.mean(values, dtype=np.float64))
+    offset = np.float32(offset)
+    n = values.size
+    scaled, scales = _scale_blocks(values - offset)
     if rule == "cpu_grid":
-        index = np.floor(
-            (scaled + np.float32(1)) * np.float32(32767.5) + np.float32(0.5)
-        )
-        scaled = index.astype(np.float32) / np.float32(32767.5) - np.float32(1)
+        index = np.floor((scaled + np.float32(1)) * _GRID + np.float32(0.5))
+        scaled = index.astype(np.float32) / _GRID - np.float32(1)
     codes = np.searchsorted(_MIDPOINTS, scaled, side="left").astype(np.uint8)
     if rule == "cpu_grid":
         codes[scales == 0] = 0
     return Dynamic8(codes.reshape(-1)[:n], scales, offset)
 
 
+def _scale_blocks(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values [n] divided by their block's largest: ([blocks, 256], [blocks])."""
+    n = centred.size
+    blocks = -(-n // BLOCK)
+    padded = np.zeros(blocks * BLOCK, np.float32)
+    padded[:n] = centred
+    rows = padded.reshape(blocks, BLOCK)
+    scales = np.abs(rows).max(1)
+    safe = np.where(scales == 0, np.float32(1), scales)
+    scaled = rows * (np.float32(1) / safe)[:, None]
+    if n % BLOCK:  # bitsandbytes divides in a short last block
+        scaled[-1] = rows[-1] / safe[-1]
+    return scaled, scales
+
+
 def decode(packed: Dynamic8) -> np.ndarray:
-    """float32 values [n]: map[code] * scale + offset, each operation rounded to float32."""
-    values = (
-        packed.map[packed.codes] * np.repeat(packed.scales, BLOCK)[: packed.codes.size]
-    )
+    """Decodes to float32 [n]: map[code] * scale + offset, rounded after each operation.
+
+    Example:
+        >>> decode(encode(np.full(3, 0.5, np.float32))).tolist()
+        [0.5, 0.5, 0.5]
+    """
+    scales = np.repeat(packed.scales, BLOCK)[: packed.codes.size]
+    values = packed.map[packed.codes] * scales
     return values + packed.offset

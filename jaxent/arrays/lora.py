@@ -2,14 +2,16 @@
 
     y = x W + (alpha / rank) * dropout(x) A' B        A [R, K], B [R, N]
 
-The tree maps a module path inside a layer to its factors, each with a leading layer axis:
-{"self_attn.q_proj": Factors(a [L, R, K], b [L, R, N]), ...}. It is handed to the model's layer
-scan beside the frozen base; None is the bare model. The rank is never the last axis: a TPU pads that one to 128.
+The tree maps a module path inside a layer to its factors, each with a leading layer
+axis: {"self_attn.q_proj": LoraParams(a [L, R, K], b [L, R, N]), ...}. The model scans
+it over the layers beside the frozen base; None instead of an adapter is the bare model.
+The rank is never the last axis, because a TPU pads the last axis to 128.
 """
 
 import dataclasses
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,20 +19,35 @@ import jax.numpy as jnp
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 ATTENTION = MODULES[:4]
 PATHS = {m: f"{'self_attn' if m in ATTENTION else 'mlp'}.{m}" for m in MODULES}
+"""Name of a linear module -> its path inside a layer."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LoraParams:
-    """Low-rank factors of one module in every layer: a [L, R, K], b [L, R, N], float32."""
+    """Low-rank factors of one module in every layer.
 
-    a: jax.Array
-    b: jax.Array
+    The fields are arrays; in trees of shardings or of shapes they hold those instead.
+
+    Attributes:
+        a: float32 [L, R, K].
+        b: float32 [L, R, N].
+    """
+
+    a: Any
+    b: Any
 
 
 @dataclasses.dataclass(frozen=True)
 class LoraConfig:
-    """What an adapter is, apart from its numbers (section 2.2: rank 64, alpha 128, all linear, dropout .05)."""
+    """What the numbers of an adapter mean; the defaults are those of section 2.2.
+
+    Attributes:
+        rank: R, inner dimension of the factors.
+        alpha: numerator of the scaling alpha / rank.
+        dropout: probability that an element of a module's input is zeroed.
+        modules: adapted linear modules, names out of `MODULES`.
+    """
 
     rank: int = 64
     alpha: float = 128.0
@@ -41,7 +58,8 @@ class LoraConfig:
         unknown = [m for m in self.modules if m not in MODULES]
         if unknown or not self.modules or len(set(self.modules)) != len(self.modules):
             raise ValueError(
-                f"LoRA modules {','.join(self.modules) or '(none)'}: expected distinct names out of {','.join(MODULES)}"
+                f"LoRA modules {','.join(self.modules) or '(none)'}: "
+                f"expected distinct names out of {','.join(MODULES)}"
             )
         if self.rank < 1 or not 0 <= self.dropout < 1 or not self.alpha > 0:
             raise ValueError(
@@ -51,6 +69,7 @@ class LoraConfig:
 
     @property
     def scaling(self) -> float:
+        """alpha / rank."""
         return self.alpha / self.rank
 
 
@@ -61,8 +80,9 @@ class LoraConfig:
 class Adapter:
     """A LoRA adapter: its numbers and what they mean.
 
-    params: {module path inside a layer: LoraParams}, each with a leading layer axis.
-    config: rank, alpha, dropout and modules; static under jit.
+    Attributes:
+        params: {module path inside a layer: LoraParams}, with leading layer axes.
+        config: rank, alpha, dropout and modules; static under jit.
     """
 
     params: dict[str, LoraParams]
@@ -72,9 +92,27 @@ class Adapter:
 def init_adapter(
     key, config: LoraConfig, layers: int, shapes: dict[str, tuple[int, int]]
 ) -> Adapter:
-    """PEFT's default initial adapter: A ~ U(-1/sqrt(K), 1/sqrt(K)) (Kaiming with a = sqrt 5), B = 0.
+    """Draws PEFT's default initial adapter.
 
-    shapes: (K, N) of each module, as `transformer.linear_shapes` gives them.
+    A ~ U(-1/sqrt(K), 1/sqrt(K)), which is Kaiming with a = sqrt 5, and B = 0: the
+    adapted model computes what the bare model computes.
+
+    Args:
+        key: JAX random key. A module's factors depend on it and on the module alone.
+        config: rank and modules of the adapter.
+        layers: L, number of layers.
+        shapes: (K, N) of each module, as `blocks.linear_shapes` gives them.
+
+    Returns:
+        The adapter, its factors in float32.
+
+    Example:
+        >>> config = LoraConfig(rank=2, alpha=4.0, modules=("q_proj",))
+        >>> adapter = init_adapter(jax.random.key(0), config, 3, {"q_proj": (8, 6)})
+        >>> adapter.params["self_attn.q_proj"].a.shape
+        (3, 2, 8)
+        >>> adapter.params["self_attn.q_proj"].b.shape
+        (3, 2, 6)
     """
     params = {}
     for index, module in enumerate(MODULES):
@@ -82,24 +120,38 @@ def init_adapter(
             continue
         k, n = shapes[module]
         bound = 1 / math.sqrt(k)
-        a = jax.random.uniform(
-            jax.random.fold_in(key, index),
-            (layers, k, config.rank),
-            jnp.float32,
-            -bound,
-            bound,
-        ).mT
-        params[PATHS[module]] = LoraParams(
-            a, jnp.zeros((layers, config.rank, n), jnp.float32)
-        )
+        module_key = jax.random.fold_in(key, index)
+        shape = (layers, k, config.rank)
+        a = jax.random.uniform(module_key, shape, jnp.float32, -bound, bound)
+        b = jnp.zeros((layers, config.rank, n), jnp.float32)
+        params[PATHS[module]] = LoraParams(a.mT, b)
     return Adapter(params, config)
 
 
 def delta_weight(factors: LoraParams, config: LoraConfig) -> jax.Array:
-    """The dense change of the weight, (alpha / rank) A' B: [..., K, N] float32."""
+    """The dense change of a weight, (alpha / rank) A' B.
+
+    Args:
+        factors: a [..., R, K] and b [..., R, N].
+        config: gives alpha and rank.
+
+    Returns:
+        float32 [..., K, N].
+
+    Example:
+        >>> factors = LoraParams(jnp.ones((1, 3)), jnp.full((1, 2), 0.5))
+        >>> delta_weight(factors, LoraConfig(rank=1, alpha=4.0)).tolist()
+        [[2.0, 2.0], [2.0, 2.0], [2.0, 2.0]]
+    """
     return config.scaling * jnp.matmul(factors.a.mT, factors.b, precision="highest")
 
 
-def parameter_count(adapter) -> int:
-    """Number of trained parameters."""
+def parameter_count(adapter: Adapter) -> int:
+    """Number of trained parameters.
+
+    Example:
+        >>> factors = LoraParams(jnp.ones((3, 2, 8)), jnp.ones((3, 2, 6)))
+        >>> parameter_count(Adapter({"mlp.up_proj": factors}, LoraConfig(rank=2)))
+        84
+    """
     return sum(leaf.size for leaf in jax.tree.leaves(adapter))

@@ -1,12 +1,14 @@
 """4-bit NormalFloat weights (QLoRA, Dettmers et al. 2023), bit-equal to bitsandbytes.
 
-Two forms. `Packed` is what bitsandbytes keeps and what its checkpoints hold (host, numpy).
-`NF4` is the array the model computes with: the same codes regrouped so that the last axis is the
-dense weight's last axis, block scales already decoded to float32.
+There are two forms. `Packed` is what bitsandbytes keeps and what its checkpoints hold
+(host, numpy). `NF4` is the array the model computes with: the same codes regrouped so
+that the last axis is the dense weight's last axis, and block scales already decoded to
+float32.
 """
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ import numpy as np
 
 from jaxent.arrays import dynamic8
 
-BLOCK = 64
+BLOCK = 64  # elements that share a scale
 GROUP = 2 * BLOCK  # elements along K that share a row of bytes
 
 TABLE = (
@@ -45,9 +47,14 @@ _CHUNK = 1 << 22  # elements encoded at a time: bounds the float32 copy to 16 Mi
 class Packed:
     """A row-major [out, in] weight in bitsandbytes' own representation.
 
-    Invariants: codes uint8 [ceil(out * in / 2)], first element in the high nibble, an odd tail
-    filled with code 7; blocks of 64 consecutive elements; scales one value a block, either
-    float32 (single) or `Dynamic8` (double quantisation).
+    Blocks are 64 consecutive elements.
+
+    Attributes:
+        codes: uint8 [ceil(out * in / 2)], the first element in the high nibble, an odd
+            tail filled with code 7.
+        scales: one value for each block, either float32 [blocks] (single quantisation)
+            or `Dynamic8` (double quantisation).
+        shape: (out, in).
     """
 
     codes: np.ndarray
@@ -56,36 +63,37 @@ class Packed:
 
     def __post_init__(self):
         n = math.prod(self.shape)
-        found = (
-            self.scales.codes
-            if isinstance(self.scales, dynamic8.Dynamic8)
-            else self.scales
-        )
-        if self.codes.shape != (-(-n // 2),) or found.shape != (-(-n // BLOCK),):
+        code_bytes = -(-n // 2)
+        blocks = -(-n // BLOCK)
+        scales = self.scales
+        if isinstance(scales, dynamic8.Dynamic8):
+            scales = scales.codes
+        if self.codes.shape != (code_bytes,) or scales.shape != (blocks,):
             raise ValueError(
-                f"NF4 weight of shape {self.shape}: found codes {self.codes.shape} and block scales "
-                f"{found.shape}, expected ({-(-n // 2)},) and ({-(-n // BLOCK)},)"
+                f"NF4 weight of shape {self.shape}: codes have shape "
+                f"{self.codes.shape} and block scales {scales.shape}, expected "
+                f"({code_bytes},) and ({blocks},)"
             )
 
     def absmax(self) -> np.ndarray:
         """Block scales, float32 [blocks]."""
-        return (
-            dynamic8.decode(self.scales)
-            if isinstance(self.scales, dynamic8.Dynamic8)
-            else self.scales
-        )
+        if isinstance(self.scales, dynamic8.Dynamic8):
+            return dynamic8.decode(self.scales)
+        return self.scales
 
     @property
     def nbytes(self) -> int:
-        """Bytes kept for this weight: 0.5 + 1/64 + 4/16384 (+ offset) a weight with double quantisation."""
+        """Bytes kept for this weight.
+
+        With double quantisation 0.5 + 1/64 + 4/16384 bytes for each weight, and four
+        bytes for the offset.
+        """
         if isinstance(self.scales, dynamic8.Dynamic8):
-            return (
-                self.codes.nbytes
-                + self.scales.codes.nbytes
-                + self.scales.scales.nbytes
-                + 4
-            )
-        return self.codes.nbytes + self.scales.nbytes
+            offset = 4
+            scales = self.scales.codes.nbytes + self.scales.scales.nbytes + offset
+        else:
+            scales = self.scales.nbytes
+        return self.codes.nbytes + scales
 
 
 @jax.tree_util.register_dataclass
@@ -93,66 +101,102 @@ class Packed:
 class NF4:
     """A dense [..., K, N] weight (K inputs, N outputs) as 4-bit codes.
 
-    Invariants: codes uint8 [..., G, 64, M] and scales float32 [..., G, 2, M]. Group g of a column
-    holds 128 consecutive elements: 0..63 in the low nibbles, scaled by scales[g, 0], 64..127 in
-    the high ones, scaled by scales[g, 1]. If K % 128 == 0 a column is an output (G = K / 128,
-    M = N) and leading axes, K's groups and N may be sliced and sharded freely. Otherwise blocks
-    straddle outputs and the whole weight is one column in [N, K] order (M = 1).
-    0.5 + 4/64 = 0.5625 bytes a weight: scales are decoded once, at load.
+    A column is a run of elements divided into groups of 128. In group g, elements 0..63
+    are in the low nibbles, scaled by scales[g, 0], and elements 64..127 are in the high
+    nibbles, scaled by scales[g, 1].
+
+    - K % 128 == 0: a column is an output, G = K / 128 and M = N. Leading axes, groups
+      and outputs may be sliced and sharded freely.
+    - Otherwise blocks straddle outputs, and the whole weight is one column in [N, K]
+      order: M = 1.
+
+    It takes 0.5 + 4/64 = 0.5625 bytes for each weight, because scales are decoded once,
+    at load. The fields are arrays of JAX or numpy; in trees of shardings or of shapes
+    they hold those instead.
+
+    Attributes:
+        codes: uint8 [..., G, 64, M].
+        scales: float32 [..., G, 2, M].
+        shape: (K, N).
     """
 
-    codes: jax.Array
-    scales: jax.Array
-    shape: tuple[int, int] = dataclasses.field(metadata={"static": True})  # (K, N)
+    codes: Any
+    scales: Any
+    shape: tuple[int, int] = dataclasses.field(metadata={"static": True})
 
     @property
     def nbytes(self) -> int:
+        """Bytes of codes and scales."""
         return self.codes.nbytes + self.scales.nbytes
 
 
 def encode(weight: np.ndarray, rule: str = "nearest", double: bool = True) -> Packed:
-    """Quantises a host weight [out, in] of float32, bfloat16 or float16 as bitsandbytes does.
+    """Quantises a host weight as bitsandbytes does.
 
-    Upcast to float32; per block of 64: code = nearest NF4 value to x * (1 / absmax), ties down;
-    a short last block is divided instead. `rule` is `dynamic8.encode`'s, used when `double`.
-    Peak extra memory: the codes and one 16 MiB chunk. Raises on NaN or infinity.
+    In float32, for each block of 64: code = nearest NF4 value to x * (1 / absmax), ties
+    down; a short last block is divided by absmax instead. Peak extra memory: the codes
+    and one chunk of 16 MiB.
+
+    Args:
+        weight: [out, in], float32, bfloat16 or float16.
+        rule: rule of `dynamic8.encode` for the block scales, used if `double`.
+        double: whether block scales are quantised too.
+
+    Returns:
+        The weight in bitsandbytes' representation.
+
+    Raises:
+        ValueError: the weight has not two axes, or holds NaN or infinity.
+
+    Example:
+        >>> packed = encode(np.ones((2, 64), np.float32), double=False)
+        >>> packed.codes.shape, packed.scales.tolist()
+        ((64,), [1.0, 1.0])
+        >>> decode(repack(packed), jnp.float32).shape
+        (64, 2)
     """
     codes, absmax = encode_blocks(weight)
-    return Packed(
-        codes, dynamic8.encode(absmax, rule) if double else absmax, weight.shape
-    )
+    scales = dynamic8.encode(absmax, rule) if double else absmax
+    n_out, n_in = weight.shape
+    return Packed(codes, scales, (n_out, n_in))
 
 
 def encode_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first level of `encode` alone: codes, and one float32 absmax a block. A part of a weight whose rows are whole
-    blocks has the codes and scales that the whole has there; the second level needs all of a weight's scales.
+    """Quantises the first level alone, without the block scales.
+
+    A part of a weight whose rows are whole blocks gets the codes and scales that the
+    whole weight has there. The second level needs all scales of a weight.
+
+    Args:
+        weight: [out, in], float32, bfloat16 or float16.
+
+    Returns:
+        Codes uint8 [ceil(out * in / 2)] and float32 absmax [blocks].
+
+    Raises:
+        ValueError: the weight has not two axes, or holds NaN or infinity.
     """
     if weight.ndim != 2:
         raise ValueError(
             f"NF4 weight of shape {weight.shape}: expected two axes, [out, in]"
         )
     flat = weight.reshape(-1)
-    n, blocks = flat.size, -(-flat.size // BLOCK)
-    codes, scales = (
-        np.empty(blocks * BLOCK // 2, np.uint8),
-        np.empty(blocks, np.float32),
-    )
+    n = flat.size
+    blocks = -(-n // BLOCK)
+    codes = np.empty(blocks * BLOCK // 2, np.uint8)
+    scales = np.empty(blocks, np.float32)
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         for start in range(0, n, _CHUNK):
-            piece, first = flat[start : start + _CHUNK], start // BLOCK
-            size = min(_CHUNK, 1 << max(6, math.ceil(math.log2(piece.size))))
-            padded = np.zeros(size, flat.dtype)
-            padded[: piece.size] = piece
-            rows = -(-piece.size // BLOCK)
-            short = rows - 1 if piece.size % BLOCK else -1
-            part_codes, part_scales = _encode_chunk(padded.reshape(-1, BLOCK), short)
-            half = slice(first * BLOCK // 2, (first + rows) * BLOCK // 2)
-            codes[half] = np.asarray(part_codes)[:rows].reshape(-1)
-            scales[first : first + rows] = np.asarray(part_scales)[:rows]
+            chunk_codes, chunk_scales = _encode_flat(flat[start : start + _CHUNK])
+            first = start // BLOCK
+            end = first + len(chunk_scales)
+            codes[first * BLOCK // 2 : end * BLOCK // 2] = chunk_codes.reshape(-1)
+            scales[first:end] = chunk_scales
     if not np.isfinite(scales).all():
         bad = int(np.flatnonzero(~np.isfinite(scales))[0]) * BLOCK
         raise ValueError(
-            f"NF4 weight of shape {weight.shape}: NaN or infinity in elements {bad}..{bad + BLOCK - 1}"
+            f"NF4 weight of shape {weight.shape}: "
+            f"NaN or infinity in elements {bad}..{bad + BLOCK - 1}"
         )
     codes = codes[: -(-n // 2)]
     if n % 2:
@@ -160,39 +204,79 @@ def encode_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return codes, scales
 
 
+def _encode_flat(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes [blocks, 32] and scales [blocks] of consecutive elements."""
+    # A power of two of elements, so that few shapes are compiled.
+    size = min(_CHUNK, 1 << max(6, math.ceil(math.log2(chunk.size))))
+    padded = np.zeros(size, chunk.dtype)
+    padded[: chunk.size] = chunk
+    blocks = -(-chunk.size // BLOCK)
+    short = blocks - 1 if chunk.size % BLOCK else -1
+    codes, scales = _encode_chunk(padded.reshape(-1, BLOCK), short)
+    return np.asarray(codes)[:blocks], np.asarray(scales)[:blocks]
+
+
 @jax.jit
 def _encode_chunk(blocks, short):
-    """Codes [rows, 32] and scales [rows] of float blocks [rows, 64]; row `short` is divided (-1: none)."""
+    """Codes [rows, 32] and scales [rows] of float blocks [rows, 64].
+
+    Row `short` is divided by its scale instead of multiplied by the inverse (-1: none).
+    """
     x = blocks.astype(jnp.float32)
     absmax = jnp.abs(x).max(1)
     safe = jnp.where(absmax == 0, 1, absmax)[:, None]
     scaled = x * jax.lax.optimization_barrier(1 / safe)
     divided = jax.lax.optimization_barrier(x / safe)
-    scaled = jnp.where(jnp.arange(x.shape[0])[:, None] == short, divided, scaled)
+    is_short = jnp.arange(x.shape[0])[:, None] == short
+    scaled = jnp.where(is_short, divided, scaled)
     codes = sum((scaled > m).astype(jnp.uint8) for m in _MIDPOINTS)
     return codes[:, 0::2] << 4 | codes[:, 1::2], absmax
 
 
 def repack(packed: Packed) -> NF4:
-    """Regroups bitsandbytes' arrays into an `NF4` on the host (numpy leaves, ready for device_put)."""
+    """Regroups bitsandbytes' arrays into an `NF4` on the host.
+
+    Args:
+        packed: a weight of shape (out, in) = (N, K).
+
+    Returns:
+        The weight [K, N] with numpy leaves, ready for `jax.device_put`.
+
+    Example:
+        >>> weight = repack(encode(np.ones((4, 256), np.float32)))
+        >>> weight.shape, weight.codes.shape, weight.scales.shape
+        ((256, 4), (2, 64, 4), (2, 2, 4))
+    """
     n_out, n_in = packed.shape
     n = n_out * n_in
     absmax = packed.absmax()
     columns = n_out if n_in % GROUP == 0 else 1
     groups = -(-(n // columns) // GROUP)
-    elements = np.full((columns * groups * GROUP // 2, 2), _ZERO, np.uint8)
-    elements[: packed.codes.size, 0] = packed.codes >> 4
-    elements[: packed.codes.size, 1] = packed.codes & 0xF
-    elements = elements.reshape(columns, groups, 2, BLOCK)
-    codes = (elements[:, :, 0] | elements[:, :, 1] << 4).transpose(1, 2, 0)
-    scales = np.zeros(columns * groups * 2, np.float32)
-    scales[: absmax.size] = absmax
-    scales = scales.reshape(columns, groups, 2).transpose(1, 2, 0)
+    nibbles = np.full((columns * groups * GROUP // 2, 2), _ZERO, np.uint8)
+    nibbles[: packed.codes.size, 0] = packed.codes >> 4
+    nibbles[: packed.codes.size, 1] = packed.codes & 0xF
+    halves = nibbles.reshape(columns, groups, 2, BLOCK)
+    codes = (halves[:, :, 0] | halves[:, :, 1] << 4).transpose(1, 2, 0)
+    padded = np.zeros(columns * groups * 2, np.float32)
+    padded[: absmax.size] = absmax
+    scales = padded.reshape(columns, groups, 2).transpose(1, 2, 0)
     return NF4(np.ascontiguousarray(codes), np.ascontiguousarray(scales), (n_in, n_out))
 
 
 def abstract(shape: tuple[int, int], layers: int | None = None) -> NF4:
-    """The `NF4` of ShapeDtypeStructs that a dense [K, N] weight (with a leading layer axis) becomes."""
+    """The `NF4` of ShapeDtypeStructs that a dense weight becomes.
+
+    Args:
+        shape: (K, N) of the dense weight.
+        layers: size of a leading layer axis; None for no such axis.
+
+    Returns:
+        Shapes and dtypes; nothing is allocated.
+
+    Example:
+        >>> abstract((256, 4), layers=3).codes.shape
+        (3, 2, 64, 4)
+    """
     k, n = shape
     columns = n if k % GROUP == 0 else 1
     groups = -(-(k * n // columns) // GROUP)
@@ -205,13 +289,26 @@ def abstract(shape: tuple[int, int], layers: int | None = None) -> NF4:
 
 
 def decode(weight: NF4, dtype) -> jax.Array:
-    """The dense weight [..., K, N]: table value (float32) x absmax (float32), then one cast to dtype.
+    """The dense weight: table value (float32) x absmax (float32), then one cast.
 
-    Bit-equal to bitsandbytes' dequantize_4bit, transposed. No gather, which TPUs are slow at.
+    Bit-equal to bitsandbytes' dequantize_4bit, transposed. There is no gather, which is
+    slow on TPUs.
+
+    Args:
+        weight: [..., K, N].
+        dtype: dtype of the result.
+
+    Returns:
+        [..., K, N] of dtype.
+
+    Example:
+        >>> weight = repack(encode(np.full((1, 64), -2.0, np.float32), double=False))
+        >>> decode(weight, jnp.float32)[:3, 0].tolist()
+        [-2.0, -2.0, -2.0]
     """
-    values = jnp.stack(
-        [_lookup(weight.codes & 0xF), _lookup(weight.codes >> 4)], axis=-3
-    )  # [..., G, 2, 64, M]
+    low = _lookup(weight.codes & 0xF)
+    high = _lookup(weight.codes >> 4)
+    values = jnp.stack([low, high], axis=-3)  # [..., G, 2, 64, M]
     values = (values * weight.scales[..., None, :]).astype(dtype)
     lead, (k, n) = weight.codes.shape[:-3], weight.shape
     if k % GROUP == 0:
@@ -221,18 +318,18 @@ def decode(weight: NF4, dtype) -> jax.Array:
 
 
 def _lookup(codes):
-    """TABLE[codes], exactly: a select tree over the four bits, its leaves formed on float bit patterns.
+    """TABLE[codes], exactly, as a tree of selects over the four bits.
 
-    Leaves are (bit 0 ? odd : even) = even ^ (mask & (even ^ odd)) rather than selects of broadcast
-    constants, which JAX would hoist out of the layer scan as full-size residuals of the gradient.
+    Its leaves are float bit patterns, even ^ (mask & (even ^ odd)), so that bit 0
+    chooses between the entries even and odd. Selects of broadcast constants would be
+    hoisted out of the layer scan by JAX as full-size residuals of the gradient.
     """
     patterns = [int(v) for v in _TABLE32.view(np.uint32)]
     mask = jnp.uint32(0) - (codes & 1).astype(jnp.uint32)
-    level = [
-        mask & np.uint32(even ^ odd) ^ np.uint32(even)
-        for even, odd in zip(patterns[0::2], patterns[1::2])
-    ]
+    level = []
+    for even, odd in zip(patterns[0::2], patterns[1::2]):
+        level.append(mask & np.uint32(even ^ odd) ^ np.uint32(even))
     for bit in (1, 2, 3):
-        high = (codes >> bit) & 1 == 1
-        level = [jnp.where(high, b, a) for a, b in zip(level[0::2], level[1::2])]
+        is_set = (codes >> bit) & 1 == 1
+        level = [jnp.where(is_set, b, a) for a, b in zip(level[0::2], level[1::2])]
     return jax.lax.bitcast_convert_type(level[0], jnp.float32)

@@ -12,8 +12,8 @@ from jaxent.arrays import lora
 from jaxent.capacity import chips
 from jaxent.checkpoint import hf
 from jaxent.distributed import axes
+from jaxent.model import blocks, sharding, transformer
 from jaxent.model import config as configs
-from jaxent.model import sharding, transformer
 from jaxent.runs import spec as specs
 from jaxent.train import step as steps
 
@@ -149,7 +149,7 @@ def abstract_state(
     """The training state's shapes; nothing is allocated."""
 
     def make(key: jax.Array) -> steps.TrainState:
-        shapes = transformer.linear_shapes(config)
+        shapes = blocks.linear_shapes(config)
         adapter = lora.init_adapter(key, lora_config, config.layers, shapes)
         return steps.init_state(adapter, hyper)
 

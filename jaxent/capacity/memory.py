@@ -9,7 +9,7 @@ import dataclasses
 from jaxent.capacity import hlo_collectives, jobs, programs
 from jaxent.decode import plan
 from jaxent.distributed import axes
-from jaxent.model import transformer
+from jaxent.model import blocks, transformer
 from jaxent.runs import cost as costs
 
 
@@ -70,13 +70,13 @@ def _weight_bytes(job: jobs.Job) -> float:
 
 def _linear_weights(job: jobs.Job) -> int:
     """Weights of all linear modules."""
-    shapes = transformer.linear_shapes(job.config).values()
+    shapes = blocks.linear_shapes(job.config).values()
     return job.config.layers * sum(k * n for k, n in shapes)
 
 
 def _layer_width(job: jobs.Job) -> float:
     """Elements a token of one layer's activations on one chip."""
-    shapes = transformer.linear_shapes(job.config).values()
+    shapes = blocks.linear_shapes(job.config).values()
     width = sum(n for _, n in shapes) + max(k for k, _ in shapes)
     return width / job.sizes["tensor"]
 
@@ -84,7 +84,7 @@ def _layer_width(job: jobs.Job) -> float:
 def _decoded_weights(job: jobs.Job) -> float:
     """Bytes of the largest weight decoded, and of what fsdp gathers."""
     c, tensor = job.config, job.sizes["tensor"]
-    shapes = transformer.linear_shapes(c).values()
+    shapes = blocks.linear_shapes(c).values()
     largest = 2 * max(k * n for k, n in shapes) / tensor * job.run.load_in_4bit
     if job.sizes["fsdp"] == 1:
         return largest
@@ -141,7 +141,7 @@ def _ring(chips: int) -> float:
 def _adapter_sizes(job: jobs.Job) -> tuple[int, int]:
     """Numbers of the LoRA factors that split along "embed", and of the others."""
     c, modules = job.config, job.run.lora_target_modules
-    shapes = transformer.linear_shapes(c)
+    shapes = blocks.linear_shapes(c)
     split = c.layers * job.run.lora_r * c.embed * len(modules)
     every = c.layers * job.run.lora_r * sum(sum(shapes[m]) for m in modules)
     return split, every - split

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from jaxent.capacity import compiler, hlo_collectives, jobs, memory
 from jaxent.capacity import programs as capacity_programs
 from jaxent.data import probes
-from jaxent.model import transformer
+from jaxent.model import blocks
 from jaxent.runs import cost as costs
 
 SHARE = 0.4  # of the published peak that large products reach in training
@@ -66,7 +66,7 @@ def token_flops(job: jobs.Job, rows: int) -> float:
 
     Twice the weights, adapter and head included, and attention over the longest cache.
     """
-    c, shapes = job.config, transformer.linear_shapes(job.config)
+    c, shapes = job.config, blocks.linear_shapes(job.config)
     adapted = sum(sum(shapes[m]) for m in job.run.lora_target_modules)
     layer = sum(k * n for k, n in shapes.values()) + job.run.lora_r * adapted
     weights = c.layers * layer + c.vocab * c.embed
@@ -210,7 +210,7 @@ def _bytes_read(job: jobs.Job, passes: int, times: int) -> float:
     In each pass codes read, decoded weights written and read; the head's read twice.
     """
     c = job.config
-    linear = c.layers * sum(k * n for k, n in transformer.linear_shapes(c).values())
+    linear = c.layers * sum(k * n for k, n in blocks.linear_shapes(c).values())
     size = costs.NF4 + 4 if job.run.load_in_4bit else 2
     one = passes * size * linear + 2 * 2 * c.vocab * c.embed
     return times * one / job.sizes["tensor"]

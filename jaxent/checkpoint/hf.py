@@ -17,8 +17,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxent.arrays import lora, nf4
 from jaxent.checkpoint import bitsandbytes_nf4, safetensors_folder, tensor_reader
+from jaxent.model import blocks, sharding, transformer
 from jaxent.model import config as configs
-from jaxent.model import sharding, transformer
 
 # A buffer of some checkpoints, which is computed from the config.
 _IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
@@ -58,7 +58,7 @@ def tensor_table(config: configs.Config) -> list[TensorRow]:
     """
     d, v = config.embed, config.vocab
     rows = [TensorRow("model.embed_tokens.weight", "embed_tokens.weight", (v, d))]
-    for module, (k, n) in transformer.linear_shapes(config).items():
+    for module, (k, n) in blocks.linear_shapes(config).items():
         path = lora.PATHS[module]
         rows.append(_layer_row(f"{path}.weight", (n, k), linear=True))
         if config.qkv_bias and module in ("q_proj", "k_proj", "v_proj"):

@@ -10,8 +10,8 @@ import safetensors.numpy
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import safetensors_folder
+from jaxent.model import blocks
 from jaxent.model import config as configs
-from jaxent.model import transformer
 
 _KEY = "base_model.model.model.layers.{}.{}.lora_{}.weight"
 _PLAIN = {
@@ -135,7 +135,7 @@ def load_adapter(source: str, config: configs.Config) -> lora.Adapter:
         ...     jax.random.key(0),
         ...     lora.LoraConfig(rank=2, modules=("q_proj",)),
         ...     config.layers,
-        ...     transformer.linear_shapes(config),
+        ...     blocks.linear_shapes(config),
         ... )
         >>> with tempfile.TemporaryDirectory() as saved:
         ...     save_adapter(adapter, pathlib.Path(saved), "tiny")
@@ -149,7 +149,7 @@ def load_adapter(source: str, config: configs.Config) -> lora.Adapter:
     lora_config = load_adapter_config(folder.path)
     left, params = set(folder.entries), {}
     for module in lora_config.modules:
-        k, n = transformer.linear_shapes(config)[module]
+        k, n = blocks.linear_shapes(config)[module]
         path = lora.PATHS[module]
         a, b = [], []
         for layer in range(config.layers):

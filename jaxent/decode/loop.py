@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jaxent.arrays import lora
 from jaxent.decode import batch, choose, plan, prefill
 from jaxent.distributed import axes, processes
-from jaxent.model import transformer
+from jaxent.model import convert, transformer
 
 Stopped = Callable[[int, list[int]], bool]
 """(row, its new ids so far) -> whether the row ends here."""
@@ -223,7 +223,7 @@ def _separate_blocks(runner: Runner) -> tuple[transformer.Block, ...] | None:
         return None
     if 2 * sum(leaf.nbytes for leaf in weights) >= plan.free_bytes():
         return None
-    return transformer.unstack_layers(runner.model, runner.compute.dtype)
+    return convert.unstack_layers(runner.model, runner.compute.dtype)
 
 
 def _cut_at_eos(ids: list[int], eos: tuple[int, ...]) -> list[int]:

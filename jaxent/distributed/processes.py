@@ -1,60 +1,88 @@
-"""Several processes of one program: the same command on every host, joined by JAX's distributed runtime."""
+"""Several processes of one program, joined by JAX's distributed runtime.
+
+The same command runs on every host.
+"""
 
 import contextlib
 import itertools
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jax._src import distributed  # its client alone can wait for others with a limit
+
+# JAX exports no barrier with a time limit, nor a process's index without starting its
+# backend. The client of the coordination service has both; it is the same in 0.10 and
+# 0.12.
+from jax._src import distributed
 from jax.experimental import multihost_utils
 
 T = TypeVar("T")
-_HEARTBEAT = 60  # seconds without a sign of life after which a process counts as lost, and the others end
+_HEARTBEAT = 60  # seconds without a sign of life after which a process counts as lost
 _JOIN = 300  # seconds that a process waits for the others at the start
-_ALIKE = 15  # seconds that a failed process waits for the others to fail as it did
+_FAILURE_WAIT = 15  # seconds that a failed process waits for the others to fail too
+_LOST_PROCESS_SIGNS = (
+    "Gloo",
+    "gloo",
+    "remote process exited",
+    "heartbeat",
+    "coordination service",
+    "DEADLINE_EXCEEDED",
+    "UNAVAILABLE",
+)
 _failures = itertools.count()
 
 
 def initialize() -> None:
-    """Joins the other processes, if the environment says that there are any; before anything else of JAX is used.
+    """Joins the other processes if the environment says that there are any.
 
-    JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID say so by hand, whatever the cluster; on a TPU pod
-    slice, under SLURM, Open MPI or Kubernetes JobSet, JAXENT_DISTRIBUTED=1 lets JAX find them (under SLURM and Open MPI with one
-    GPU a process, unless JAX_LOCAL_DEVICE_IDS names more). Otherwise this process is alone.
-    JAXENT_HEARTBEAT: seconds after which a lost process ends the others (60). JAXENT_JOIN: seconds to wait for the others (300).
+    It comes before anything else of JAX is used. The variables are:
+
+    - JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID: the
+      processes by hand, whatever the cluster.
+    - JAXENT_DISTRIBUTED=1: JAX finds the processes itself on a TPU pod slice, under
+      SLURM, Open MPI or Kubernetes JobSet. Under SLURM and Open MPI each process gets
+      one GPU unless JAX_LOCAL_DEVICE_IDS names more.
+    - JAXENT_HEARTBEAT: seconds after which a lost process ends the others (60).
+    - JAXENT_JOIN: seconds to wait for the others at the start (300).
+
+    Without the first two this process is alone.
+
+    Raises:
+        ValueError: JAX_COORDINATOR_ADDRESS without the number and index of processes.
     """
-    address, automatic = (
-        os.environ.get("JAX_COORDINATOR_ADDRESS"),
-        os.environ.get("JAXENT_DISTRIBUTED") == "1",
-    )
+    address = os.environ.get("JAX_COORDINATOR_ADDRESS")
+    automatic = os.environ.get("JAXENT_DISTRIBUTED") == "1"
     if not address and not automatic:
         return
-    heartbeat, join = (
-        int(os.environ.get(name, usual))
-        for name, usual in (("JAXENT_HEARTBEAT", _HEARTBEAT), ("JAXENT_JOIN", _JOIN))
-    )
-    named = {}
-    if address:
-        try:
-            named = {
-                "num_processes": int(os.environ["JAX_NUM_PROCESSES"]),
-                "process_id": int(os.environ["JAX_PROCESS_ID"]),
-            }
-        except (KeyError, ValueError) as error:
-            raise ValueError(
-                f"JAX_COORDINATOR_ADDRESS is {address!r}, but {error}: expected JAX_NUM_PROCESSES and JAX_PROCESS_ID too"
-            ) from error
+    count, index = _read_process_numbers(address) if address else (None, None)
     jax.distributed.initialize(
         address,
-        heartbeat_timeout_seconds=heartbeat,
-        initialization_timeout=join,
-        **named,
+        num_processes=count,
+        process_id=index,
+        heartbeat_timeout_seconds=_read_seconds("JAXENT_HEARTBEAT", _HEARTBEAT),
+        initialization_timeout=_read_seconds("JAXENT_JOIN", _JOIN),
     )
+
+
+def _read_seconds(variable: str, default: int) -> int:
+    return int(os.environ.get(variable, default))
+
+
+def _read_process_numbers(address: str) -> tuple[int, int]:
+    """(number of processes, index of this one) from the environment."""
+    try:
+        count = int(os.environ["JAX_NUM_PROCESSES"])
+        index = int(os.environ["JAX_PROCESS_ID"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"JAX_COORDINATOR_ADDRESS is {address!r}, but {error}: "
+            "expected JAX_NUM_PROCESSES and JAX_PROCESS_ID too"
+        ) from error
+    return count, index
 
 
 def is_primary() -> bool:
@@ -63,33 +91,54 @@ def is_primary() -> bool:
 
 
 def shutdown() -> bool:
-    """Parts the processes: from here on none waits for another, and nothing may be exchanged. Whether this is the first."""
-    one = is_primary()
+    """Parts the processes: none waits for another, and none exchanges anything, after.
+
+    Returns:
+        Whether this is the primary process.
+    """
+    primary = is_primary()
     jax.distributed.shutdown()
-    return one
+    return primary
 
 
 def broadcast_from_primary(make: Callable[[], str | None]) -> str | None:
-    """make() of the first process, on every one; what is raised there is every one's ValueError."""
+    """Calls make() on the primary process and returns its result on every process.
+
+    Args:
+        make: called once, on the primary process.
+
+    Returns:
+        What make() returned there.
+
+    Raises:
+        ValueError: on every process, if make() raised there. A process that is alone
+            gets the original exception.
+
+    Example:
+        >>> broadcast_from_primary(lambda: "a text")
+        'a text'
+    """
     if jax.process_count() == 1:
         return make()
-    found, refused = None, False
+    result, failed = None, False
     if is_primary():
         try:
-            found = make()
+            result = make()
         except Exception as error:
-            found, refused = _reason(error), True
-    text = _shared("" if found is None else found)
-    refused, none = multihost_utils.broadcast_one_to_all(
-        np.array([refused, found is None])
-    )
-    if refused:
+            result, failed = _reason(error), True
+    text = _broadcast_text("" if result is None else result)
+    flags = np.array([failed, result is None])
+    failed, is_none = multihost_utils.broadcast_one_to_all(flags)
+    if failed:
         raise ValueError(text)
-    return None if none else text
+    return None if is_none else text
 
 
 def _reason(error: Exception) -> str:
-    """An error's message; of one that nobody foresaw also its type, and its traceback on standard error."""
+    """An error's message.
+
+    For an unforeseen error also its type; its traceback goes to standard error.
+    """
     if isinstance(error, (ValueError, OSError)):
         return str(error)
     traceback.print_exc()
@@ -97,25 +146,42 @@ def _reason(error: Exception) -> str:
 
 
 def primary_then_all(make: Callable[[], T]) -> T:
-    """make() on every process, on the first before the others: what it downloads is there for them."""
-    found = []
-    broadcast_from_primary(lambda: found.append(make()))
-    return found[0] if found else make()
+    """Calls make() on every process, on the primary one before the others.
+
+    What the primary process downloads is there for the others.
+
+    Example:
+        >>> primary_then_all(lambda: 3)
+        3
+    """
+    results: list[T] = []
+
+    def make_on_primary() -> None:
+        results.append(make())
+
+    broadcast_from_primary(make_on_primary)
+    return results[0] if results else make()
 
 
-def _shared(text: str) -> str:
-    """The first process's text."""
+def _broadcast_text(text: str) -> str:
+    """The primary process's text."""
     data = np.frombuffer(text.encode(), np.uint8)
     size = int(multihost_utils.broadcast_one_to_all(np.int32(len(data))))
+    if not size:
+        return ""
     padded = np.zeros(size, np.uint8)
-    padded[: len(data) if is_primary() else 0] = data if is_primary() else 0
-    return (
-        multihost_utils.broadcast_one_to_all(padded).tobytes().decode() if size else ""
-    )
+    if is_primary():
+        padded[:] = data
+    return multihost_utils.broadcast_one_to_all(padded).tobytes().decode()
 
 
 def all_min(number: int) -> int:
-    """The least of the processes' numbers."""
+    """The minimum of a number over the processes.
+
+    Example:
+        >>> all_min(9 << 30)
+        9663676416
+    """
     if jax.process_count() == 1:
         return number
     words = np.array([number], np.int64).view(np.int32)  # JAX would cut 64 bits to 32
@@ -123,10 +189,11 @@ def all_min(number: int) -> int:
 
 
 @contextlib.contextmanager
-def exit_together():
-    """Of several processes, one that fails alone in the block ends at once, so that the others end too at their next exchange.
+def exit_together() -> Iterator[None]:
+    """Ends a process at once if it fails alone in the block.
 
-    Without it, it would wait for them at its exit and they for it. An error that all of them raise alike passes through.
+    The others then end too, at their next exchange. Otherwise it would wait for them at
+    its exit, and they for it. An error that all processes raise passes through.
     """
     try:
         yield
@@ -134,9 +201,9 @@ def exit_together():
         if distributed.global_state.client is not None:
             exit_now("interrupted")
         raise
-    except SystemExit as left:
-        if left.code:
-            barrier_on_failure(left)
+    except SystemExit as exit_request:
+        if exit_request.code:
+            barrier_on_failure(exit_request)
         raise
     except Exception as error:
         barrier_on_failure(error)
@@ -144,44 +211,51 @@ def exit_together():
 
 
 def barrier_on_failure(error: BaseException) -> None:
-    """Returns once every process has failed as this one has, with `error`; ends this process where the others go on or are lost."""
+    """Returns once every process has failed as this one has.
+
+    It ends this process if the others go on or are lost.
+
+    Args:
+        error: what this process failed with.
+    """
     state = distributed.global_state
-    if state.client is None:
+    client: Any = state.client
+    if client is None:
         return
-    if gone := describe_lost_process(error):
-        exit_now(gone)
+    if reason := describe_lost_process(error):
+        exit_now(reason)
     try:
-        state.client.wait_at_barrier(f"jaxent failed {next(_failures)}", 1000 * _ALIKE)
+        barrier = f"jaxent failed {next(_failures)}"
+        client.wait_at_barrier(barrier, 1000 * _FAILURE_WAIT)
     except Exception:
-        text = (
-            str(error)
-            if isinstance(error, SystemExit)
-            else "".join(traceback.format_exception(error)).rstrip()
-        )
+        text = str(error)
+        if not isinstance(error, SystemExit):
+            text = "".join(traceback.format_exception(error)).rstrip()
         exit_now(
-            f"{text}\nProcess {state.process_id} of {state.num_processes} failed alone: the others end at their next exchange"
+            f"{text}\nProcess {state.process_id} of {state.num_processes} "
+            "failed alone: the others end at their next exchange"
         )
 
 
 def describe_lost_process(error: BaseException) -> str | None:
-    """What to say of an error that means that another process has gone; None for any other error."""
-    signs = (
-        "Gloo",
-        "gloo",
-        "remote process exited",
-        "heartbeat",
-        "coordination service",
-        "DEADLINE_EXCEEDED",
-        "UNAVAILABLE",
-    )
+    """A message for an error that means that another process is lost, or None."""
     state = distributed.global_state
-    if state.client is not None and any(sign in str(error) for sign in signs):
-        return f"another process of the {state.num_processes} was lost ({str(error).strip().splitlines()[0]}); start all again with --resume"
-    return None
+    if state.client is None:
+        return None
+    if not any(sign in str(error) for sign in _LOST_PROCESS_SIGNS):
+        return None
+    first_line = str(error).strip().splitlines()[0]
+    return (
+        f"another process of the {state.num_processes} was lost ({first_line}); "
+        "start all again with --resume"
+    )
 
 
 def exit_now(message: str) -> None:
-    """Ends this process at once, without the exchange at exit that would wait for those that are gone."""
+    """Ends this process at once with exit status 1 and a message on standard error.
+
+    It skips the exchange at exit, which would wait for processes that are gone.
+    """
     print(message, file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(1)

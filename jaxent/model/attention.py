@@ -2,6 +2,7 @@
 
 import functools
 import math
+import typing
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jax.sharding import Mesh
 from jaxent.distributed import axes
 
 KERNELS = ("xla", "cudnn", "splash")
+_SPLASH_BLOCK = 128  # rows are padded to a multiple of it
 
 
 def default_kernel(dtype) -> str:
@@ -17,17 +19,34 @@ def default_kernel(dtype) -> str:
     backend = jax.default_backend()
     if backend == "tpu":
         return "splash"
-    return (
-        "cudnn" if backend == "gpu" and dtype in (jnp.bfloat16, jnp.float16) else "xla"
-    )
+    if backend == "gpu" and dtype in (jnp.bfloat16, jnp.float16):
+        return "cudnn"
+    return "xla"
 
 
 def attention_mask(
     q_segments, kv_segments, q_index, kv_index, window: int | None
 ) -> jax.Array:
-    """Which keys a query sees: same segment, not later, within the window. [B,T],[B,S] -> bool [B,1,T,S].
+    """Which keys a query sees: same segment, not later, within the window.
 
     Segment 0 is padding: it sees only itself, so that its softmax stays finite.
+
+    Args:
+        q_segments: int [B, T], segment of each query.
+        kv_segments: int [B, S], segment of each key.
+        q_index: int [B, T], column of each query in its row.
+        kv_index: int [B, S], column of each key in its row.
+        window: tokens that a query sees, itself included; None for all.
+
+    Returns:
+        bool [B, 1, T, S].
+
+    Example:
+        >>> segments, index = jnp.array([[1, 1, 2]]), jnp.array([[0, 1, 2]])
+        >>> attention_mask(segments, segments, index, index, None)[0, 0].astype(int)
+        Array([[1, 0, 0],
+               [1, 1, 0],
+               [0, 0, 1]], dtype=int32)
     """
     distance = q_index[:, :, None] - kv_index[:, None, :]
     mask = (q_segments[:, :, None] == kv_segments[:, None, :]) & (distance >= 0)
@@ -39,28 +58,61 @@ def attention_mask(
 def attend(
     q, k, v, segments, window: int | None, kernel: str, mesh: Mesh | None = None
 ) -> jax.Array:
-    """Softmax(q k' / sqrt(H)) v within each segment of a row.
+    """Softmax(q k' / sqrt(H)) v within each segment of a row, softmax in float32.
 
-    q [B,T,N,H], k and v [B,T,K,H], segments int [B,T] -> [B,T,N,H]. Softmax in float32. On a mesh rows and heads are split.
+    Args:
+        q: [B, T, N, H].
+        k: [B, T, K, H].
+        v: [B, T, K, H].
+        segments: int [B, T]; 0 is padding.
+        window: tokens that a query sees, itself included; None for all.
+        kernel: one of `KERNELS`.
+        mesh: mesh over which rows and heads are split, or None.
+
+    Returns:
+        [B, T, N, H] in q's dtype.
+
+    Example:
+        >>> q = k = v = jnp.ones((1, 3, 2, 4))
+        >>> segments = jnp.array([[1, 1, 2]])
+        >>> attend(q, k, v, segments, None, "xla").shape
+        (1, 3, 2, 4)
     """
     if kernel == "splash":
-        return _splash_on(q, k, v, segments, window, mesh)
+        return _sharded_splash(q, k, v, segments, window, mesh)
     index = jnp.broadcast_to(jnp.arange(q.shape[1]), segments.shape)
-    bias = _bias(attention_mask(segments, segments, index, index, window), q.dtype)
+    mask = attention_mask(segments, segments, index, index, window)
+    bias = _additive_bias(mask, q.dtype)
+    implementation = typing.cast(typing.Literal["xla", "cudnn"], kernel)
     with jax.default_matmul_precision("highest" if q.dtype == jnp.float32 else None):
-        return jax.nn.dot_product_attention(q, k, v, bias, implementation=kernel)
+        return jax.nn.dot_product_attention(
+            q, k, v, bias, implementation=implementation
+        )
 
 
-def _bias(mask, dtype):
-    """A mask as what is added to the scores: given as a mask, its broadcast to [B,N,T,S] would be kept for the gradient."""
+def _additive_bias(mask, dtype):
+    """A mask as a bias that is added to the scores.
+
+    JAX would broadcast a mask to [B, N, T, S] and keep that for the gradient.
+    """
     return (mask.astype(dtype) - 1) * jnp.finfo(dtype).max.astype(dtype) / 2
 
 
 def decode_attention(q, k, v, seen) -> jax.Array:
-    """Attention of one new query a row on a cache: q [B,1,N,H], k and v [B,K,S,H], seen bool [B,S] -> [B,1,N,H].
+    """Attention of one new query for each row on a cache, softmax in float32.
 
-    Keys and values are read once for all heads of a group, in the layout the cache has, and stand first in both products:
-    the other way round XLA's CPU products of many rows take three times as long. Softmax in float32.
+    Keys and values are read once for all heads of a group, in the layout of the cache.
+    They are the first operand of both matmuls: as the second operand they make XLA's
+    CPU matmuls of many rows take three times as long.
+
+    Args:
+        q: [B, 1, N, H].
+        k: [B, K, S, H].
+        v: [B, K, S, H].
+        seen: bool [B, S], columns that a row's query sees.
+
+    Returns:
+        [B, 1, N, H] in q's dtype.
     """
     b, _, heads, dim = q.shape
     precision = "highest" if q.dtype == jnp.float32 else None
@@ -72,72 +124,67 @@ def decode_attention(q, k, v, seen) -> jax.Array:
         precision=precision,
         preferred_element_type=jnp.float32,
     )
-    scores = jnp.where(
-        seen[:, None, :, None], scores / math.sqrt(dim), jnp.finfo(jnp.float32).min
-    )
+    lowest = jnp.finfo(jnp.float32).min
+    scores = jnp.where(seen[:, None, :, None], scores / math.sqrt(dim), lowest)
     weights = jax.nn.softmax(scores, axis=2).astype(q.dtype)
     out = jnp.einsum("bksh,bksg->bkhg", v, weights, precision=precision)
     return out.swapaxes(2, 3).reshape(b, 1, heads, dim)
 
 
-def _splash_on(
+def _sharded_splash(
     q, k, v, segments, window, mesh: Mesh | None = None, interpret: bool = False
 ):
-    """`_splash` on each device's rows and heads: a kernel is not split by itself."""
+    """`_splash` on each device's rows and heads, as XLA does not split a kernel."""
     run = functools.partial(_splash, window=window, interpret=interpret)
     if mesh is None:
         return run(q, k, v, segments)
-    queries, keys, rows = (
-        axes.partition_spec("batch", None, "heads", None),
-        axes.partition_spec("batch", None, "kv_heads", None),
-        axes.partition_spec("batch", None),
-    )
-    split = jax.shard_map(
+    queries = axes.partition_spec("batch", None, "heads", None)
+    keys = axes.partition_spec("batch", None, "kv_heads", None)
+    rows = axes.partition_spec("batch", None)
+    sharded = jax.shard_map(
         run,
         mesh=mesh,
         in_specs=(queries, keys, keys, rows),
         out_specs=queries,
         check_vma=False,
     )
-    return split(q, k, v, segments)
+    return sharded(q, k, v, segments)
 
 
 def _splash(q, k, v, segments, window, interpret: bool = False):
-    """TPU flash attention; rows whose length is no multiple of 128 are padded to one."""
-    from jax.experimental.pallas.ops.tpu.splash_attention import (
-        splash_attention_kernel as kernels,
-    )
-    from jax.experimental.pallas.ops.tpu.splash_attention import (
-        splash_attention_mask as masks,
-    )
+    """TPU flash attention; rows are padded to a multiple of 128."""
+    from jax.experimental.pallas.ops.tpu import splash_attention as splash
 
     batch, length, heads, dim = q.shape
-    pad = -length % 128
-    q, k, v = (
-        jnp.pad(x, ((0, 0), (0, pad), (0, 0), (0, 0))).swapaxes(1, 2)
-        for x in (q / math.sqrt(dim), k, v)
-    )
+    kv_heads = k.shape[2]
+    group = heads // kv_heads
+    pad = -length % _SPLASH_BLOCK
+    padded = length + pad
+
+    def heads_first(x):
+        return jnp.pad(x, ((0, 0), (0, pad), (0, 0), (0, 0))).swapaxes(1, 2)
+
+    q = heads_first(q / math.sqrt(dim))
+    k = heads_first(k)
+    v = heads_first(v)
     ids = jnp.pad(segments, ((0, 0), (0, pad)))
-    shape = (length + pad, length + pad)
-    mask = (
-        masks.CausalMask(shape)
-        if window is None
-        else masks.LocalMask(shape, (window - 1, 0), 0)
+    mask: splash.CausalMask | splash.LocalMask
+    if window is None:
+        mask = splash.CausalMask((padded, padded))
+    else:
+        mask = splash.LocalMask((padded, padded), (window - 1, 0), 0)
+    kernel = splash.make_splash_mqa_single_device(
+        splash.MultiHeadMask([mask] * group), interpret=interpret
     )
-    group = heads // k.shape[1]
-    run = kernels.make_splash_mqa_single_device(
-        masks.MultiHeadMask([mask] * group), interpret=interpret
-    )
-    q = q.reshape(batch, k.shape[1], group, length + pad, dim)
-    one_row = jax.vmap(run, in_axes=(0, 0, 0, None))  # over kv heads
-    out = jax.vmap(lambda q, k, v, s: one_row(q, k, v, kernels.SegmentIds(s, s)))(
-        q, k, v, ids
-    )
-    return (
-        out.reshape(batch, heads, length + pad, dim)
-        .swapaxes(1, 2)[:, :length]
-        .astype(q.dtype)
-    )
+    over_kv_heads = jax.vmap(kernel, in_axes=(0, 0, 0, None))
+
+    def attend_row(q, k, v, row_ids):
+        return over_kv_heads(q, k, v, splash.SegmentIds(row_ids, row_ids))
+
+    grouped = q.reshape(batch, kv_heads, group, padded, dim)
+    out = jax.vmap(attend_row)(grouped, k, v, ids)
+    out = out.reshape(batch, heads, padded, dim).swapaxes(1, 2)
+    return out[:, :length].astype(q.dtype)
 
 
-interpreted_splash = functools.partial(_splash_on, interpret=True)
+interpreted_splash = functools.partial(_sharded_splash, interpret=True)

@@ -1,7 +1,8 @@
 """Model configurations, read from a Hugging Face config.json.
 
-Families (model_type): qwen2 (Qwen2, Qwen2.5, Qwen2.5-Coder), qwen3 (Qwen3, dense), llama (Llama 2 and 3,
-CodeLlama, DeepSeek-Coder) and mistral; any size of each, from its config alone.
+Families (model_type): qwen2 (Qwen2, Qwen2.5, Qwen2.5-Coder), qwen3 (Qwen3, dense),
+llama (Llama 2 and 3, CodeLlama, DeepSeek-Coder) and mistral; any size of each, from its
+config alone.
 """
 
 import dataclasses
@@ -10,7 +11,8 @@ import pathlib
 
 FAMILIES = ("qwen2", "qwen3", "llama", "mistral")
 
-# Keys that change nothing in what this package computes (generation, training and bookkeeping).
+# Keys that change nothing in what this package computes: generation, training and
+# bookkeeping.
 _HARMLESS = frozenset(
     [
         "_name_or_path",
@@ -66,10 +68,18 @@ _READ = frozenset(
     ]
 )
 
-
-# Rope scalings understood, each with the keys it has.
-_ROPE = {
-    "default": {},
+_NEEDED = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+)
+# Qwen3's defaults of these do not follow from its other keys.
+_NEEDED_BY_QWEN3 = ("num_key_value_heads", "head_dim")
+# Rope scalings understood, each with its keys.
+_ROPE: dict[str, set[str]] = {
+    "default": set(),
     "linear": {"factor"},
     "llama3": {
         "factor",
@@ -82,9 +92,16 @@ _ROPE = {
 
 @dataclasses.dataclass(frozen=True)
 class Bands:
-    """Llama 3's rule for which pairs of a head are slowed: turns are counted over `context`, the original trained length.
+    """Llama 3's rule for which pairs of a head are slowed.
 
-    A pair of fewer than `low` turns is divided by the rope's factor, one of more than `high` is kept, in between is blended.
+    A pair that turns fewer than `low` times within `context` tokens is divided by the
+    rope's factor, one that turns more than `high` times is kept, and pairs in between
+    are blended.
+
+    Attributes:
+        low: turns.
+        high: turns.
+        context: the original trained length in tokens.
     """
 
     low: float
@@ -94,15 +111,19 @@ class Bands:
     def __post_init__(self):
         if not 0 < self.low < self.high:
             raise ValueError(
-                f"config: low_freq_factor {self.low} and high_freq_factor {self.high}, expected 0 < low < high"
+                f"config: low_freq_factor {self.low} and high_freq_factor {self.high}, "
+                "expected 0 < low < high"
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class Rope:
-    """Rotary embedding: pair i of a head of H turns by theta^(-2i / H) radians a token, divided by factor.
+    """Rotary embedding: pair i turns by theta^(-2i / H) / factor radians per token.
 
-    With bands, only the slow pairs are divided (rope_type "llama3").
+    Attributes:
+        theta: base of the frequencies.
+        factor: what frequencies are divided by.
+        bands: if given, only the slow pairs are divided (rope_type "llama3").
     """
 
     theta: float
@@ -114,8 +135,22 @@ class Rope:
 class Config:
     """Shapes and constants of a decoder-only model.
 
-    heads is a multiple of kv_heads; qk_norm is an RMS norm of each head's query and key before the rotation;
-    window is the sliding window in tokens or None; context is the trained length in tokens.
+    Attributes:
+        family: one of `FAMILIES`.
+        vocab: V.
+        embed: D.
+        mlp: F.
+        layers: L.
+        heads: N, a multiple of kv_heads.
+        kv_heads: K.
+        head_dim: H.
+        context: trained length in tokens.
+        norm_eps: added to the mean square in RMS norms.
+        rope: rotary embedding.
+        tied: whether the output head is the token embedding.
+        qkv_bias: whether query, key and value projections have biases.
+        qk_norm: whether each head's query and key have an RMS norm before the rotation.
+        window: sliding window in tokens, or None.
     """
 
     family: str
@@ -137,12 +172,30 @@ class Config:
     def __post_init__(self):
         if self.heads % self.kv_heads:
             raise ValueError(
-                f"config: num_attention_heads {self.heads} is not a multiple of num_key_value_heads {self.kv_heads}"
+                f"config: num_attention_heads {self.heads} is not a multiple of "
+                f"num_key_value_heads {self.kv_heads}"
             )
 
 
 def read_config(folder: str | pathlib.Path) -> Config:
-    """Reads `folder`/config.json; raises ValueError naming any key this package would get wrong."""
+    """Reads the config.json of a Hugging Face checkpoint folder.
+
+    Args:
+        folder: a folder that holds config.json.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        FileNotFoundError: there is no config.json.
+        ValueError: a key that this package would get wrong, named.
+
+    Example:
+        >>> import jaxent.data
+        >>> data = pathlib.Path(jaxent.data.__file__).parent
+        >>> read_config(data / "checkpoints" / "tiny").family
+        'qwen2'
+    """
     path = pathlib.Path(folder) / "config.json"
     if not path.is_file():
         raise FileNotFoundError(
@@ -151,35 +204,39 @@ def read_config(folder: str | pathlib.Path) -> Config:
     return from_dict(json.loads(path.read_text()), str(path))
 
 
-def from_dict(raw: dict, where: str = "config.json") -> Config:
-    """The `Config` of a Hugging Face configuration dictionary (transformers 4 or 5 spelling)."""
+def from_dict(raw: dict, source: str = "config.json") -> Config:
+    """The `Config` of a Hugging Face configuration dictionary.
+
+    Args:
+        raw: the dictionary, in the spelling of transformers 4 or 5.
+        source: what errors call it.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ValueError: a missing key, an unknown key, or a value that is not supported.
+
+    Example:
+        >>> config = from_dict(
+        ...     {
+        ...         "model_type": "llama",
+        ...         "vocab_size": 512,
+        ...         "hidden_size": 64,
+        ...         "intermediate_size": 172,
+        ...         "num_hidden_layers": 5,
+        ...         "num_attention_heads": 8,
+        ...     }
+        ... )
+        >>> config.head_dim, config.kv_heads, config.rope
+        (8, 8, Rope(theta=10000.0, factor=1.0, bands=None))
+    """
     family = raw.get("model_type")
     if family not in FAMILIES:
         raise ValueError(
-            f"{where}: model_type {family!r}, expected one of {', '.join(FAMILIES)}"
+            f"{source}: model_type {family!r}, expected one of {', '.join(FAMILIES)}"
         )
-    unknown = sorted(set(raw) - _HARMLESS - _READ)
-    if unknown:
-        raise ValueError(
-            f"{where}: unknown key {unknown[0]!r} = {raw[unknown[0]]!r}; refusing to guess what it changes"
-        )
-    needed = (
-        "vocab_size",
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-    )
-    needed += (
-        ("num_key_value_heads", "head_dim") if family == "qwen3" else ()
-    )  # their defaults do not follow from the others
-    missing = [k for k in needed if k not in raw]
-    if missing:
-        raise ValueError(f"{where}: key {missing[0]!r} is missing")
-    _expect(where, "hidden_act", raw.get("hidden_act", "silu"), "silu")
-    _expect(where, "mlp_bias", raw.get("mlp_bias", False), False)
-    if family != "qwen2":
-        _expect(where, "attention_bias", raw.get("attention_bias", False), False)
+    _check_keys(raw, family, source)
     heads = raw["num_attention_heads"]
     return Config(
         family=family,
@@ -192,33 +249,49 @@ def from_dict(raw: dict, where: str = "config.json") -> Config:
         head_dim=raw.get("head_dim") or raw["hidden_size"] // heads,
         context=raw.get("max_position_embeddings", 2048),
         norm_eps=raw.get("rms_norm_eps", 1e-6),
-        rope=_rope(raw, where),
+        rope=_read_rope(raw, source),
         tied=raw.get("tie_word_embeddings", False),
         qkv_bias=family == "qwen2",
         qk_norm=family == "qwen3",
-        window=_window(raw, family, where),
+        window=_read_window(raw, family, source),
     )
 
 
-def _expect(where, key, found, wanted):
-    if found != wanted:
-        raise ValueError(f"{where}: {key} {found!r}, expected {wanted!r}")
+def _check_keys(raw: dict, family: str, source: str) -> None:
+    """Raises ValueError for unknown, missing and unsupported keys."""
+    unknown = sorted(set(raw) - _HARMLESS - _READ)
+    if unknown:
+        raise ValueError(
+            f"{source}: unknown key {unknown[0]!r} = {raw[unknown[0]]!r}; "
+            "refusing to guess what it changes"
+        )
+    needed = _NEEDED + (_NEEDED_BY_QWEN3 if family == "qwen3" else ())
+    missing = [key for key in needed if key not in raw]
+    if missing:
+        raise ValueError(f"{source}: key {missing[0]!r} is missing")
+    _expect(source, "hidden_act", raw.get("hidden_act", "silu"), "silu")
+    _expect(source, "mlp_bias", raw.get("mlp_bias", False), False)
+    if family != "qwen2":
+        _expect(source, "attention_bias", raw.get("attention_bias", False), False)
 
 
-def _rope(raw, where) -> Rope:
+def _expect(source: str, key: str, value, expected) -> None:
+    if value != expected:
+        raise ValueError(f"{source}: {key} {value!r}, expected {expected!r}")
+
+
+def _read_rope(raw: dict, source: str) -> Rope:
     """From transformers 4's rope_theta + rope_scaling or 5's rope_parameters."""
     rope = {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
     kind = rope.pop("rope_type", None) or rope.pop("type", None) or "default"
     rope.pop("type", None)
     theta = rope.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0
+    problem = f"{source}: rope scaling {kind!r} with {rope}"
     if kind not in _ROPE:
-        raise ValueError(
-            f"{where}: rope scaling {kind!r} with {rope}, expected one of {', '.join(_ROPE)}"
-        )
-    if set(rope) != set(_ROPE[kind]):
-        raise ValueError(
-            f"{where}: rope scaling {kind!r} with {rope}, expected {', '.join(sorted(_ROPE[kind])) or 'nothing'}"
-        )
+        raise ValueError(f"{problem}, expected one of {', '.join(_ROPE)}")
+    if set(rope) != _ROPE[kind]:
+        keys = ", ".join(sorted(_ROPE[kind])) or "nothing"
+        raise ValueError(f"{problem}, expected {keys}")
     bands = None
     if kind == "llama3":
         bands = Bands(
@@ -229,14 +302,19 @@ def _rope(raw, where) -> Rope:
     return Rope(float(theta), float(rope.get("factor", 1.0)), bands)
 
 
-def _window(raw, family, where) -> int | None:
-    """Sliding window in tokens. Qwen states one but uses it only with use_sliding_window, above max_window_layers."""
+def _read_window(raw: dict, family: str, source: str) -> int | None:
+    """Sliding window in tokens.
+
+    Qwen states one but uses it only with use_sliding_window, above max_window_layers.
+    """
     qwen = family in ("qwen2", "qwen3")
     if family == "llama" or (qwen and not raw.get("use_sliding_window", False)):
         return None
-    kinds = set(raw.get("layer_types") or ())
-    if qwen and raw.get("max_window_layers", 28) > 0 or len(kinds) > 1:
+    layer_types = set(raw.get("layer_types") or ())
+    lower_layers = raw.get("max_window_layers", 28) if qwen else 0
+    if lower_layers > 0 or len(layer_types) > 1:
         raise ValueError(
-            f"{where}: a sliding window on some layers only (max_window_layers {raw.get('max_window_layers')}) is not supported"
+            f"{source}: a sliding window on some layers only (max_window_layers "
+            f"{raw.get('max_window_layers')}) is not supported"
         )
     return raw.get("sliding_window")

@@ -1,4 +1,7 @@
-"""Configurations of the paper's six models and of the ladders around them: a study can be planned where their checkpoints are not."""
+"""Configurations of the paper's six models and of other sizes of their families.
+
+With them a study can be planned on a machine that does not have the checkpoints.
+"""
 
 import functools
 import pathlib
@@ -208,27 +211,56 @@ CONFIGS = {  # by Hub id: what their config.json says, the keys that matter
 }
 
 
-def is_known(model: str) -> configs.Config:
-    """`config`; ValueError where there is none."""
-    found = known_config(model)
-    if found is None:
+def require_config(model: str) -> configs.Config:
+    """`find_config`, but an unknown model is an error.
+
+    Args:
+        model: a folder, a name in `CONFIGS` or a Hub id.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ValueError: there is no configuration.
+
+    Example:
+        >>> require_config("Qwen/Qwen2.5-Coder-7B").layers
+        28
+    """
+    config = find_config(model)
+    if config is None:
         raise ValueError(
-            f"model {model!r}: no configuration found, expected a folder, a Hub id that can be reached or one of {', '.join(CONFIGS)}"
+            f"model {model!r}: no configuration found, expected a folder, a Hub id "
+            f"that can be reached or one of {', '.join(CONFIGS)}"
         )
-    return found
+    return config
 
 
 @functools.cache
-def known_config(model: str) -> configs.Config | None:
-    """A model's configuration without its weights: a folder's, one of `CONFIGS`, or the Hub's; None where there is none."""
+def find_config(model: str) -> configs.Config | None:
+    """A model's configuration without its weights.
+
+    Args:
+        model: a folder, a name in `CONFIGS` or a Hub id.
+
+    Returns:
+        The folder's configuration, else the one in `CONFIGS`, else the Hub's; None if
+        there is none.
+
+    Raises:
+        ValueError: a folder's configuration is not supported.
+
+    Example:
+        >>> find_config("mistralai/Mistral-7B-v0.3").kv_heads
+        8
+    """
     folder = pathlib.Path(model)
     if folder.is_dir():
         return configs.read_config(folder)
     if model in CONFIGS:
         return configs.from_dict(CONFIGS[model], model)
     try:
-        return configs.read_config(
-            pathlib.Path(huggingface_hub.hf_hub_download(model, "config.json")).parent
-        )
+        path = huggingface_hub.hf_hub_download(model, "config.json")
+        return configs.read_config(pathlib.Path(path).parent)
     except Exception:  # no such model, no network: its cost stays unknown
         return None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,53 +12,71 @@ from jaxent.arrays import lora, nf4
 from jaxent.model import config as configs
 
 _DROPOUT_STEPS = 1 << 16
-_FEW = (
-    32  # rows of x up to which a CPU's products are faster turned round: 1.4 times at 8
-)
+# Rows of x up to which a CPU's matmul is faster transposed: 1.4 times at 8 rows.
+_FEW_ROWS = 32
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TransposedWeight:
-    """A dense weight kept as rows [N, K]: XLA's CPU products of few rows read it up to twice as fast as [K, N]."""
+    """A dense weight kept as rows [N, K].
 
-    rows: jax.Array
+    XLA's CPU matmuls of few rows read it up to twice as fast as [K, N].
+    """
+
+    rows: Any
 
 
 def dense_weight(weight, dtype) -> jax.Array:
-    """A weight as a dense [K, N] array of dtype. The only place that looks inside an NF4 weight."""
-    return (
-        nf4.decode(weight, dtype)
-        if isinstance(weight, nf4.NF4)
-        else weight.astype(dtype)
-    )
+    """A weight, dense or NF4, as a dense [K, N] array of dtype.
+
+    No other function looks inside an NF4 weight.
+    """
+    if isinstance(weight, nf4.NF4):
+        return nf4.decode(weight, dtype)
+    return weight.astype(dtype)
 
 
 def weight_matmul(x, weight) -> jax.Array:
     """x [..., K] times a weight of any form: [..., N] in x's dtype."""
     if not isinstance(weight, TransposedWeight):
         return matmul(x, dense_weight(weight, x.dtype))
-    return transposed_matmul(
-        weight.rows.astype(x.dtype), x.reshape(-1, x.shape[-1])
-    ).reshape(*x.shape[:-1], -1)
+    flat = x.reshape(-1, x.shape[-1])
+    out = transposed_matmul(weight.rows.astype(x.dtype), flat)
+    return out.reshape(*x.shape[:-1], -1)
 
 
 def transposed_matmul(rows, x) -> jax.Array:
-    """x [B, K] times the transpose of rows [N, K]: [B, N].
+    """x times the transpose of rows.
 
-    For few rows of x as the transpose of rows times x', and a barrier keeps XLA from turning that round again: its CPU products
-    copy their second factor, and read the first where it lies.
+    For few rows of x it is the transpose of rows times x'. XLA's CPU matmuls copy their
+    second operand and read the first without a copy; a barrier keeps XLA from swapping
+    them back.
+
+    Args:
+        rows: [N, K].
+        x: [B, K].
+
+    Returns:
+        [B, N].
+
+    Example:
+        >>> rows = jnp.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+        >>> transposed_matmul(rows, jnp.array([[3.0, 4.0]])).tolist()
+        [[3.0, 8.0, 7.0]]
     """
-    if len(x) > _FEW:
+    if len(x) > _FEW_ROWS:
         return matmul(x, rows.T)
     return jax.lax.optimization_barrier(matmul(rows, x.T)).T
 
 
 def matmul(x, weight) -> jax.Array:
-    """x [..., K] times weight [K, N], full float32 precision when x is float32 (no TF32)."""
-    return jnp.matmul(
-        x, weight, precision="highest" if x.dtype == jnp.float32 else None
-    )
+    """x [..., K] times weight [K, N].
+
+    Full float32 precision when x is float32, that is, no TF32.
+    """
+    precision = "highest" if x.dtype == jnp.float32 else None
+    return jnp.matmul(x, weight, precision=precision)
 
 
 def linear(
@@ -68,22 +87,27 @@ def linear(
     config: lora.LoraConfig | None,
     keys,
 ) -> jax.Array:
-    """x W + bias + (alpha / rank) dropout(x) A' B: [B,T,K] -> [B,T,N] in x's dtype.
+    """x W + bias + (alpha / rank) dropout(x) A' B, as PEFT's lora.Linear.
 
-    weight is dense [K, N], `OutputsFirst` or NF4; factors hold one layer's A [R, K] and B [R, N], or None;
-    keys [B]: each row's dropout key, None for evaluation. Semantics of PEFT's lora.Linear.
+    Args:
+        x: [B, T, K].
+        weight: dense [K, N], `TransposedWeight` or NF4.
+        bias: [N] or None.
+        factors: one layer's A [R, K] and B [R, N], or None for the bare layer.
+        config: alpha, rank and dropout of the factors.
+        keys: [B], each row's dropout key; None for evaluation.
+
+    Returns:
+        [B, T, N] in x's dtype.
     """
     y = weight_matmul(x, weight)
     if bias is not None:
         y = y + bias.astype(x.dtype)
-    if factors is not None:
-        h = x if keys is None else dropout(x, config.dropout, keys)
-        y = (
-            y
-            + matmul(matmul(h, factors.a.astype(x.dtype).T), factors.b.astype(x.dtype))
-            * config.scaling
-        )
-    return y
+    if factors is None or config is None:
+        return y
+    h = x if keys is None else dropout(x, config.dropout, keys)
+    low_rank = matmul(h, factors.a.astype(x.dtype).T)
+    return y + matmul(low_rank, factors.b.astype(x.dtype)) * config.scaling
 
 
 def fold_in_rows(keys, data) -> jax.Array:
@@ -92,39 +116,82 @@ def fold_in_rows(keys, data) -> jax.Array:
 
 
 def dropout(x, rate: float, keys) -> jax.Array:
-    """Zeroes elements of x [B, ...] with probability rate and scales the rest to keep the mean.
+    """Zeroes elements with probability rate and scales the rest to keep the mean.
 
-    keys [B]: a row's mask depends on its own key alone, not on the rows beside it nor on how they are split over devices.
-    The rate is rounded to 1/65536 (16 random bits an element), and the scale uses the rounded rate.
+    A row's mask depends on its own key alone, neither on the rows beside it nor on how
+    they are split over devices. The rate is rounded to 1/65536 (16 random bits for each
+    element), and the scale uses the rounded rate.
+
+    Args:
+        x: [B, ...].
+        rate: probability in [0, 1).
+        keys: [B], each row's key.
+
+    Returns:
+        [B, ...] in x's dtype.
+
+    Example:
+        >>> keys = jax.random.split(jax.random.key(0), 2)
+        >>> sorted(set(dropout(jnp.ones((2, 64)), 0.5, keys).ravel().tolist()))
+        [0.0, 2.0]
     """
     threshold = round(rate * _DROPOUT_STEPS)
     if threshold == 0:
         return x
-    keep = (
-        jax.vmap(lambda key: jax.random.bits(key, x.shape[1:], jnp.uint16))(keys)
-        >= threshold
-    )
-    return x * (keep.astype(x.dtype) * (_DROPOUT_STEPS / (_DROPOUT_STEPS - threshold)))
+
+    def draw(key):
+        return jax.random.bits(key, x.shape[1:], jnp.uint16)
+
+    keep = jax.vmap(draw)(keys) >= threshold
+    scale = _DROPOUT_STEPS / (_DROPOUT_STEPS - threshold)
+    return x * (keep.astype(x.dtype) * scale)
 
 
 def rms_norm(x, weight, eps: float) -> jax.Array:
-    """weight * x / sqrt(mean(x^2) + eps), statistics in float32, as Hugging Face's RMSNorm. [..., D]."""
+    """weight * x / sqrt(mean(x^2) + eps), as Hugging Face's RMSNorm.
+
+    Args:
+        x: [..., D].
+        weight: [D].
+        eps: added to the mean square.
+
+    Returns:
+        [..., D] in x's dtype; statistics are in float32.
+
+    Example:
+        >>> rms_norm(jnp.array([3.0, 4.0]), jnp.ones(2), 0.0).round(3).tolist()
+        [0.8489999771118164, 1.1310000419616699]
+    """
     wide = x.astype(jnp.float32)
     wide = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + eps)
     return weight.astype(x.dtype) * wide.astype(x.dtype)
 
 
 def rotary_frequencies(rope: configs.Rope, head_dim: int) -> np.ndarray:
-    """Radians a token of each pair of a head, float32 [H/2]; transformers' ROPE_INIT_FUNCTIONS.
+    """Radians per token of each pair of a head, as transformers' ROPE_INIT_FUNCTIONS.
 
-    theta^(-2i / H) / factor; with bands, blend * theta^(-2i / H) + (1 - blend) * theta^(-2i / H) / factor,
-    blend = (turns in bands.context tokens - low) / (high - low) clipped to [0, 1]. Computed on the host and
-    rounded as transformers does: angles a hundred thousand tokens away show the last bit.
+    theta^(-2i / H) / factor for pair i. With bands,
+
+        blend * theta^(-2i / H) + (1 - blend) * theta^(-2i / H) / factor,
+        blend = (turns in bands.context tokens - low) / (high - low) clipped to [0, 1].
+
+    It is computed on the host and rounded as transformers rounds it: angles a hundred
+    thousand tokens away show the last bit.
+
+    Args:
+        rope: base and scaling.
+        head_dim: H.
+
+    Returns:
+        float32 [H/2].
+
+    Example:
+        >>> rotary_frequencies(configs.Rope(theta=100.0), 4).round(4).tolist()
+        [1.0, 0.10000000149011612]
     """
     exponent = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
-    plain = np.float32(1) / (rope.theta ** exponent.astype(np.float64)).astype(
-        np.float32
-    )
+    power = (rope.theta ** exponent.astype(np.float64)).astype(np.float32)
+    plain = np.float32(1) / power
     slowed = plain / np.float32(rope.factor)
     if rope.bands is None:
         return slowed
@@ -133,14 +200,21 @@ def rotary_frequencies(rope: configs.Rope, head_dim: int) -> np.ndarray:
     return (1 - blend) * slowed + blend * plain
 
 
-def apply_rotary(x, positions, inverse) -> jax.Array:
-    """Rotary embedding, halves convention (Hugging Face's rotate_half): x [B,T,N,H], positions [B,T].
+def apply_rotary(x, positions, frequencies) -> jax.Array:
+    """Rotary embedding, halves convention (Hugging Face's rotate_half).
 
-    Angle of pair i: position * inverse[i], inverse [H/2] from `frequencies`.
+    The angle of pair i is position * frequencies[i].
+
+    Args:
+        x: [B, T, N, H].
+        positions: int [B, T].
+        frequencies: [H/2] from `rotary_frequencies`.
+
+    Returns:
+        [B, T, N, H] in x's dtype.
     """
-    angle = positions[:, :, None, None].astype(jnp.float32) * inverse
+    angle = positions[:, :, None, None].astype(jnp.float32) * frequencies
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    return jnp.concatenate(
-        [first * cos - second * sin, second * cos + first * sin], axis=-1
-    ).astype(x.dtype)
+    rotated = [first * cos - second * sin, second * cos + first * sin]
+    return jnp.concatenate(rotated, axis=-1).astype(x.dtype)

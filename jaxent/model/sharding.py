@@ -1,15 +1,14 @@
-"""A model on a mesh: every parameter placed as its logical axes say."""
+"""A model on a mesh: every parameter split by its logical axes."""
 
 from collections.abc import Iterator
 
 import jax
 from flax import nnx
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 
 from jaxent.arrays import lora
 from jaxent.distributed import axes
-from jaxent.model import config as configs
-from jaxent.model import transformer
+from jaxent.model import blocks, transformer
 
 
 def iter_params(model: transformer.Transformer) -> Iterator[tuple[str, nnx.Param]]:
@@ -22,125 +21,172 @@ def iter_params(model: transformer.Transformer) -> Iterator[tuple[str, nnx.Param
 def choose_mesh(
     model: transformer.Transformer, text: str | None, rows: int | None = None
 ) -> Mesh | None:
-    """The mesh that --mesh=text asks for, over all devices, if it splits the model and the rows of a step; None where none is asked for.
+    """The mesh that --mesh=text asks for, over all devices.
 
-    None: the first that does, with as much fsdp as can be, or no mesh (see `axes.is_unsharded`). ValueError, with a mesh that would do,
-    for one that does not.
+    Args:
+        model: the model to split; its arrays may be abstract.
+        text: sizes as `axes.parse_mesh` reads them; "none" for no mesh; None for the
+            first mesh that splits the model, with as much fsdp as possible, or for no
+            mesh (see `axes.is_unsharded`).
+        rows: rows of a step that the mesh must split too, or None.
+
+    Returns:
+        The mesh, or None for no mesh.
+
+    Raises:
+        ValueError: the mesh does not split the model or the rows. The message names a
+            mesh that does.
+
+    Example:
+        >>> from jaxent.model import known_configs
+        >>> config = known_configs.require_config("Qwen/Qwen3-0.6B")
+        >>> choose_mesh(transformer.abstract(config), "none") is None
+        True
     """
     if axes.is_unsharded(text):
         return None
     if text is None:
-        return axes.create_mesh(
-            _proposed(model, jax.device_count(), rows), jax.devices()
-        )
+        sizes = _suggest_sizes(model, jax.device_count(), rows)
+        return axes.create_mesh(sizes, jax.devices())
     mesh = axes.parse_mesh(text)
     check_mesh(model, mesh, rows)
     return mesh
 
 
 def check_mesh(
-    model: transformer.Transformer, mesh: Mesh, rows: int | None = None
+    model: transformer.Transformer, mesh: Mesh | AbstractMesh, rows: int | None = None
 ) -> None:
-    """ValueError naming the first parameter or number of heads that the mesh cannot split, and a mesh that can.
+    """Checks that a mesh splits a model.
 
-    rows: rows of a step that the mesh must split too.
+    Args:
+        model: the model; its arrays may be abstract.
+        mesh: the mesh.
+        rows: rows of a step that the mesh must split too, or None.
+
+    Raises:
+        ValueError: names the first parameter or number of heads that the mesh cannot
+            split, and a mesh that can.
     """
-    reasons = [
-        r
-        for name, p in iter_params(model)
-        if (r := axes.why_indivisible(name, p.get_value(), mesh, p.logical))
-    ]
+    reasons = []
     tensor = axes.axis_size(mesh, "kv_heads")
     if model.config.kv_heads % tensor:
-        reasons.insert(
-            0,
-            f"{model.config.kv_heads} key-value heads do not split {tensor} ways (tensor)",
-        )
-    if rows is not None and rows % axes.axis_size(mesh, "batch"):
         reasons.append(
-            f"{rows} rows of a step do not split {axes.axis_size(mesh, 'batch')} ways (data x fsdp)"
+            f"{model.config.kv_heads} key-value heads are not divisible by axis size "
+            f"{tensor} (tensor)"
+        )
+    reasons.extend(_indivisible_params(model, mesh))
+    batch = axes.axis_size(mesh, "batch")
+    if rows is not None and rows % batch:
+        reasons.append(
+            f"{rows} rows of a step are not divisible by axis size {batch} "
+            "(data x fsdp)"
         )
     if reasons:
-        raise ValueError(
-            f"mesh {dict(mesh.shape)}: {reasons[0]}; {_proposal(model, mesh.size, rows)}"
-        )
+        suggestion = _suggest_mesh(model, mesh.size, rows)
+        raise ValueError(f"mesh {dict(mesh.shape)}: {reasons[0]}; {suggestion}")
 
 
-def _proposal(model, devices: int, rows: int | None) -> str:
+def _indivisible_params(model, mesh: Mesh | AbstractMesh) -> Iterator[str]:
+    """Why each parameter that the mesh cannot split cannot be split."""
+    for name, param in iter_params(model):
+        value = param.get_value()
+        reason = axes.why_indivisible(name, value, mesh, param.logical)
+        if reason is not None:
+            yield reason
+
+
+def _suggest_mesh(model, devices: int, rows: int | None) -> str:
+    """The end of an error message: a mesh that would do, or that there is none."""
     try:
-        sizes = _proposed(model, devices, rows)
+        sizes = _suggest_sizes(model, devices, rows)
     except ValueError as error:
         return str(error)
-    return "expected one that splits them, such as " + ",".join(
-        f"{k}:{v}" for k, v in sizes.items() if v > 1 or k == "data"
-    )
+    shown = [f"{k}:{v}" for k, v in sizes.items() if v > 1 or k == "data"]
+    return f"expected one that splits them, such as {','.join(shown)}"
 
 
-def _proposed(model, devices: int, rows: int | None) -> dict[str, int]:
-    """Sizes by axis of a mesh over so many devices that fits, with as little tensor and as much fsdp as can be; ValueError without one."""
-    c: configs.Config = model.config
-    splits = lambda ways: rows is None or rows % ways == 0
-    for tensor in (
-        n
-        for n in range(1, devices + 1)
-        if devices % n == 0 and c.kv_heads % n == 0 and splits(devices // n)
-    ):
-        for fsdp in (
-            n for n in range(devices // tensor, 0, -1) if (devices // tensor) % n == 0
-        ):
-            sizes = {
-                "seed": 1,
-                "data": devices // tensor // fsdp,
-                "fsdp": fsdp,
-                "tensor": tensor,
-            }
-            abstract = jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes))
-            if not any(
-                axes.why_indivisible(n, p.get_value(), abstract, p.logical)
-                for n, p in iter_params(model)
-            ):
-                return sizes
-    what = "the model" + ("" if rows is None else f" and {rows} rows of a step")
-    more = (
-        ""
-        if rows is None
-        else "; seeds trained together (seed axis) can use more devices"
-    )
+def _suggest_sizes(model, devices: int, rows: int | None) -> dict[str, int]:
+    """Sizes of a mesh that splits the model and the rows; ValueError if there is none.
+
+    It has as little tensor and as much fsdp as possible.
+    """
+    for sizes in _candidate_sizes(model.config.kv_heads, devices, rows):
+        mesh = AbstractMesh(tuple(sizes.values()), tuple(sizes))
+        if not any(_indivisible_params(model, mesh)):
+            return sizes
+    what, more = "the model", ""
+    if rows is not None:
+        what = f"the model and {rows} rows of a step"
+        more = "; seeds trained together (seed axis) can use more devices"
     raise ValueError(f"no mesh over {devices} devices splits {what}{more}")
 
 
+def _candidate_sizes(
+    kv_heads: int, devices: int, rows: int | None
+) -> Iterator[dict[str, int]]:
+    """Sizes that split heads and rows, by growing tensor and shrinking fsdp."""
+    for tensor in _divisors(devices):
+        batch = devices // tensor
+        if kv_heads % tensor or (rows is not None and rows % batch):
+            continue
+        for fsdp in reversed(_divisors(batch)):
+            yield {"seed": 1, "data": batch // fsdp, "fsdp": fsdp, "tensor": tensor}
+
+
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]
+
+
 def shard_model(model: transformer.Transformer, mesh: Mesh) -> transformer.Transformer:
-    """The model with every parameter on the mesh; `check` first."""
+    """The model with every parameter on the mesh.
+
+    Args:
+        model: a model in memory; it is not changed.
+        mesh: mesh that splits it.
+
+    Returns:
+        A model with the same values.
+
+    Raises:
+        ValueError: the mesh does not split the model.
+    """
     check_mesh(model, mesh)
     result = jax.tree.map(lambda x: x, model)
     for _, param in iter_params(result):
         value = param.get_value()
-        param.set_value(
-            jax.device_put(value, axes.param_shardings(value, mesh, param.logical))
-        )
+        shardings = axes.param_shardings(value, mesh, param.logical)
+        param.set_value(jax.device_put(value, shardings))
     return result
 
 
 def adapter_shardings(
-    adapter: lora.Adapter, mesh: Mesh, *lead: str | None
+    adapter: lora.Adapter, mesh: Mesh | AbstractMesh, *lead: str | None
 ) -> lora.Adapter:
-    """The shardings of an adapter: A split like its weight's inputs, B like its outputs, the rank whole. lead: axes before the layer's."""
-    logical = {
-        path: transformer.LINEAR_AXES[module] for module, path in lora.PATHS.items()
-    }
+    """The shardings of an adapter.
+
+    A is split like its weight's inputs and B like its outputs; the rank is not split.
+
+    Args:
+        adapter: gives the adapted modules.
+        mesh: mesh to split it over.
+        *lead: logical axes before the layer axis.
+
+    Returns:
+        An adapter of NamedShardings.
+    """
 
     def split(last: str | None):
         return axes.named_sharding(mesh, *lead, "layer", None, last)
 
-    params = {
-        path: lora.LoraParams(split(logical[path][0]), split(logical[path][1]))
-        for path in adapter.params
-    }
+    params = {}
+    for module, path in lora.PATHS.items():
+        if path in adapter.params:
+            inputs, outputs = blocks.LINEAR_AXES[module]
+            params[path] = lora.LoraParams(split(inputs), split(outputs))
     return lora.Adapter(params, adapter.config)
 
 
-def shard_adapter(adapter, mesh: Mesh):
-    """The adapter's factors on the mesh; it is the same on every process."""
-    return jax.tree.map(
-        axes.device_put_global, adapter, adapter_shardings(adapter, mesh)
-    )
+def shard_adapter(adapter: lora.Adapter, mesh: Mesh) -> lora.Adapter:
+    """The adapter's factors on the mesh; they are the same on every process."""
+    shardings = adapter_shardings(adapter, mesh)
+    return jax.tree.map(axes.device_put_global, adapter, shardings)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxent.data import probes
+from jaxent.model import blocks, transformer
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.runs import spec as specs
 
 _PROBE_TOKENS = 96  # a probe text with its padding, at most about
@@ -49,7 +49,7 @@ def run_cost(run: specs.RunSpec, config: configs.Config) -> Cost:
       run: the run.
       config: its model's shapes.
     """
-    shapes = transformer.linear_shapes(config)
+    shapes = blocks.linear_shapes(config)
     adapted = sum(sum(shapes[m]) for m in run.lora_target_modules)
     adapter = config.layers * run.lora_r * adapted
     steps = run.max_steps if run.mixture else 0
@@ -60,7 +60,7 @@ def run_cost(run: specs.RunSpec, config: configs.Config) -> Cost:
 
 
 def _linear_weights(config: configs.Config) -> int:
-    shapes = transformer.linear_shapes(config)
+    shapes = blocks.linear_shapes(config)
     return config.layers * sum(k * n for k, n in shapes.values())
 
 
@@ -101,7 +101,7 @@ def _weight_bytes(run: specs.RunSpec, config: configs.Config) -> float:
 def _activation_bytes(run: specs.RunSpec, config: configs.Config) -> int:
     """Bytes of saved layer inputs, one layer's activations and weights, and logits."""
     size = _float_bytes(run)
-    shapes = transformer.linear_shapes(config).values()
+    shapes = blocks.linear_shapes(config).values()
     width = sum(n for _, n in shapes) + max(k for k, _ in shapes)
     largest_weight = max(k * n for k, n in shapes) * size
     rows = run.micro_batch_size * min(run.max_length, config.context)

@@ -34,7 +34,7 @@ def format_plan(
     hours_left = 0.0
     for run in runs:
         state = _describe_state(run_folder.RunFolder(out / run.name))
-        config = known_configs.known_config(run.model)
+        config = known_configs.find_config(run.model)
         if config is None:
             steps = run.max_steps if run.mixture else 0
             rows.append([run.name, state, steps, _UNKNOWN, _UNKNOWN, _UNKNOWN])

@@ -22,8 +22,8 @@ from jaxent.checkpoint import training_state
 from jaxent.data import batches
 from jaxent.distributed import axes, processes
 from jaxent.measure import penalty
+from jaxent.model import blocks, transformer
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.train import log as logs
 from jaxent.train import step as steps
 
@@ -199,7 +199,7 @@ def _state_maker(config: configs.Config, plan: LoopConfig):
 
 def _make_state(key, start, lora_config, config, train_config):
     if start is None:
-        shapes = transformer.linear_shapes(config)
+        shapes = blocks.linear_shapes(config)
         start = lora.init_adapter(key, lora_config, config.layers, shapes)
     return steps.init_state(start, train_config)
 

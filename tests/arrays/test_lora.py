@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from jaxent.arrays import lora
-from jaxent.model import config, transformer
+from jaxent.model import blocks, config
 
 SHAPES = dict.fromkeys(lora.MODULES, (128, 96))
 
@@ -12,14 +12,15 @@ def test_initial_adapter_is_pefts_distribution():
     adapter = lora.init_adapter(
         jax.random.key(0), lora.LoraConfig(rank=64, alpha=16), 8, SHAPES
     )
-    assert list(adapter) == [lora.PATHS[m] for m in lora.MODULES]
-    a, b = adapter["mlp.up_proj"].a, adapter["mlp.up_proj"].b
+    assert list(adapter.params) == [lora.PATHS[m] for m in lora.MODULES]
+    factors = adapter.params["mlp.up_proj"]
+    a, b = factors.a, factors.b
     bound = 1 / np.sqrt(128)
     assert a.shape == (8, 64, 128) and b.shape == (8, 64, 96) and not b.any()
     assert abs(a).max() <= bound and np.std(a) == pytest.approx(
         bound / np.sqrt(3), rel=0.02
     )
-    assert not np.array_equal(a, adapter["mlp.gate_proj"].a)
+    assert not np.array_equal(a, adapter.params["mlp.gate_proj"].a)
 
 
 def test_subset_keeps_the_same_numbers():
@@ -27,9 +28,9 @@ def test_subset_keeps_the_same_numbers():
     some = lora.init_adapter(
         jax.random.key(1), lora.LoraConfig(8, 24.0, modules=lora.ATTENTION), 2, SHAPES
     )
-    assert set(some) == {lora.PATHS[m] for m in lora.ATTENTION}
+    assert set(some.params) == {lora.PATHS[m] for m in lora.ATTENTION}
     np.testing.assert_array_equal(
-        some["self_attn.v_proj"].a, every["self_attn.v_proj"].a
+        some.params["self_attn.v_proj"].a, every.params["self_attn.v_proj"].a
     )
 
 
@@ -47,7 +48,7 @@ def test_full_size_adapter_counts():
     )
     adapter = jax.eval_shape(
         lambda k: lora.init_adapter(
-            k, lora.LoraConfig(), 28, transformer.linear_shapes(qwen7b)
+            k, lora.LoraConfig(), 28, blocks.linear_shapes(qwen7b)
         ),
         jax.random.key(0),
     )

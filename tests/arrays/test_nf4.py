@@ -18,7 +18,10 @@ decode = jax.jit(nf4.decode, static_argnums=1)
 
 def weights():
     generator = torch.Generator().manual_seed(0)
-    normal = lambda *shape: torch.randn(*shape, generator=generator)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator)
+
     zeros = normal(64, 384)
     zeros[3], zeros[10, :64] = 0, 0
     ties = torch.zeros(4, 64)
@@ -55,10 +58,10 @@ def test_bits_equal_bitsandbytes(name, dtype):
     second = dynamic8.encode(ours.scales, "cpu_grid", state.offset.numpy())
     np.testing.assert_array_equal(second.codes, state.absmax.numpy())
     np.testing.assert_array_equal(second.scales, state.state2.absmax.numpy())
-    placed = nf4.repack(nf4.Packed(ours.codes, second, ours.shape))
+    repacked = nf4.repack(nf4.Packed(ours.codes, second, ours.shape))
     expected = bnb.dequantize_4bit(codes, state)
-    found = np.asarray(decode(placed, jnp.dtype(DTYPES[dtype]))).T
-    np.testing.assert_array_equal(found.astype(np.float32), expected.float().numpy())
+    decoded = np.asarray(decode(repacked, jnp.dtype(DTYPES[dtype]))).T
+    np.testing.assert_array_equal(decoded.astype(np.float32), expected.float().numpy())
 
 
 def test_offset_is_the_mean_within_an_ulp():
@@ -66,8 +69,8 @@ def test_offset_is_the_mean_within_an_ulp():
     offset = bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)[
         1
     ].offset.item()
-    found = nf4.encode(weight.numpy()).scales.offset
-    assert abs(found - np.float32(offset)) <= np.spacing(np.float32(offset))
+    ours = nf4.encode(weight.numpy()).scales.offset
+    assert abs(ours - np.float32(offset)) <= np.spacing(np.float32(offset))
 
 
 def test_encoding_in_chunks_changes_nothing(monkeypatch):

@@ -13,7 +13,7 @@ def job(
     model: str, topology: str, mesh: str = "none", layers: int | None = None, **settings
 ) -> jobs.Job:
     """A job of a published model, with fewer layers if asked for."""
-    config = known_configs.known_config(model)
+    config = known_configs.find_config(model)
     config = dataclasses.replace(config, layers=layers or config.layers)
     run, chips_ = specs.RunSpec(model), chips.parse_topology(topology)
     return jobs.Job(run, config, chips_, mesh, **settings)

@@ -4,7 +4,7 @@ import planned
 import pytest
 
 from jaxent.capacity import roofline
-from jaxent.model import transformer
+from jaxent.model import blocks
 
 
 def test_memory_by_hand():
@@ -15,7 +15,7 @@ def test_memory_by_hand():
     """
     one = planned.job(planned.SEVEN, "v5e:1x1")
     plan = roofline.plan_of(one)
-    c, shapes = one.config, transformer.linear_shapes(one.config)
+    c, shapes = one.config, blocks.linear_shapes(one.config)
     linear = c.layers * sum(k * n for k, n in shapes.values())
     small = c.layers * (2 * c.embed + c.embed + 2 * 512) + c.embed
     adapter = 4 * 64 * c.layers * sum(k + n for k, n in shapes.values())

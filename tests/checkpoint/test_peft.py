@@ -11,7 +11,7 @@ import transformers
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.checkpoint import peft as adapters
-from jaxent.model import config, transformer
+from jaxent.model import blocks, config, convert
 
 CONFIGS = {
     "all": lora.LoraConfig(4, 12.0, 0.1),
@@ -22,7 +22,7 @@ CONFIGS = {
 
 def filled(lora_config, c, seed=0):
     adapter = lora.init_adapter(
-        jax.random.key(seed), lora_config, c.layers, transformer.linear_shapes(c)
+        jax.random.key(seed), lora_config, c.layers, blocks.linear_shapes(c)
     )
     return jax.tree.map(
         lambda x: x + 0.1 * jax.random.normal(jax.random.key(x.size), x.shape), adapter
@@ -85,7 +85,7 @@ def test_merge_equals_pefts(qwen, tmp_path):
     adapters.save_adapter(adapter, tmp_path, qwen)
     base = transformers.AutoModelForCausalLM.from_pretrained(qwen, dtype=torch.float32)
     theirs = peft.PeftModel.from_pretrained(base, tmp_path).merge_and_unload()
-    merged = transformer.to_dense(model, jnp.float32, adapter)
+    merged = convert.to_dense(model, jnp.float32, adapter)
     expected = theirs.model.layers[2].mlp.gate_proj.weight.detach().numpy().T
     np.testing.assert_allclose(
         merged.layers.mlp.gate_proj.weight.get_value()[2], expected, atol=2e-6
@@ -93,7 +93,7 @@ def test_merge_equals_pefts(qwen, tmp_path):
     tokens = np.arange(30)[None]
     args = (tokens, np.ones_like(tokens), tokens)
     np.testing.assert_allclose(merged(*args), model(*args, adapter), atol=1e-4)
-    quantised = transformer.to_dense(hf.load(qwen), jnp.float32, adapter)
+    quantised = convert.to_dense(hf.load(qwen), jnp.float32, adapter)
     assert quantised.layers.mlp.gate_proj.weight.get_value().shape == (3, 128, 256)
 
 

@@ -6,7 +6,7 @@ import torch
 import transformers
 
 from jaxent.arrays import lora
-from jaxent.model import transformer
+from jaxent.model import blocks
 
 
 def torch_greedy(path, prompts, new, adapter=None):
@@ -45,6 +45,6 @@ def random_adapter(config, seed=0):
         key,
         lora.LoraConfig(4, 12.0, 0.1),
         config.layers,
-        transformer.linear_shapes(config),
+        blocks.linear_shapes(config),
     )
     return jax.tree.map(lambda x: x + 0.05 * jax.random.normal(key, x.shape), fresh)

@@ -14,7 +14,7 @@ from decode import helpers
 from jaxent.checkpoint import hf
 from jaxent.checkpoint import peft as adapters
 from jaxent.decode import choose, loop, plan
-from jaxent.model import transformer
+from jaxent.model import convert, transformer
 
 
 def test_ragged_batch_equals_transformers_one_by_one(family):
@@ -45,7 +45,7 @@ def test_adapter_unmerged_equals_peft(qwen, tmp_path):
 def test_nf4_equals_transformers_on_the_decoded_weights(stories, tmp_path):
     """NF4, dequantised once and PyTorch on the dequantised weights: the same tokens."""
     model, prompts = hf.load(stories), helpers.ragged(6, 30, vocab=512)
-    dense = transformer.to_dense(model, jnp.float32)
+    dense = convert.to_dense(model, jnp.float32)
     raw = json.loads((pathlib.Path(stories) / "config.json").read_text())
     hf.save(dense, tmp_path / "dense", raw)
     shutil.copy(pathlib.Path(stories) / "generation_config.json", tmp_path / "dense")

@@ -73,7 +73,7 @@ def test_the_default_mesh_splits_the_model_and_the_rows(monkeypatch):
     """
 
     def choose(name, rows=None):
-        model = hf.abstract_model(known_configs.known_config(name))
+        model = hf.abstract_model(known_configs.find_config(name))
         return sharding.choose_mesh(model, None, rows)
 
     def sizes(name, rows=None):

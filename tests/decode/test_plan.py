@@ -7,7 +7,7 @@ from jaxent.decode import plan
 from jaxent.model import cache as caches
 from jaxent.model import known_configs
 
-CONFIG = known_configs.known_config("Qwen/Qwen2.5-Coder-7B")
+CONFIG = known_configs.find_config("Qwen/Qwen2.5-Coder-7B")
 
 
 @pytest.mark.parametrize("longest", [1, 64, 65, 500, 4000])

@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxent.arrays import nf4
@@ -22,6 +23,42 @@ def test_parse_and_make():
     )
 
 
+def test_minus_one_is_the_rest_of_the_devices():
+    assert axes.parse_axis_sizes("fsdp:-1,tensor:2", 8)["fsdp"] == 4
+    assert axes.parse_mesh("data:2,fsdp:-1").shape["fsdp"] == 4
+    with pytest.raises(ValueError, match="rest of 8 devices"):
+        axes.parse_mesh("data:3,fsdp:-1")
+    with pytest.raises(ValueError, match="found 'fsdp:-1'"):
+        axes.parse_mesh("data:-1,fsdp:-1")
+    with pytest.raises(ValueError, match="found 'fsdp:-1'"):
+        axes.parse_axis_sizes("fsdp:-1")
+
+
+def test_arrays_are_split_by_their_logical_axes():
+    mesh = axes.parse_mesh("data:2,fsdp:2,tensor:2")
+    x = np.arange(8 * 6, dtype=np.float32).reshape(8, 6)
+    split = axes.device_put_logical(x, mesh, "batch", "vocab")
+    assert {s.data.shape for s in split.addressable_shards} == {(2, 3)}
+    np.testing.assert_array_equal(axes.to_host({"x": split})["x"], x)
+    assert axes.device_put_logical(x, None, "batch", None) is x
+
+
+def test_a_constraint_splits_and_a_gather_makes_the_embedding_axis_whole():
+    mesh = axes.parse_mesh("fsdp:4,tensor:2")
+    x = jnp.ones((8, 4))
+
+    @jax.jit
+    def split_and_gather(x):
+        split = axes.constrain(x, mesh, "embed", "mlp")
+        return split, axes.gather_embed(split, mesh, "embed", "mlp")
+
+    split, gathered = split_and_gather(x)
+    assert split.addressable_shards[0].data.shape == (2, 2)
+    assert gathered.addressable_shards[0].data.shape == (8, 2)
+    assert axes.constrain(x, None, "embed", "mlp") is x
+    assert axes.gather_embed(x, None, "embed", "mlp") is x
+
+
 def test_without_a_flag_a_cpu_has_no_mesh():
     assert (
         axes.is_unsharded(None)
@@ -31,12 +68,12 @@ def test_without_a_flag_a_cpu_has_no_mesh():
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    ("text", "message"),
     [
         ("rows:2", "found 'rows:2', expected axis:size"),
         ("data:2,data:4", "distinct axes"),
         ("data:x", "found 'data:x'"),
-        ("data:3", "1 x 3 x 1 x 1 places, but there are 8 devices"),
+        ("data:3", "1 x 3 x 1 x 1 devices, but there are 8: expected as many"),
     ],
 )
 def test_a_wrong_mesh_is_refused(text, message):
@@ -49,17 +86,18 @@ def test_nf4_weights_split_between_whole_groups():
     weight = nf4.repack(
         nf4.encode(jax.device_get(jax.random.normal(jax.random.key(0), (256, 512))))
     )
-    placed = jax.device_put(
+    sharded = jax.device_put(
         weight, axes.param_shardings(weight, mesh, ("embed", "mlp"))
     )
-    assert placed.codes.addressable_shards[0].data.shape == (1, 64, 128)
-    assert placed.scales.addressable_shards[0].data.shape == (1, 2, 128)
+    assert sharded.codes.addressable_shards[0].data.shape == (1, 64, 128)
+    assert sharded.scales.addressable_shards[0].data.shape == (1, 2, 128)
     assert jnp.array_equal(
-        nf4.decode(placed, jnp.float32), nf4.decode(jax.device_put(weight), jnp.float32)
+        nf4.decode(sharded, jnp.float32),
+        nf4.decode(jax.device_put(weight), jnp.float32),
     )
     assert (
         axes.why_indivisible("w", weight, axes.parse_mesh("fsdp:8"), ("embed", "mlp"))
-        == "w: 4 groups of 128 weights do not split 8 ways (fsdp)"
+        == "w: 4 groups of 128 weights are not divisible by axis size 8 (fsdp)"
     )
 
 
@@ -68,7 +106,7 @@ def test_straddling_nf4_weights_are_kept_whole():
     weight = nf4.repack(
         nf4.encode(jax.device_get(jax.random.normal(jax.random.key(0), (64, 96))))
     )
-    placed = jax.device_put(
+    sharded = jax.device_put(
         weight, axes.param_shardings(weight, mesh, ("embed", "mlp"))
     )
-    assert placed.codes.sharding.is_fully_replicated
+    assert sharded.codes.sharding.is_fully_replicated

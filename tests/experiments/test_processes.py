@@ -14,7 +14,7 @@ import pytest
 from flax import nnx
 
 from jaxent.checkpoint import hf
-from jaxent.model import config, transformer
+from jaxent.model import blocks, config, transformer
 
 
 @pytest.mark.slow
@@ -123,7 +123,7 @@ def test_each_of_four_processes_reads_its_part_of_checkpoint_and_data(
     hf.save(model, tmp_path, raw)
     linear = sum(
         4 * raw["num_hidden_layers"] * k * n
-        for k, n in transformer.linear_shapes(model.config).values()
+        for k, n in blocks.linear_shapes(model.config).values()
     )
     texts = many_processes.finish(
         many_processes.launch(

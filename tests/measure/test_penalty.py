@@ -11,8 +11,8 @@ from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import batches
 from jaxent.measure import capture, penalty
+from jaxent.model import blocks
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.train import step as steps
 
 COMPUTE, SPEC = test_step.COMPUTE, test_step.SPEC
@@ -67,7 +67,7 @@ def test_zero_where_nothing_moved(model, anchor):
         jax.random.key(0),
         SPEC,
         model.config.layers,
-        transformer.linear_shapes(model.config),
+        blocks.linear_shapes(model.config),
     )
     value, gradient = penalty.penalty_gradient(model, fresh, anchor, SPEC, COMPUTE)
     assert float(value) < 1e-12 and all(
@@ -81,7 +81,7 @@ def test_a_penalty_that_cannot_act_is_refused(model, anchor):
         jax.random.key(0),
         SPEC,
         model.config.layers,
-        transformer.linear_shapes(model.config),
+        blocks.linear_shapes(model.config),
     )
     everything = dataclasses.replace(anchor, subspace=jnp.eye(model.config.embed))
     with pytest.raises(

@@ -34,18 +34,18 @@ def arrays():
 
 @pytest.mark.parametrize("window", [None, 9])
 def test_xla_equals_the_definition(arrays, window):
-    found = attention.attend(*arrays, window, "xla")
-    np.testing.assert_allclose(found, naive(*arrays, window), atol=2e-6)
+    ours = attention.attend(*arrays, window, "xla")
+    np.testing.assert_allclose(ours, naive(*arrays, window), atol=2e-6)
 
 
 @pytest.mark.parametrize("window", [None, 9])
 def test_tpu_kernel_equals_the_definition_in_interpret_mode(arrays, window):
-    found = attention.interpreted_splash(*arrays, window)
-    np.testing.assert_allclose(found, naive(*arrays, window), atol=5e-6)
+    ours = attention.interpreted_splash(*arrays, window)
+    np.testing.assert_allclose(ours, naive(*arrays, window), atol=5e-6)
 
 
 def test_tpu_kernel_runs_on_each_device_s_rows_and_heads(arrays):
     mesh = axes.parse_mesh("data:2,tensor:2,seed:2")
-    found = attention.interpreted_splash(*arrays, None, mesh)
-    assert found.sharding.spec == axes.partition_spec("batch", None, "heads", None)
-    np.testing.assert_allclose(found, naive(*arrays, None), atol=5e-6)
+    ours = attention.interpreted_splash(*arrays, None, mesh)
+    assert ours.sharding.spec == axes.partition_spec("batch", None, "heads", None)
+    np.testing.assert_allclose(ours, naive(*arrays, None), atol=5e-6)

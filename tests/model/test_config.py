@@ -65,8 +65,8 @@ def test_llama3_rope_in_both_spellings():
 
 
 def test_qwen3_norms_its_queries_and_keys_and_has_no_bias():
-    found = config.from_dict(QWEN3)
-    assert (found.qk_norm, found.qkv_bias, found.head_dim, found.window) == (
+    ours = config.from_dict(QWEN3)
+    assert (ours.qk_norm, ours.qkv_bias, ours.head_dim, ours.window) == (
         True,
         False,
         256,
@@ -96,7 +96,7 @@ def test_windows():
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         (
             {"model_type": "gpt2"},

@@ -26,7 +26,7 @@ def test_dropout_rate_zero_is_the_identity():
 
 def test_a_rows_mask_is_its_keys_whatever_rows_and_seeds_are_beside_it():
     keys, x = jax.random.split(jax.random.key(0), (2, 4)), jnp.ones((2, 4, 9, 16))
-    found = np.asarray(
+    ours = np.asarray(
         jax.vmap(lambda x, k: layers.dropout(x, 0.3, layers.fold_in_rows(k, 5)))(
             x, keys
         )
@@ -35,8 +35,8 @@ def test_a_rows_mask_is_its_keys_whatever_rows_and_seeds_are_beside_it():
         layers.dropout(x[0, :1], 0.3, layers.fold_in_rows(key[None], 5))[0]
         for key in keys.reshape(8)
     ]
-    np.testing.assert_array_equal(found, alone)
-    assert len({row.tobytes() for row in found}) == 8
+    np.testing.assert_array_equal(ours, alone)
+    assert len({row.tobytes() for row in ours}) == 8
 
 
 def test_rms_norm_definition():
@@ -55,9 +55,11 @@ def test_rms_norm_definition():
 
 def test_rotation_is_relative_and_scaled():
     q, k = jax.random.normal(jax.random.key(0), (2, 1, 1, 1, 16))
-    at = lambda x, p, s=1.0: layers.apply_rotary(
-        x, jnp.array([[p]]), layers.rotary_frequencies(config.Rope(1e4, s), 16)
-    )[0, 0, 0]
+
+    def at(x, position, factor=1.0):
+        frequencies = layers.rotary_frequencies(config.Rope(1e4, factor), 16)
+        return layers.apply_rotary(x, jnp.array([[position]]), frequencies)[0, 0, 0]
+
     np.testing.assert_allclose(at(q, 9) @ at(k, 5), at(q, 104) @ at(k, 100), rtol=1e-4)
     np.testing.assert_allclose(at(q, 8, 4.0), at(q, 2), rtol=1e-5)
 
@@ -104,13 +106,13 @@ def test_rotation_equals_transformers_far_beyond_the_original_context(name):
     expected, _ = modeling_llama.apply_rotary_pos_emb(
         wide, wide, *theirs(wide, torch.tensor(positions))
     )
-    found = layers.apply_rotary(jnp.array(x), jnp.array(positions), inverse)
-    np.testing.assert_allclose(found, expected.transpose(1, 2).numpy(), atol=1e-5)
+    rotated = layers.apply_rotary(jnp.array(x), jnp.array(positions), inverse)
+    np.testing.assert_allclose(rotated, expected.transpose(1, 2).numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
-@pytest.mark.parametrize("n, k", [(30, 16), (8192, 1024)])
-def test_products_with_outputs_first_are_products(batch, n, k):
+@pytest.mark.parametrize(("n", "k"), [(30, 16), (8192, 1024)])
+def test_matmuls_of_transposed_weights_are_matmuls(batch, n, k):
     rng = np.random.default_rng(0)
     x, rows = (
         rng.normal(size=(batch, k)).astype(np.float32),

@@ -1,4 +1,7 @@
-"""On eight devices: activations, loss, gradient, step and penalty equal those of one, and arrays lie as the rules say."""
+"""Eight devices give what one device gives, and arrays are split by the rules.
+
+What is compared: activations, loss, gradient, step and penalty.
+"""
 
 import dataclasses
 import functools
@@ -20,7 +23,7 @@ from jaxent.data import batches
 from jaxent.decode import loop as decoding
 from jaxent.distributed import axes
 from jaxent.measure import capture, penalty
-from jaxent.model import config, sharding, transformer
+from jaxent.model import blocks, config, sharding, transformer
 from jaxent.train import loop
 from jaxent.train import step as steps
 
@@ -49,11 +52,14 @@ def fits(model, mesh) -> bool:
     return True
 
 
-def two_steps(model, adapter, anchor, compute):
-    """(state after two steps, the second with the penalty, metrics); a row at a time on one device, eight on a mesh."""
+def two_steps(model, adapter, reference, compute):
+    """State and metrics after two steps, the second with the penalty.
+
+    One row runs at a time on one device, eight on a mesh.
+    """
     mesh = compute.mesh
     step = steps.jit_train_step(
-        SPEC, HYPER if mesh else dataclasses.replace(HYPER, micro_batch_size=1), compute
+        HYPER if mesh else dataclasses.replace(HYPER, micro_batch_size=1), compute
     )
     state = steps.init_state(jax.tree.map(jnp.copy, adapter), HYPER)
     if mesh is not None:
@@ -63,24 +69,30 @@ def two_steps(model, adapter, anchor, compute):
         state, metrics = step(
             state,
             model,
-            steps.shard_batch(batch, 8 if mesh else 1, mesh),
+            steps.shard_batch(batch, 8, mesh),
             rows,
             jax.random.key(1),
-            anchor,
+            reference,
         )
     return state, metrics
 
 
-def close(found, expected, bound=2e-5):
+def tree_bytes(tree) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+def close(result, expected, bound=2e-5):
     assert (
-        check_equivalence.tree_relative(axes.to_host(found), axes.to_host(expected))
+        check_equivalence.tree_relative(
+            axes.to_host(result).params, axes.to_host(expected).params
+        )
         < bound
     )
 
 
 @pytest.fixture(scope="module", params=families.marked(("qwen2_tied",)))
 def alone(request, tmp_path_factory):
-    """A family's model (dense, so that small widths split), and what one device gives."""
+    """A family's model and what one device gives; dense, so that small widths split."""
     model = hf.load(
         families.write(request.param, tmp_path_factory.mktemp(request.param)),
         quantize=False,
@@ -88,14 +100,16 @@ def alone(request, tmp_path_factory):
     adapter = check_equivalence.random_adapter(model.config, SPEC, 3)
     probes = [e.tolist() for e in test_step.examples(24, seed=9)]
     domains = ["code", "math"] * 12
-    anchor = penalty.make_reference(model, probes, domains, penalty.CsrConfig(0.1), 512)
+    reference = penalty.make_reference(
+        model, probes, domains, penalty.CsrConfig(0.1), 512
+    )
     return (
         model,
         adapter,
         probes,
         domains,
-        capture.capture(model, probes, adapter, SPEC),
-        two_steps(model, adapter, anchor, transformer.ComputeConfig()),
+        capture.capture(model, probes, adapter),
+        two_steps(model, adapter, reference, transformer.ComputeConfig()),
     )
 
 
@@ -103,7 +117,7 @@ def alone(request, tmp_path_factory):
     "text", ["data:2,fsdp:2,tensor:2", *map(_slow, ("data:8", "fsdp:4", "tensor:2"))]
 )
 def test_a_mesh_gives_what_one_device_gives(alone, text):
-    """Activations, two training steps (loss, gradient, penalty, adapter and optimizer), and where they lie."""
+    """Activations, and two training steps: metrics, state and its shardings."""
     model, adapter, probes, domains, activations, (state, metrics) = alone
     mesh, compute = on(text)
     if not fits(model, mesh):
@@ -114,30 +128,35 @@ def test_a_mesh_gives_what_one_device_gives(alone, text):
         sharding.shard_adapter(adapter, mesh),
     )
     np.testing.assert_allclose(
-        capture.capture(sharded, probes, factors, SPEC, compute=compute),
+        capture.capture(sharded, probes, factors, compute=compute),
         activations,
         atol=1e-4,
         rtol=1e-4,
     )
-    anchor = penalty.make_reference(
+    reference = penalty.make_reference(
         sharded, probes, domains, penalty.CsrConfig(0.1), 128, compute
     )
-    penalty.check_gradient(sharded, factors, anchor, SPEC, compute)
-    found, numbers = two_steps(sharded, factors, anchor, compute)
+    penalty.check_gradient(sharded, factors, reference, compute)
+    result, numbers = two_steps(sharded, factors, reference, compute)
     for name in ("loss", "grad_norm", "csr", "csr_ratio"):
         np.testing.assert_allclose(
             getattr(numbers, name), getattr(metrics, name), rtol=1e-4
         )
-    close(found.adapter, state.adapter, 1e-3)
-    wanted = steps.state_shardings(found, HYPER, mesh)
+    close(result.adapter, state.adapter, 1e-3)
+    wanted = steps.state_shardings(result, HYPER, mesh)
     assert jax.tree.all(
-        jax.tree.map(lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), found, wanted)
+        jax.tree.map(
+            lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), result, wanted
+        )
     )
 
 
 @pytest.mark.parametrize("text", ["data:8", "fsdp:4", "tensor:2"])
 def test_pure_meshes_give_the_activations_and_tokens_of_one_device(alone, text):
-    """Forward by capture, and greedy decoding of a ragged batch, the cache split by rows and heads."""
+    """Forward by capture, and greedy decoding of a ragged batch.
+
+    The cache is split by rows and heads.
+    """
     model, adapter, probes, _, activations, _ = alone
     mesh, compute = on(text)
     if not fits(model, mesh):
@@ -148,20 +167,25 @@ def test_pure_meshes_give_the_activations_and_tokens_of_one_device(alone, text):
         sharding.shard_adapter(adapter, mesh),
     )
     np.testing.assert_allclose(
-        capture.capture(sharded, probes, factors, SPEC, compute=compute),
+        capture.capture(sharded, probes, factors, compute=compute),
         activations,
         atol=1e-4,
         rtol=1e-4,
     )
-    complete = lambda *runner: decoding.complete(
-        decoding.Runner(*runner), probes[:4], decoding.Request(8, chunk=4)
-    )
-    assert complete(sharded, factors, SPEC, compute) == complete(model, adapter, SPEC)
+
+    def complete(*runner):
+        request = decoding.Request(8, chunk=4)
+        return decoding.complete(decoding.Runner(*runner), probes[:4], request)
+
+    assert complete(sharded, factors, compute) == complete(model, adapter)
 
 
 @pytest.fixture(scope="module")
 def wide() -> transformer.Transformer:
-    """A quantised model whose every axis splits in two and in four, between groups of 128 weights."""
+    """A quantised model whose every axis splits in two and in four.
+
+    Its weights split between groups of 128.
+    """
     raw = {
         "model_type": "qwen2",
         "vocab_size": 160,
@@ -183,7 +207,7 @@ def wide() -> transformer.Transformer:
     return model
 
 
-def test_under_fsdp_the_codes_travel_and_not_what_they_stand_for(wide):
+def test_under_fsdp_the_codes_are_gathered_and_not_the_decoded_weights(wide):
     mesh, compute = on("fsdp:4,tensor:2")
     compute = dataclasses.replace(compute, dtype=jnp.bfloat16)
     model = sharding.shard_model(wide, mesh)
@@ -194,7 +218,7 @@ def test_under_fsdp_the_codes_travel_and_not_what_they_stand_for(wide):
         HYPER,
     )
     batch, rows = batches.pad(test_step.examples(), 64, 16)
-    lowered = steps.jit_train_step(SPEC, HYPER, compute).lower(
+    lowered = steps.jit_train_step(HYPER, compute).lower(
         state, model, steps.shard_batch(batch, 8, mesh), rows, jax.random.key(1)
     )
     text = lowered.compile().as_text()
@@ -204,7 +228,7 @@ def test_under_fsdp_the_codes_travel_and_not_what_they_stand_for(wide):
     ]
     assert len(gathers) == text.count(" all-gather(") and "all-gather-start" not in text
     shares = [
-        k * n // 2 for k, n in transformer.linear_shapes(model.config).values()
+        k * n // 2 for k, n in blocks.linear_shapes(model.config).values()
     ]  # of a weight, on a tensor rank
     assert {size for kind, size in gathers if kind == "u8"} == {
         share // 2 for share in shares
@@ -213,21 +237,24 @@ def test_under_fsdp_the_codes_travel_and_not_what_they_stand_for(wide):
 
 
 def wide_gradient(wide, compute=transformer.ComputeConfig()):
-    """`steps.gradient` of the quantised model with dropout on: a row at a time on one device, eight on a mesh."""
+    """`steps.step_gradient` of the quantised model with dropout on.
+
+    One row runs at a time on one device, eight on a mesh.
+    """
     adapter, (batch, rows) = (
         check_equivalence.random_adapter(wide.config, SPEC, 3),
         batches.pad(test_step.examples(), 64, 16),
     )
     if mesh := compute.mesh:
-        wide, adapter = (
+        wide, adapter, batch = (
             sharding.shard_model(wide, mesh),
             sharding.shard_adapter(adapter, mesh),
+            steps.shard_batch(batch, 8, mesh),
         )
-    batch = steps.shard_batch(batch, 8 if mesh else 1, mesh)
     run = jax.jit(
         functools.partial(
             steps.step_gradient,
-            spec=SPEC,
+            micro_batch_size=8 if mesh else 1,
             compute=compute,
         )
     )
@@ -256,21 +283,24 @@ def test_pure_and_mixed_meshes_give_the_gradient_of_one_device(
     loss, gradient, _ = wide_gradient(wide, compute)
     np.testing.assert_allclose(loss, on_one_device[0], rtol=1e-5)
     close(gradient, on_one_device[1], 1e-4)
-    for path, lie in sharding.adapter_shardings(gradient, mesh).items():
-        assert gradient[path].a.sharding.is_equivalent_to(lie.a, 3)
+    for path, wanted in sharding.adapter_shardings(gradient, mesh).params.items():
+        assert gradient.params[path].a.sharding.is_equivalent_to(wanted.a, 3)
 
 
 @pytest.mark.parametrize("text", [None, _slow("seed:2,fsdp:2,tensor:2")])
 def test_seeds_share_one_base_and_equal_each_alone(wide, text):
-    """A step of two seeds with dropout and the penalty, in two modules of each layer."""
+    """A step of two seeds with dropout and the penalty, two modules adapted."""
     mesh, compute = on(text) if text else (None, transformer.ComputeConfig())
-    spec = dataclasses.replace(SPEC, modules=("q_proj", "down_proj"))
+    lora_config = dataclasses.replace(SPEC, modules=("q_proj", "down_proj"))
     plan = loop.LoopConfig(
-        dataclasses.replace(HYPER, micro_batch_size=2, csr_every=1), spec, compute
+        dataclasses.replace(HYPER, micro_batch_size=2, csr_every=1),
+        lora_config,
+        compute,
     )
     model = sharding.shard_model(wide, mesh) if mesh else wide
     adapters = [
-        check_equivalence.random_adapter(wide.config, spec, seed) for seed in range(2)
+        check_equivalence.random_adapter(wide.config, lora_config, seed)
+        for seed in range(2)
     ]
     drawn = [batches.pack(test_step.examples(seed=seed), 64, 16) for seed in range(2)]
     rows = np.int32(max(used for _, used in drawn))
@@ -278,20 +308,20 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
     joined = batches.Batch(*map(np.stack, zip(*(batch for batch, _ in drawn))))
     keys = jax.random.split(jax.random.key(1), 2)
     probes = [e.tolist() for e in test_step.examples(8, seed=9)]
-    anchored = lambda model, compute: penalty.make_reference(
-        model, probes, ["code", "math"] * 4, penalty.CsrConfig(0.1), 128, compute
-    )
+
+    def make_reference(model, compute):
+        domains, csr = ["code", "math"] * 4, penalty.CsrConfig(0.1)
+        return penalty.make_reference(model, probes, domains, csr, 128, compute)
+
     arguments = (
         loop.stack_seeds(states, plan),
         model,
         steps.shard_batch(joined, 2, mesh, "seed"),
         rows,
         keys,
-        anchored(model, compute),
+        make_reference(model, compute),
     )
-    traced = steps.jit_train_step_seeds(spec, plan.train_config, compute).trace(
-        *arguments
-    )
+    traced = steps.jit_train_step_seeds(plan.hyper, compute).trace(*arguments)
     step = traced.lower().compile()
     if mesh is None:
         decoded = set(
@@ -301,32 +331,50 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
             shape.split(",")[-2:-1] == ["64"] and len(shape.split(",")) == 3
             for shape in decoded
         ), decoded
-        held = lambda tree: sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
-        assert (
-            step.memory_analysis().argument_size_in_bytes
-            == held(arguments)
-            < 2 * held(model)
-        )
+        size = step.memory_analysis().argument_size_in_bytes
+        assert size == tree_bytes(arguments) < 2 * tree_bytes(model)
     state, metrics = step(*arguments)
     if mesh is not None:
-        assert state.adapter["mlp.down_proj"].a.sharding.spec[0] == "seed"
+        assert state.adapter.params["mlp.down_proj"].a.sharding.spec[0] == "seed"
     one_device = dataclasses.replace(plan, compute=transformer.ComputeConfig())
-    alone, anchor = (
-        steps.jit_train_step(spec, plan.train_config, one_device.compute),
-        anchored(wide, one_device.compute),
+    alone, reference = (
+        steps.jit_train_step(plan.hyper, one_device.compute),
+        make_reference(wide, one_device.compute),
     )
     for seed, (batch, used) in enumerate(drawn):
-        batch = steps.shard_batch(batch, 2, None)
         start = loop.initial_state(wide, one_device, 0, axes.to_host(adapters[seed]))
-        expected, numbers = alone(start, wide, batch, used, keys[seed], anchor)
+        expected, numbers = alone(start, wide, batch, used, keys[seed], reference)
         for name in ("loss", "csr", "csr_ratio"):
             np.testing.assert_allclose(
                 getattr(metrics, name)[seed], getattr(numbers, name), rtol=1e-4
             )
-        found = loop.unstack_seeds(state, plan, 2)[seed]
+        result = loop.unstack_seeds(state, plan, 2)[seed]
         close(
-            found.optimizer[0].mu, expected.optimizer[0].mu
+            result.optimizer[0].mu, expected.optimizer[0].mu
         )  # a tenth of the clipped gradient
         close(
-            found.adapter, expected.adapter, 1e-2
+            result.adapter, expected.adapter, 1e-2
         )  # Adam's first step is as long for a gradient that is rounding alone
+
+
+def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(wide):
+    with pytest.raises(ValueError, match="4 key-value heads are not divisible by axis"):
+        sharding.check_mesh(wide, on("tensor:8")[0])
+    message = "4 groups of 128 weights.* by axis size 8 .*such as data:2,fsdp:4"
+    with pytest.raises(ValueError, match=message):
+        sharding.choose_mesh(wide, "fsdp:8")
+    with pytest.raises(ValueError, match="3 rows of a step.*no mesh over 8 devices"):
+        sharding.check_mesh(wide, on("data:8")[0], rows=3)
+    assert sharding.choose_mesh(wide, "data:2,fsdp:4", rows=8).shape["fsdp"] == 4
+    assert sharding.choose_mesh(wide, "none") is None
+
+
+def test_an_adapter_is_split_like_its_weights(wide):
+    mesh, _ = on("data:2,fsdp:2,tensor:2")
+    adapter = check_equivalence.random_adapter(wide.config, SPEC, 3)
+    factors = sharding.shard_adapter(adapter, mesh).params["mlp.down_proj"]
+    assert factors.a.addressable_shards[0].data.shape == (3, 4, 512)
+    assert factors.b.addressable_shards[0].data.shape == (3, 4, 256)
+    stacked = sharding.adapter_shardings(adapter, mesh, "seed")
+    spec = stacked.params["self_attn.k_proj"].b.spec
+    assert spec == axes.partition_spec("seed", "layer", None, "kv_heads")

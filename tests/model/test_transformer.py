@@ -9,7 +9,8 @@ from flax import nnx
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
-from jaxent.model import config, known_configs, transformer
+from jaxent.model import blocks, config, known_configs, transformer
+from jaxent.model import cache as caches
 
 run = jax.jit(lambda m, *a: m.logits(m(*a)))
 
@@ -34,16 +35,16 @@ def test_logits_equal_transformers(family):
     )
     tokens = np.random.default_rng(0).integers(0, 160, (2, 50))
     expected = theirs(torch.tensor(tokens)).logits.detach().numpy()
-    found = np.asarray(run(hf.load(family, quantize=False), *rows(tokens)))
-    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+    ours = np.asarray(run(hf.load(family, quantize=False), *rows(tokens)))
+    np.testing.assert_allclose(ours, expected, atol=2e-5 * np.abs(expected).max())
 
 
 def test_logits_of_a_real_model_equal_transformers(stories):
     theirs = transformers.AutoModelForCausalLM.from_pretrained(stories)
     tokens = np.random.default_rng(0).integers(3, 512, (2, 300))
     expected = theirs(torch.tensor(tokens)).logits.detach().numpy()
-    found = np.asarray(run(hf.load(stories, quantize=False), *rows(tokens)))
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    ours = np.asarray(run(hf.load(stories, quantize=False), *rows(tokens)))
+    np.testing.assert_allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_bfloat16_is_as_close_as_torchs(qwen):
@@ -86,34 +87,37 @@ def test_taps_are_transformers_hidden_states(qwen):
     expected = theirs(torch.tensor(tokens), output_hidden_states=True).hidden_states
     final, taps = hf.load(qwen, quantize=False)(*rows(tokens), tap=lambda x: x)
     assert taps.shape == (3, 2, 20, 128)
-    for found, one in zip([*taps, final], expected):
+    for ours, one in zip([*taps, final], expected):
         np.testing.assert_allclose(
-            found, one.detach().numpy(), atol=2e-5 * one.abs().max().item()
+            ours, one.detach().numpy(), atol=2e-5 * one.abs().max().item()
         )
 
 
 def test_dropout_only_with_a_key_and_only_through_the_adapter(qwen):
     model = hf.load(qwen, quantize=False)
-    spec = lora.LoraConfig(4, 12.0, dropout=0.3)
+    lora_config = lora.LoraConfig(4, 12.0, dropout=0.3)
     adapter = lora.init_adapter(
-        jax.random.key(0), spec, 3, transformer.linear_shapes(model.config)
+        jax.random.key(0), lora_config, 3, blocks.linear_shapes(model.config)
     )
     args = rows(np.arange(20)[None])
-    bare, plain = model(*args), model(*args, adapter, spec)
+    bare, plain = model(*args), model(*args, adapter)
     np.testing.assert_array_equal(bare, plain)  # B = 0
     filled = jax.tree.map(lambda x: x + 0.05, adapter)
     first, again, other = (
-        model(*args, filled, spec, jax.random.key(k)[None]) for k in (0, 0, 1)
+        model(*args, filled, jax.random.key(k)[None]) for k in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert (
         np.abs(first - other).max() > 1e-3
-        and np.abs(first - model(*args, filled, spec)).max() > 1e-3
+        and np.abs(first - model(*args, filled)).max() > 1e-3
     )
 
 
 def gradient_temporaries(layers: int) -> tuple[int, int]:
-    """(temporary bytes of a QLoRA gradient over 128 tokens, float32 bytes of one layer's weights)."""
+    """Temporary bytes of a QLoRA gradient over 128 tokens, and one layer's weights.
+
+    The second are the float32 bytes of the layer's linear weights.
+    """
     raw = {
         "model_type": "qwen2",
         "vocab_size": 256,
@@ -126,21 +130,19 @@ def gradient_temporaries(layers: int) -> tuple[int, int]:
     }
     c = config.from_dict(raw)
     model = hf.abstract_model(c, dtype=jnp.float32)
-    spec = lora.LoraConfig(8, 24.0, 0.1)
+    lora_config = lora.LoraConfig(8, 24.0, 0.1)
     adapter = jax.eval_shape(
-        lambda k: lora.init_adapter(k, spec, c.layers, transformer.linear_shapes(c)),
+        lambda k: lora.init_adapter(k, lora_config, c.layers, blocks.linear_shapes(c)),
         jax.random.key(0),
     )
     args = jax.eval_shape(lambda: rows(np.zeros((1, 128), np.int32)))
-    loss = lambda adapter, model, args: model(
-        *args, adapter, spec, jax.random.key(1)[None]
-    ).sum()
-    memory = (
-        jax.jit(jax.grad(loss)).lower(adapter, model, args).compile().memory_analysis()
-    )
-    return memory.temp_size_in_bytes, 4 * sum(
-        k * n for k, n in transformer.linear_shapes(c).values()
-    )
+
+    def loss(adapter, model, args):
+        return model(*args, adapter, jax.random.key(1)[None]).sum()
+
+    compiled = jax.jit(jax.grad(loss)).lower(adapter, model, args).compile()
+    one_layer = 4 * sum(k * n for k, n in blocks.linear_shapes(c).values())
+    return compiled.memory_analysis().temp_size_in_bytes, one_layer
 
 
 def test_remat_keeps_no_dequantised_weights():
@@ -150,65 +152,8 @@ def test_remat_keeps_no_dequantised_weights():
     assert many < 3 * one_layer
 
 
-def accumulating(layers: int, rank: int):
-    """A loss, and an adapter whose gradient is to be added to what there is, of a small model."""
-    raw = {
-        "model_type": "qwen2",
-        "vocab_size": 256,
-        "hidden_size": 128,
-        "intermediate_size": 256,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "tie_word_embeddings": True,
-    }
-    model = transformer.Transformer(config.from_dict(raw), nnx.Rngs(0))
-    spec = lora.LoraConfig(rank, 24.0, 0.1)
-    adapter = lora.init_adapter(
-        jax.random.key(0), spec, layers, transformer.linear_shapes(model.config)
-    )
-    args, key = (
-        rows(np.random.default_rng(0).integers(0, 256, (1, 32))),
-        jax.random.key(1)[None],
-    )
-    loss = lambda adapter, onto: jnp.sum(
-        model(*args, adapter, spec, key, onto=onto) ** 3
-    )
-    return loss, jax.tree.map(lambda x: x + 0.02, adapter)
-
-
-def test_gradients_are_added_to_what_there_is():
-    loss, adapter = accumulating(3, 4)
-    gradient = jax.jit(jax.value_and_grad(loss))
-    there = jax.tree.map(
-        lambda x: jnp.arange(x.size, dtype=x.dtype).reshape(x.shape) / x.size, adapter
-    )
-    value, plain = gradient(adapter, None)
-    same, added = gradient(adapter, there)
-    assert same == value
-    for path in plain:
-        for one, before, found in zip(
-            *(jax.tree.leaves(tree[path]) for tree in (plain, there, added))
-        ):
-            np.testing.assert_allclose(
-                found, one + before, atol=2e-5 * float(abs(one).max())
-            )
-
-
-def test_added_gradients_take_no_memory_of_their_own():
-    loss, adapter = accumulating(8, 256)
-    both = sum(x.nbytes for x in jax.tree.leaves(adapter))
-    memory = (
-        jax.jit(jax.grad(loss), donate_argnums=1)
-        .lower(adapter, adapter)
-        .compile()
-        .memory_analysis()
-    )
-    assert memory.alias_size_in_bytes == both and memory.temp_size_in_bytes < both / 2
-
-
 @pytest.mark.parametrize(
-    "name, parameters, linear, adapter",
+    ("name", "parameters", "linear", "adapter"),
     [
         ("Qwen/Qwen2.5-Coder-0.5B", 494_032_768, 357_826_560, 35_192_832),
         ("Qwen/Qwen2.5-Coder-1.5B", 1_543_714_304, 1_310_195_712, 73_859_072),
@@ -246,7 +191,7 @@ def test_added_gradients_take_no_memory_of_their_own():
 def test_full_size_models(name, parameters, linear, adapter):
     c = config.from_dict(known_configs.CONFIGS[name])
     assert transformer.parameter_count(c) == parameters
-    shapes = transformer.linear_shapes(c)
+    shapes = blocks.linear_shapes(c)
     assert c.layers * sum(k * n for k, n in shapes.values()) == linear
     tree = jax.eval_shape(
         lambda k: lora.init_adapter(k, lora.LoraConfig(), c.layers, shapes),
@@ -256,21 +201,50 @@ def test_full_size_models(name, parameters, linear, adapter):
     model = transformer.abstract(c)
     args = jax.eval_shape(lambda: rows(np.zeros((1, 2048), np.int32)))
     assert jax.eval_shape(
-        lambda m, a, x: m.logits(m(*x, a, lora.LoraConfig())), model, tree, args
+        lambda m, a, x: m.logits(m(*x, a)), model, tree, args
     ).shape == (1, 2048, c.vocab)
     assert len(jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))) == len(
         hf.tensor_table(c)
     )  # every parameter has a row
 
 
-@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-Coder-7B", "Qwen/Qwen3-8B"])
-def test_logical_axes_name_every_dimension(name):
-    model = transformer.abstract(config.from_dict(known_configs.CONFIGS[name]))
-    for row in hf.tensor_table(model.config):
-        param = model
-        for part in row.path.split("."):
-            param = getattr(param, part)
-        assert len(param.logical) == len(param.get_value().shape), row.path
+@pytest.mark.parametrize("family", ["qwen2", "qwen3", "mistral"])
+def test_decoding_column_by_column_equals_one_pass(family):
+    """Left-padded rows of two lengths, and the keys that prefill returns."""
+    model = transformer.Transformer(config.from_dict(tiny(family)), nnx.Rngs(0))
+    ids = np.random.default_rng(4).integers(0, 40, (2, 9))
+    starts = np.array([0, 3])
+    shape = (3, 2, 2, 9, 16)
+    cache = caches.Cache(jnp.zeros(shape), jnp.zeros(shape))
+    step = jax.jit(lambda m, *a: m.decode_step(*a))
+    columns = []
+    for column in range(9):
+        hidden, cache = step(model, ids[:, column], starts, column, cache)
+        columns.append(hidden)
+    for row, start in enumerate(starts):
+        expected, keys, values = model.prefill(*rows(ids[row : row + 1, start:]))
+        decoded = np.stack([hidden[row] for hidden in columns[start:]])
+        np.testing.assert_allclose(decoded, expected[0], atol=1e-5)
+        stored = np.asarray(cache.k)[:, row, :, start:].swapaxes(1, 2)
+        np.testing.assert_allclose(stored, keys[:, 0], atol=1e-5)
+        stored = np.asarray(cache.v)[:, row, :, start:].swapaxes(1, 2)
+        np.testing.assert_allclose(stored, values[:, 0], atol=1e-5)
+
+
+def tiny(family: str) -> dict:
+    """A configuration whose window, in Mistral, is shorter than the rows."""
+    raw = {
+        "model_type": family,
+        "vocab_size": 40,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "sliding_window": 4,
+    }
+    return raw
 
 
 def test_unknown_kernel_is_refused():

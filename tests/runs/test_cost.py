@@ -7,7 +7,7 @@ from jaxent.runs import cost
 from jaxent.runs import spec as specs
 
 MODEL = "Qwen/Qwen2.5-Coder-7B"
-CONFIG = known_configs.known_config(MODEL)
+CONFIG = known_configs.find_config(MODEL)
 
 
 def test_flops_of_training_are_those_of_the_published_parameters():

@@ -11,7 +11,7 @@ import transformers
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import batches
-from jaxent.model import transformer
+from jaxent.model import blocks, transformer
 from jaxent.train import step as steps
 
 LORA = lora.LoraConfig(4, 12.0, 0.0)
@@ -157,7 +157,7 @@ def test_one_trace_for_all_steps(qwen):
     step = steps.jit_train_step(hyper, COMPUTE)
     state = steps.init_state(
         lora.init_adapter(
-            jax.random.key(0), config, 3, transformer.linear_shapes(model.config)
+            jax.random.key(0), config, 3, blocks.linear_shapes(model.config)
         ),
         hyper,
     )
