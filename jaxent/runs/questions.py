@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxent.data import mix
+from jaxent.paper import settings as paper
 from jaxent.paper import tables as paper_tables
 from jaxent.runs import spec as specs
 
-_CURRICULUM = 1000  # B5's steps of math (Table 1)
+_CURRICULUM = paper.STRONG["curriculum_steps"]  # B5's steps of math
 _NO_SETTINGS: Mapping[str, Any] = types.MappingProxyType({})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from jaxent.arrays import lora
 from jaxent.data import corpora, mix
 from jaxent.measure import penalty
+from jaxent.paper import settings as paper
 from jaxent.runs import folder as run_folder
 from jaxent.train import step
 
@@ -19,12 +20,7 @@ TINY_LADDER = (str(_EMBEDDED / "tiny-small"), TINY_MODEL)
 # What each changes about `RunSpec`'s defaults (sections 2.2 and 6.3).
 INTERVENTIONS: dict[str, dict[str, Any]] = {
     "strong": {},
-    "light": {
-        "lora_r": 16,
-        "lora_alpha": 32.0,
-        "lora_target_modules": lora.ATTENTION,
-        "max_steps": 2000,
-    },
+    "light": dict(paper.LIGHT_CHANGES),
 }
 # tiny: the embedded checkpoint's texts, sizes and steps for two cores.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -68,37 +64,37 @@ class RunSpec:
     intervention: str = "strong"
     seed: int = 0
     adapter: str | None = None
-    data_root: str | None = None
-    max_train_samples: int = 50_000
-    lora_r: int = 64
-    lora_alpha: float = 128.0
-    lora_dropout: float = 0.05
-    lora_target_modules: tuple[str, ...] = lora.MODULES
-    max_steps: int = 5000
-    learning_rate: float = 1e-4
-    warmup_ratio: float = 0.03
-    batch_size: int = 16
+    data_root: str | None = paper.STRONG["data_root"]
+    max_train_samples: int = paper.STRONG["max_train_samples"]
+    lora_r: int = paper.STRONG["lora_r"]
+    lora_alpha: float = paper.STRONG["lora_alpha"]
+    lora_dropout: float = paper.STRONG["lora_dropout"]
+    lora_target_modules: tuple[str, ...] = paper.STRONG["lora_target_modules"]
+    max_steps: int = paper.STRONG["max_steps"]
+    learning_rate: float = paper.STRONG["learning_rate"]
+    warmup_ratio: float = paper.STRONG["warmup_ratio"]
+    batch_size: int = paper.STRONG["batch_size"]
     micro_batch_size: int = 1
-    max_length: int = 2048
+    max_length: int = paper.STRONG["max_length"]
     packing: bool = True
-    curriculum_steps: int = 1000
-    load_in_4bit: bool = True
+    curriculum_steps: int = paper.STRONG["curriculum_steps"]
+    load_in_4bit: bool = paper.STRONG["load_in_4bit"]
     dtype: str | None = None
-    probes: str = "triad"
-    probe_sets: int | None = None
+    probes: str = paper.STRONG["probes"]
+    probe_sets: int | None = paper.STRONG["probe_sets"]
     csr_lambda: float | None = None
-    csr_every: int = 50
-    csr_variance: float = 0.9
-    csr_target: str = "code"
-    csr_centred: bool = False
-    csr_probes: str = "hexad"
-    measure_steps: int = 500
+    csr_every: int = paper.CSR["csr_every"]
+    csr_variance: float = paper.CSR["csr_variance"]
+    csr_target: str = paper.CSR["csr_target"]
+    csr_centred: bool = paper.CSR["csr_centred"]
+    csr_probes: str = paper.CSR["csr_probes"]
+    measure_steps: int = paper.MEASURE_STEPS
     save_steps: int = 100
 
     def __post_init__(self):
         object.__setattr__(self, "lora_target_modules", tuple(self.lora_target_modules))
         if self.csr_lambda is None:
-            weight = 0.1 if self.condition == "B4" else 0.0
+            weight = paper.CSR_LAMBDA if self.condition == "B4" else 0.0
             object.__setattr__(self, "csr_lambda", weight)
         if self.batch_size % self.micro_batch_size:
             raise ValueError(
