@@ -7,10 +7,11 @@ from typing import Any
 
 from jaxent.data import mix
 from jaxent.paper import models as paper_models
+from jaxent.paper import settings as paper_settings
 from jaxent.paper import tables as paper_tables
 from jaxent.runs import spec as specs
 
-_CURRICULUM = 1000  # B5's steps of math (Table 1)
+_CURRICULUM = paper_settings.STRONG["curriculum_steps"]
 _NO_SETTINGS: Mapping[str, Any] = types.MappingProxyType({})
 
 

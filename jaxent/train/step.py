@@ -61,8 +61,7 @@ class TrainConfig:
 class TrainState:
     """What training changes: adapter, optimizer state, steps done, and the failed step.
 
-    failed is the number of steps done when a loss or gradient was not finite; -1
-    while all were finite.
+    failed: the steps done when a loss or gradient was not finite; -1: none was.
     """
 
     adapter: lora.Adapter
@@ -74,16 +73,11 @@ class TrainState:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class StepMetrics:
-    """What one step measured, float32 scalars but for `failed`.
+    """What one step measured, float32 scalars but for `failed`, which is int32.
 
-    Attributes:
-      loss: mean over the step's tokens, in nats.
-      grad_norm: the gradient's norm before clipping.
-      learning_rate: the step's.
-      tokens: the tokens that the loss counts.
-      csr: the penalty's value; NaN on steps without it.
-      csr_ratio: |grad CSR| / |grad LM|; NaN on steps without the penalty.
-      failed: `TrainState.failed` after the step, int32.
+    loss: mean over the step's tokens, in nats. grad_norm: before clipping. tokens:
+    those that the loss counts. csr: the penalty's value, and csr_ratio: |grad CSR| /
+    |grad LM|; both NaN on steps without it. failed: `TrainState.failed` afterwards.
     """
 
     loss: jax.Array
@@ -147,8 +141,7 @@ def state_shardings(
 ) -> TrainState:
     """The shardings of a state on a mesh, in a tree like the state.
 
-    Moments are split as the adapter is; numbers are on every device. lead: the
-    logical axes that precede a stacked state's own, which are the seeds'.
+    Moments are split as the adapter is; lead: the logical axes of stacked seeds.
     """
     adapter = sharding.adapter_shardings(state.adapter, mesh, *lead)
     number: Any = axes.named_sharding(mesh, *lead)
@@ -233,7 +226,11 @@ def step_gradient(
     Returns:
       The loss in nats, the gradient (a tree like the adapter), the counted tokens.
     """
-    _, micro_batch_size, _ = batch.tokens.shape
+    if batch.tokens.ndim != 3:
+        raise ValueError(
+            f"batch of shape {batch.tokens.shape}: expected [M, B, T], see shard_batch"
+        )
+    micro_batch_size = batch.tokens.shape[1]
     tokens = batch.weights.sum()
 
     def loss(adapter, grad_accum, index):
@@ -283,8 +280,7 @@ def train_step(
 ) -> tuple[TrainState, StepMetrics]:
     """One AdamW step on the step's token-mean loss, its gradient clipped as torch does.
 
-    A NaN or infinite loss or gradient changes nothing but `failed`, and after that
-    nothing changes any more: the state stays the last good one.
+    After a NaN or infinite loss or gradient nothing changes any more but `failed`.
 
     Args:
       state: the state before the step.
@@ -313,13 +309,7 @@ def train_step(
             state, gradients, model, reference, due, compute
         )
     norm = optax.tree.norm(gradients)
-    # The quotient of torch.nn.utils.clip_grad_norm_.
-    scale = jnp.minimum(1.0, config.clip / (norm + 1e-6))
-    gradients = jax.tree.map(lambda g: g * scale, gradients)
-    updates, moments = optimizer(config).update(
-        gradients, state.optimizer, state.adapter
-    )
-    moved = (optax.apply_updates(state.adapter, updates), moments, state.step + 1)
+    moved = _clip_and_update(state, gradients, norm, config)
     good = jnp.isfinite(loss) & jnp.isfinite(norm) & (state.failed < 0)
     adapter, moments, step = jax.tree.map(
         lambda new, old: jnp.where(good, new, old),
@@ -334,6 +324,17 @@ def train_step(
         shardings = state_shardings(after, config, compute.mesh)
         after = jax.lax.with_sharding_constraint(after, shardings)
     return after, metrics
+
+
+def _clip_and_update(state: TrainState, gradients, norm, config: TrainConfig):
+    """Adapter, optimizer state and number of steps after AdamW."""
+    # The quotient of torch.nn.utils.clip_grad_norm_.
+    scale = jnp.minimum(1.0, config.clip / (norm + 1e-6))
+    gradients = jax.tree.map(lambda g: g * scale, gradients)
+    updates, moments = optimizer(config).update(
+        gradients, state.optimizer, state.adapter
+    )
+    return optax.apply_updates(state.adapter, updates), moments, state.step + 1
 
 
 def is_csr_step(state: TrainState, config: TrainConfig) -> jax.Array:
@@ -365,8 +366,7 @@ def _add_penalty(state, gradients, model, reference, due, compute):
 def jit_train_step(config: TrainConfig, compute: transformer.ComputeConfig):
     """`train_step` jitted, its state donated.
 
-    The function is the same for equal arguments, so that runs that differ in their
-    seed, data or CSR's weight alone compile once.
+    Equal arguments give one function: runs of other seeds or data compile once.
 
     Returns:
       step(state, model, batch, rows, key, reference) -> (state, metrics).

@@ -200,3 +200,10 @@ def test_bad_settings_are_refused():
         steps.TrainConfig(steps=0)
     with pytest.raises(ValueError, match="warmup_ratio 1"):
         steps.TrainConfig(warmup_ratio=1)
+
+
+def test_a_batch_that_is_not_split_is_refused():
+    batch, rows = batches.pack(examples(), 64, 16)
+    expected = r"batch of shape \(16, 64\): expected \[M, B, T\]"
+    with pytest.raises(ValueError, match=expected):
+        steps.step_gradient(None, None, batch, rows, None, compute=COMPUTE)
