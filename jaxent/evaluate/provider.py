@@ -75,7 +75,9 @@ class Decoder(base.DecoderBase):
     Example:
         >>> def generate(prompts, stops, max_new_tokens, n, temperature):
         ...     return ["    return 1"] * n
-        >>> Decoder("one", generate).codegen("def one():", do_sample=False)
+        >>> decoder = Decoder("one", generate)
+        Initializing a decoder model: one ...
+        >>> decoder.codegen("def one():", do_sample=False)
         ['    return 1']
     """
 
