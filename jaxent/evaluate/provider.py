@@ -105,7 +105,7 @@ class Decoder(base.DecoderBase):
         self.generate = generate
 
     def is_direct_completion(self) -> bool:
-        """True: the prompt is completed as it is, without a chat template."""
+        """True: the prompt is completed without a chat template."""
         return True
 
     def codegen(
