@@ -24,7 +24,7 @@ from jaxent.model import transformer
 
 # Columns of packed rows, unless the longest prompt needs more or all need fewer.
 _PACKED_COLUMNS = 512
-_PADDING = -1  # in the place of a prompt's index
+_PADDING = -1  # instead of a prompt's index
 
 Packed = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Tokens, index of each token's prompt (-1: padding), positions: int32 [P, T] each."""

@@ -199,7 +199,7 @@ def _expected_outputs(problems, md5, *rest):
         with open(cache / f"{md5}.pkl", "rb") as file:
             return pickle.load(file)
     except (FileNotFoundError, EOFError, pickle.UnpicklingError):
-        pass  # no file, or one that a kill cut off: evalplus writes in place
+        pass  # no file, or one that a kill cut off while evalplus wrote it
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         evaluate.CACHE_DIR = folder
         outputs = _get_groundtruth(problems, md5, *rest)

@@ -75,7 +75,9 @@ class Decoder(base.DecoderBase):
     Example:
         >>> def generate(prompts, stops, max_new_tokens, n, temperature):
         ...     return ["    return 1"] * n
-        >>> Decoder("one", generate).codegen("def one():", do_sample=False)
+        >>> decoder = Decoder("one", generate)
+        Initializing a decoder model: one ...
+        >>> decoder.codegen("def one():", do_sample=False)
         ['    return 1']
     """
 
@@ -103,7 +105,7 @@ class Decoder(base.DecoderBase):
         self.generate = generate
 
     def is_direct_completion(self) -> bool:
-        """True: the prompt is completed as it is, without a chat template."""
+        """True: the prompt is completed without a chat template."""
         return True
 
     def codegen(

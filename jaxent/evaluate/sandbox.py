@@ -138,7 +138,7 @@ def environment() -> dict[str, str]:
     variables = {
         name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ
     }
-    # An installed package is importable as it is; a checkout needs its folder named.
+    # A checkout has to be named; an installed package is importable without.
     if os.path.basename(_ROOT) not in ("site-packages", "dist-packages"):
         paths = [variables.get("PYTHONPATH", ""), _ROOT]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))

@@ -22,13 +22,15 @@ def llama(stories):
 def test_text_keeps_its_leading_space(llama):
     """Decoded alone, a continuation would lose it in Llama's tokenizers."""
     model, tokenizer = llama
-    [found] = generate(model, tokenizer, ["Once upon a time, there was a little"], 12)
-    assert (
-        found.text.startswith(" girl")
-        and found.end == "length"
-        and len(found.ids) == 12
+    [completion] = generate(
+        model, tokenizer, ["Once upon a time, there was a little"], 12
     )
-    assert not tokenizer.decode(found.ids).startswith(" ")
+    assert (
+        completion.text.startswith(" girl")
+        and completion.end == "length"
+        and len(completion.ids) == 12
+    )
+    assert not tokenizer.decode(completion.ids).startswith(" ")
 
 
 def test_stops_end_a_row_and_are_not_in_its_text(llama):
@@ -56,11 +58,11 @@ def test_stops_end_a_row_and_are_not_in_its_text(llama):
 def test_samples_of_a_prompt_differ_and_are_reproducible(tiny):
     model, tokenizer = tiny
     options = {"temperature": 1.0, "top_p": 0.95, "samples": 3}
-    found = generate(
+    completions = generate(
         model, tokenizer, ["def load(", "import os"], 16, seed=1, **options
     )
-    assert len(found) == 6 and len({c.text for c in found}) == 6
-    assert found == generate(
+    assert len(completions) == 6 and len({c.text for c in completions}) == 6
+    assert completions == generate(
         model, tokenizer, ["def load(", "import os"], 16, seed=1, **options
     )
 
@@ -68,8 +70,8 @@ def test_samples_of_a_prompt_differ_and_are_reproducible(tiny):
 def test_stream_is_generate_in_pieces(tiny):
     model, tokenizer = tiny
     [whole] = generate(model, tokenizer, ["def load(self"], 24)
-    pieces = list(stream(model, tokenizer, "def load(self", 24))
-    assert "".join(pieces) == whole.text and len(pieces) == 4
+    parts = list(stream(model, tokenizer, "def load(self", 24))
+    assert "".join(parts) == whole.text and len(parts) == 4
 
 
 def test_many_samples_need_a_temperature(tiny):

@@ -106,13 +106,19 @@ def test_a_killed_run_goes_on(file, tmp_path):
     humaneval.append_samples(tmp_path, problems, samples[:1])
     with open(tmp_path / humaneval.RAW, "a") as raw:
         raw.write('{"task_id": "HumanEval/1", "solu')
-    found = humaneval.resume(tmp_path, identity)
-    assert found == samples[:1]
-    assert [(p.task_id, n) for p, n in humaneval.missing_samples(problems, found)] == [
+    earlier = humaneval.resume(tmp_path, identity)
+    assert earlier == samples[:1]
+    assert [
+        (p.task_id, n) for p, n in humaneval.missing_samples(problems, earlier)
+    ] == [
         ("HumanEval/1", 1),
         ("HumanEval/2", 1),
     ]
-    assert [n for _, n in humaneval.missing_samples(problems, found, n=3)] == [2, 3, 3]
+    assert [n for _, n in humaneval.missing_samples(problems, earlier, n=3)] == [
+        2,
+        3,
+        3,
+    ]
     humaneval.append_samples(tmp_path, problems, samples[:0:-1])
     written = humaneval.write_sanitized(tmp_path, problems)
     assert written == [humaneval.Sample(s.task_id, s.solution.strip()) for s in samples]

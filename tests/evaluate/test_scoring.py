@@ -269,12 +269,12 @@ def test_hostile_samples_are_contained_and_fail(official, tmp_path, monkeypatch)
         with pytest.raises(BlockingIOError):
             server.accept()
     rows = json.loads((tmp_path / scoring.RESULTS).read_text())["eval"]["HumanEval/0"]
-    found = [
+    outcomes = [
         (e.base, row["base_status"]) for e, row in zip(scores.ended, rows, strict=True)
     ]
     good, expected = ("pass", "pass"), [tuple(ends) for _, *ends in HOSTILE.values()]
     names = ["good", *list(HOSTILE)[:8], "good", *list(HOSTILE)[8:], "good"]
-    assert dict(zip(names, found)) == {"good": good} | dict(zip(HOSTILE, expected))
+    assert dict(zip(names, outcomes)) == {"good": good} | dict(zip(HOSTILE, expected))
     assert scores.counts("base")["pass"] == scores.counts("plus")["pass"] == 3
     assert mine.read_text() == "mine" and not list(scratch.iterdir())
     assert sorted(p.name for p in tmp_path.iterdir()) == [
@@ -335,7 +335,7 @@ def test_plus_needs_base_and_estimates_are_unbiased():
     assert scores.counts("plus") == ends(2, 1, 1, 1, 1)
     assert scores.counts("plus", as_released=True) == ends(1, 2, 1, 1, 1)
     assert scores.pass_at(1, "base") == pytest.approx((2 / 3 + 1 / 3) / 2)
-    # Of 3 samples, 1 or 2 right: drawing 2 misses in 1 or 0 of 3 ways.
+    # Of 3 samples, 1 or 2 right: drawing 2 misses in 1 or 0 of 3 pairs.
     assert scores.pass_at(2, "base") == pytest.approx((1 + 2 / 3) / 2)
     assert scores.pass_at(3, "plus", as_released=True) == 0.5
     with pytest.raises(ValueError, match="pass@4 of 3 samples"):
