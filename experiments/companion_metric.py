@@ -69,7 +69,7 @@ def main(_):
             return
     except ValueError as error:
         sys.exit(f"companion_metric: {error}")
-    known = companion_metric.recorded(out)
+    known = companion_metric.load_records(out)
     for model in models:
         try:
             found[model], of_model = companion_metric.examine(
@@ -79,7 +79,7 @@ def main(_):
         except (ValueError, FileNotFoundError, FloatingPointError) as error:
             failed.append(f"{model} failed: {error}")
     whole = "\n\n\n".join(
-        companion_metric.text(model, record) for model, record in found.items()
+        companion_metric.format_record(model, record) for model, record in found.items()
     )
     folder = queue.write_study(
         companion_metric.NAME, outcomes, whole, out, {"metric": known | found}

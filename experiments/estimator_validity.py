@@ -137,7 +137,7 @@ def study(panel: Panel, real, bar) -> dict:
             )
             measured = entangle.measure(x, labels)
             for name in NAMES:
-                found[name].append(getattr(measured, name))
+                found[name].append(getattr(measured.values, name))
             bar.update()
         kept = {
             name: np.array([v for v in values if np.isfinite(v)])

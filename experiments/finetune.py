@@ -23,7 +23,7 @@ from jaxent.distributed import processes
 from jaxent.measure import penalty
 from jaxent.runs import console, execute, queue, records, validate
 from jaxent.runs import spec as specs
-from jaxent.stats import differences
+from jaxent.stats import differences, intervals
 from jaxent.train import loop
 
 FLAGS = flags.FLAGS
@@ -120,7 +120,7 @@ def _change(before, after) -> tuple[str, float | None]:
     if before is None or after is None:
         return "-", None
     change = after - before
-    low, high = differences.t_interval(change)
+    low, high = intervals.t_interval(change)
     return f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]", differences.sign_flip(
         change
     )

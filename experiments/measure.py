@@ -21,7 +21,7 @@ from absl import app, flags
 
 from jaxent.data import probes
 from jaxent.distributed import processes
-from jaxent.measure import capture, concepts, energy, entangle, penalty
+from jaxent.measure import capture, concepts, drift, energy, entangle, penalty
 from jaxent.report import figures
 from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
@@ -190,11 +190,11 @@ def _undefined(measured: list[dict]) -> list[str]:
     return lines
 
 
-def drift(x: np.ndarray, base: np.ndarray, domains: list[str]) -> list[dict]:
-    """`penalty.measure_movement` of every layer's activations [L,N,D] from the base model's, about the base's subspace of --drift_target."""
+def drift_by_layer(x: np.ndarray, base: np.ndarray, domains: list[str]) -> list[dict]:
+    """`drift.measure_drift` of every layer's activations [L,N,D] from the base model's, about the base's subspace of --drift_target."""
     rows = [d == FLAGS.drift_target for d in domains]
     found = [
-        penalty.measure_movement(
+        drift.measure_drift(
             h, h0, penalty.target_subspace(h0[rows], FLAGS.drift_variance)
         )
         for h, h0 in zip(x, base)
@@ -291,7 +291,7 @@ def main(_):
         for layer, one in zip(layers, estimated)
     ]
     if adapter is not None:
-        moves = drift(x, before, domains)
+        moves = drift_by_layer(x, before, domains)
         measured = [one | {"drift": move} for one, move in zip(measured, moves)]
     out = pathlib.Path(FLAGS.output_dir)
     run_folder.write_text(out / "measure.json", json.dumps(measured, indent=1) + "\n")

@@ -8,7 +8,7 @@ import numpy as np
 from jaxent.report import match
 from jaxent.report import values as table_values
 from jaxent.runs import records
-from jaxent.stats import differences, proportions
+from jaxent.stats import differences, intervals, proportions
 
 
 class Missing(Exception):
@@ -37,7 +37,7 @@ class Sample:
             passes, n = sum(self.passed.values()), len(self.passed)
             return f"{self.name}: {passes:g} of {n} ({100 * passes / n:.1f}%)"
         found = (
-            proportions.over_seeds(self.values)
+            intervals.over_seeds(self.values)
             if np.isfinite(self.values).all()
             else None
         )
@@ -314,7 +314,7 @@ def _compare_problems(
             text,
             found.p.two_sided < 1 - level,
         )
-    ends = differences.t_interval(100 * (a - b), level)
+    ends = intervals.t_interval(100 * (a - b), level)
     return differences.Difference(
         100 * float(np.mean(a - b)),
         None,

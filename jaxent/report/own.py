@@ -9,7 +9,7 @@ from jaxent.paper import tables as paper_tables
 from jaxent.report import figures, grid, match, plots_own, sections
 from jaxent.report import values as table_values
 from jaxent.runs import records
-from jaxent.stats import proportions
+from jaxent.stats import intervals
 
 _C = paper_tables.Column
 _AXES = (
@@ -138,7 +138,7 @@ def _over_seeds(values: Sequence[float | None]) -> table_values.Value:
         return table_values.Value(
             None, n=0, why="the gradient’s halves do not agree in any seed"
         )
-    summary = proportions.over_seeds(kept)
+    summary = intervals.over_seeds(kept)
     why = (
         None
         if len(kept) == len(values)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxent.paper import tables as paper_tables
 from jaxent.report import match
 from jaxent.runs import records
-from jaxent.stats import differences, proportions
+from jaxent.stats import differences, intervals, proportions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ def over(measurements: Sequence[records.Measured], name: str) -> Value:
     if not values:
         why = next((r for m in measurements if (r := m.reason(name))), "not measured")
         return Value(None, n=0, why=why)
-    found = proportions.over_seeds(values)
+    found = intervals.over_seeds(values)
     sd = found.sd if found.n > 1 else None
     short = (
         None
@@ -71,7 +71,7 @@ def _over_sets(measurements, name) -> tuple[tuple[float, float] | None, int]:
         return measurements[0].interval(name), measurements[0].found.get("sets", 0)
     pooled = pool(measurements, name)
     return (
-        (None, 0) if pooled is None else (differences.t_interval(pooled), len(pooled))
+        (None, 0) if pooled is None else (intervals.t_interval(pooled), len(pooled))
     )
 
 
@@ -117,7 +117,7 @@ def _plain(values) -> Value:
     values = [v for v in values if v is not None]
     if not values:
         return Value(None, n=0, why="not recorded")
-    found = proportions.over_seeds(values)
+    found = intervals.over_seeds(values)
     return Value(found.mean, found.sd if found.n > 1 else None, found.n)
 
 

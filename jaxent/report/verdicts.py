@@ -13,7 +13,7 @@ import scipy  # scipy.stats is loaded at its first use: it takes seconds
 from jaxent.paper import claims
 from jaxent.report import evidence, match
 from jaxent.stats import differences as set_differences
-from jaxent.stats import proportions
+from jaxent.stats import intervals, proportions
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "not decided"
 _LEVEL = 0.95
@@ -346,7 +346,7 @@ def _loss_ratio(claim, shelf):
     base_key = {"model": claim.runs[0]["model"], "condition": "B0"}
     found = [evidence.sample(shelf, "he_plus", key) for key in (base_key, *claim.runs)]
     base, first, second = evidence.problems(*found)
-    low, high = set_differences.t_interval(
+    low, high = intervals.t_interval(
         100 * ((base - first) - claim.bound * (base - second))
     )
     lost = [100 * float(np.mean(base - x)) for x in (first, second)]

@@ -17,7 +17,7 @@ from jaxent.arrays import lora
 from jaxent.checkpoint import hf, peft
 from jaxent.data import corpora, probes
 from jaxent.distributed import axes, processes
-from jaxent.measure import capture, concepts, energy, entangle, penalty
+from jaxent.measure import capture, concepts, drift, energy, entangle, penalty
 from jaxent.model import transformer
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
@@ -208,7 +208,7 @@ def _measure(checked: validate.Checked, base: BaseModel, adapter) -> dict:
 def _drift(
     run: specs.RunSpec, base: BaseModel, probe_set: probes.ProbeSet, x: np.ndarray
 ) -> dict:
-    """`penalty.measure_movement` from the bare model's activations, about their subspace of CSR's target (no dimension if it is no domain)."""
+    """`drift.measure_drift` from the bare model's activations, about their subspace of CSR's target (no dimension if it is no domain)."""
     before = base.activations(probe_set)
     members = [p.domain == run.csr_target for p in probe_set.probes]
     fit = lambda: penalty.target_subspace(
@@ -222,7 +222,7 @@ def _drift(
         run.csr_centred,
     )
     basis = base.once(key, fit) if any(members) else np.zeros((before.shape[1], 0))
-    return dataclasses.asdict(penalty.measure_movement(x, before, basis))
+    return dataclasses.asdict(drift.measure_drift(x, before, basis))
 
 
 def _anchor(checked: validate.Checked, base: BaseModel) -> penalty.CsrReference | None:

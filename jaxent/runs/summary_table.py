@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from jaxent.runs import console
 from jaxent.runs import spec as specs
-from jaxent.stats import proportions
+from jaxent.stats import intervals
 
 QUANTITIES: dict[
     str, Callable[[dict], float | None]
@@ -60,7 +60,7 @@ def summarise_runs(
             for q in quantities
         }
         summary = {
-            q: proportions.over_seeds(v) if v else None for q, v in values.items()
+            q: intervals.over_seeds(v) if v else None for q, v in values.items()
         }
         rows.append(
             dict(zip(by, key)) | {"seeds": [run.seed for run, _ in members]} | summary
@@ -128,7 +128,7 @@ def _named(value) -> str:
     return pathlib.Path(value).name if isinstance(value, str) else f"{value:g}"
 
 
-def _cell(summary: proportions.Summary | None, seeds: int) -> str:
+def _cell(summary: intervals.Summary | None, seeds: int) -> str:
     if summary is None:
         return "-"
     spread = f" ± {summary.sd:.2g}" if summary.n > 1 else ""

@@ -8,7 +8,7 @@ import pytest
 
 from jaxent.paper import claims, errata, quotes
 from jaxent.paper import tables as paper_tables
-from jaxent.stats import proportions
+from jaxent.stats import intervals, proportions
 
 T = {t.id: t for t in paper_tables.TABLES}
 Q = {q.id: q.value for q in quotes.QUOTES}
@@ -61,7 +61,7 @@ def means_of_seeds():
                     continue
                 values = seeds.select(column.id, model=row.key["model"])
                 assert len(values) == row.n
-                found = proportions.over_seeds(values)
+                found = intervals.over_seeds(values)
                 yield cell(
                     summary,
                     row,
@@ -190,7 +190,7 @@ def trajectories():
     }  # the other seven seeds are at 0 (section 4.3)
     for step, value in one_left.items():
         row = paper_tables.T4.row(condition="B3", step=step)
-        found = proportions.over_seeds([value] + [0.0] * 7)
+        found = intervals.over_seeds([value] + [0.0] * 7)
         yield cell(
             paper_tables.T4,
             row,

@@ -4,14 +4,12 @@ import json
 import re
 
 import fake_runs
-import numpy as np
 import pytest
 
 from jaxent.paper import claims
 from jaxent.paper import tables as paper_tables
 from jaxent.report import evidence, match, verdicts
 from jaxent.runs import records
-from jaxent.stats import differences
 
 HUB, SEEDS = paper_tables.HUB, range(4)
 
@@ -448,22 +446,3 @@ def test_without_runs_nothing_is_decided_and_the_missing_run_is_named(tmp_path):
         v.outcome == UNDECIDED and v.why for v in found
     )
     assert found[0].why == "Qwen-7B B3 was not run."
-
-
-def test_differences_need_every_interval_on_one_side():
-    b = np.zeros(8)
-    seen = differences.difference(
-        [1.0, 1.1, 1.2], [0.0, 0.1, 0.2], b + 1 + 0.01 * np.arange(8), b
-    )
-    assert seen.above() and not seen.below() and not seen.within(0.5) and seen.within(2)
-    split = differences.difference(
-        [1.0, 1.1, 1.2], [0.0, 0.1, 0.2], np.array([5.0, -4.0] * 4), b
-    )
-    assert not split.above() and split.seeds[0] > 0
-    alone = differences.difference([1.0], [0.0], None, None)
-    assert not alone.above() and "no test" in alone.test
-    assert (
-        differences.sign_flip(np.ones(8)) == 2 / 2**8
-        and differences.sign_flip([1.0, 2, 3, 4, 5]) == 2 / 32
-        and differences.sign_flip([0.0, 0]) == 1
-    )
