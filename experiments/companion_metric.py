@@ -79,7 +79,7 @@ def main() -> None:
             return
     except ValueError as error:
         sys.exit(f"companion_metric: {error}")
-    known = companion_metric.recorded(out)
+    known = companion_metric.load_records(out)
     measured, outcomes, failed = {}, [], []
     for model in models:
         try:
@@ -89,7 +89,9 @@ def main() -> None:
             outcomes += of_model
         except (ValueError, FileNotFoundError, FloatingPointError) as error:
             failed.append(f"{model} failed: {error}")
-    texts = [companion_metric.text(model, one) for model, one in measured.items()]
+    texts = [
+        companion_metric.format_record(model, one) for model, one in measured.items()
+    ]
     whole = "\n\n\n".join(texts)
     folder = run_outcomes.write_study(
         companion_metric.NAME, outcomes, whole, out, {"metric": known | measured}

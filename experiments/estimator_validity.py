@@ -140,7 +140,7 @@ def study(panel: Panel, real, bar) -> dict:
             x, labels, truth = draw(panel, value, rng, real)
             measured = entangle.measure(x, labels)
             for name in NAMES:
-                values[name].append(getattr(measured, name))
+                values[name].append(getattr(measured.values, name))
             bar.update()
         moments = {name: mean_and_sd(drawn) for name, drawn in values.items()}
         points.append({"value": value, "truth": truth, **moments})

@@ -25,6 +25,7 @@ from absl import flags
 
 from jaxent import command
 from jaxent.data import mix
+from jaxent.stats import intervals
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
@@ -127,7 +128,7 @@ def format_change(before, after) -> tuple[str, float | None]:
     if before is None or after is None:
         return "-", None
     change = after - before
-    low, high = differences.t_interval(change)
+    low, high = intervals.t_interval(change)
     text = f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
     return text, differences.sign_flip(change)
 

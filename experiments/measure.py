@@ -22,6 +22,7 @@ import checkpoint_flags
 from absl import flags
 
 from jaxent import command
+from jaxent.measure import drift
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
@@ -220,7 +221,7 @@ def measure_drift(x: np.ndarray, base: np.ndarray, domains: list[str]) -> list[d
     records = []
     for h, h0 in zip(x, base):
         basis = penalty.target_subspace(h0[rows], FLAGS.drift_variance)
-        movement = penalty.measure_movement(h, h0, basis)
+        movement = drift.measure_drift(h, h0, basis)
         settings = {"target": FLAGS.drift_target, "variance": FLAGS.drift_variance}
         records.append(settings | dataclasses.asdict(movement))
     return records

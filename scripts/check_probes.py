@@ -85,7 +85,7 @@ def main():
             alone = [
                 np.mean(found.set_values[f"accuracy.{c}"]) for c in labels.concepts
             ]
-            rows.append([title, *found.accuracy.values(), *map(float, alone)])
+            rows.append([title, *found.values.accuracy.values(), *map(float, alone)])
         header = [
             f"{name}, {len(probe_set.probes)} texts",
             *labels.concepts,

@@ -1,4 +1,7 @@
-"""The measurement written as its definition: scikit-learn's Ridge refitted for every fold and direction, dense bases."""
+"""The measurement written as its definition.
+
+scikit-learn's Ridge is refitted for every fold and direction; bases are dense.
+"""
 
 import numpy as np
 from sklearn import linear_model
@@ -59,7 +62,7 @@ def literal(x, codes, sizes, alpha=1.0):
 
 
 def nested(x, codes, sizes, alpha=1.0):
-    """Flips [own concept, concept], each fold removing the directions of its own fit."""
+    """Flips [dominant concept, concept]; each fold removes its own fit's directions."""
     y, rank, k = one_hot(codes, sizes), sum(sizes) - len(sizes), len(sizes)
     before = right(loo(x, y, alpha), codes, sizes)
     flips = np.zeros((k, k), int)
@@ -93,7 +96,7 @@ def spans(x, codes, sizes, alpha=1.0):
 
 
 def rise(x, codes, sizes, alpha=1.0):
-    """Rise of the LOO R^2 loss of concept l with concept j's span removed from the test probe only."""
+    """Rise [j, l] of concept l's LOO R^2 loss, j's span removed at test time only."""
     y = one_hot(codes, sizes)
     base = losses(loo(x, y, alpha), y, sizes)
     found = []
@@ -132,7 +135,7 @@ def margins(x, codes, sizes):
 
 
 def cvo(x, labels):
-    """The quadruple loop as it is written in the definition, with a contrast basis of its own."""
+    """The quadruple loop of the definition, with a contrast basis of its own."""
     k, sizes = len(labels.sizes), labels.sizes
     basis = [np.linalg.qr(np.eye(m) - 1 / m)[0][:, : m - 1].T for m in sizes]
     phi = [
@@ -149,21 +152,22 @@ def cvo(x, labels):
         for members in labels.sets
     ]
     sets = range(len(phi))
-    gamma = lambda j: np.mean(
-        [phi[r][j] @ phi[s][j].T for r in sets for s in sets if r != s], 0
-    )
+    gammas = [
+        np.mean([phi[r][j] @ phi[s][j].T for r in sets for s in sets if r != s], 0)
+        for j in range(k)
+    ]
     found = np.full((k, k), np.nan)
-    for j in range(k):
-        for l in range(k):
-            if j != l:
-                a, b = np.linalg.inv(gamma(j)), np.linalg.inv(gamma(l))
+    for i in range(k):
+        for j in range(k):
+            if i != j:
+                a, b = np.linalg.inv(gammas[i]), np.linalg.inv(gammas[j])
                 terms = [
-                    np.trace(a @ phi[r][j] @ phi[s][l].T @ b @ phi[t][l] @ phi[u][j].T)
+                    np.trace(a @ phi[r][i] @ phi[s][j].T @ b @ phi[t][j] @ phi[u][i].T)
                     for r in sets
                     for s in sets
                     for t in sets
                     for u in sets
                     if len({r, s, t, u}) == 4
                 ]
-                found[j, l] = np.mean(terms) / min(sizes[j] - 1, sizes[l] - 1)
+                found[i, j] = np.mean(terms) / min(sizes[i] - 1, sizes[j] - 1)
     return found

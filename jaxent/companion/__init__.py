@@ -1,1 +1,1 @@
-"""Which companion data: interference and transfer, measured before training."""
+"""Which companion domain to train with: two axes and what training confirms."""

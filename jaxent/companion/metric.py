@@ -1,6 +1,7 @@
-"""The companion metric of one model: `transfer`'s two axes and, with a check, what training with each companion did.
+"""The companion metric of one model, and what training with each companion did.
 
-`examine` gives the record that study.json keeps and the report reads; `text` is the record for people.
+It compares companions by the two axes of `transfer`. `examine` gives the record that
+study.json keeps and the report reads; `format_record` shows it to people.
 """
 
 import dataclasses
@@ -10,29 +11,47 @@ import time
 from collections.abc import Sequence
 
 from jaxent.checkpoint import peft
-from jaxent.companion import transfer
+from jaxent.companion import scores, transfer
 from jaxent.data import corpora, mix
 from jaxent.measure import concepts
-from jaxent.runs import base_model, conclusions, console, questions, queue, validate
+from jaxent.runs import (
+    base_model,
+    conclusions,
+    console,
+    questions,
+    queue,
+    validate,
+)
 from jaxent.runs import folder as run_folder
 from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
-from jaxent.stats import proportions
+from jaxent.stats import intervals
 
 NAME = "companion_metric"
+
+# The condition that trains code beside each companion.
 CONDITIONS = {
     "math": "B2",
     "natural": "B3",
     "creative": "B6",
-}  # the condition that trains code beside each
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What is measured: companions (domains) for a target domain; lists of results have one value a seed.
+    """What is measured.
 
-    batches: optimizer steps' worth of examples in a gradient. few_steps: steps on a companion alone. held_out: texts of the
-    target. check: train B1 and the companions' conditions too. ValueError for domains that there are not, or a check without code.
+    Attributes:
+      target: the target domain.
+      companions: the companion domains.
+      seeds: lists of results have one value for each.
+      batches: optimizer steps' worth of examples in a gradient.
+      few_steps: steps on a companion alone.
+      held_out: number of the target's texts that the loss is measured on.
+      check: whether B1 and the companions' conditions are trained too.
+
+    Raises:
+      ValueError: for a companion that is no other domain, or a check without code.
     """
 
     target: str
@@ -44,41 +63,38 @@ class Question:
     check: bool
 
     def __post_init__(self):
-        if wrong := [
-            c for c in self.companions if c not in mix.DOMAINS or c == self.target
-        ]:
-            raise ValueError(
-                f"--companions {wrong[0]}: expected domains other than the target, of {', '.join(mix.DOMAINS)}"
-            )
+        for companion in self.companions:
+            if companion not in mix.DOMAINS or companion == self.target:
+                raise ValueError(
+                    f"--companions {companion}: expected domains other than the "
+                    f"target, of {', '.join(mix.DOMAINS)}"
+                )
         if self.check and self.target != "code":
             raise ValueError(
-                f"--check with --target {self.target}: expected code, the conditions' own target"
+                f"--check with --target {self.target}: expected code, the conditions' "
+                "own target"
             )
 
     def runs(self, model: str, settings: dict) -> list[specs.RunSpec]:
         """What the check trains."""
-        conditions = (
-            ["B1", *(CONDITIONS[c] for c in self.companions)] if self.check else []
-        )
+        if not self.check:
+            return []
         return [
             run
-            for c in conditions
-            for run in questions.runs(model, c, "strong", self.seeds, settings)
+            for condition in ["B1", *(CONDITIONS[c] for c in self.companions)]
+            for run in questions.runs(model, condition, "strong", self.seeds, settings)
         ]
 
     def planned(self, model: str, settings: dict) -> list[specs.RunSpec]:
         """A run that costs about as much as the metric, and what the check trains."""
         number = len(self.companions)
-        steps = len(self.seeds) * (
-            self.batches * (number + 1) + self.few_steps * number
-        )
+        gradient_steps = self.batches * (number + 1)
+        steps = len(self.seeds) * (gradient_steps + self.few_steps * number)
         (metric,) = questions.runs(
             model, "B1", "strong", (0,), settings, steps=steps, measure_steps=steps
         )
-        return [
-            dataclasses.replace(metric, intervention="metric"),
-            *self.runs(model, settings),
-        ]
+        metric = dataclasses.replace(metric, intervention="metric")
+        return [metric, *self.runs(model, settings)]
 
 
 def examine(
@@ -88,13 +104,27 @@ def examine(
     out: pathlib.Path,
     before: dict | None = None,
 ) -> tuple[dict, list[run_outcomes.Outcome]]:
-    """The record of a model, as plain JSON, and the outcomes of the check's runs, which are in `out`.
+    """Measures a model's companions.
 
-    before: an earlier record of the model, given back where it answers the same.
+    Args:
+      question: what is measured.
+      model: checkpoint folder or Hub id.
+      settings: of the runs, by `RunSpec`'s names.
+      out: folder of the check's runs.
+      before: an earlier record of the model, returned where it answers the same.
 
-    question, axes (of `transfer.measure`), scores and ranks by predictor and companion; before: the target's held-out loss in
-    nats a token; conditions: what trains each companion; worse: what the loss rose by, by condition; judged: `transfer.judged`
-    by predictor, None where runs are missing; and where it comes from.
+    Returns:
+      (record, outcomes of the check's runs). The record is plain JSON: question and
+      settings; axes (of `transfer.measure_axes`); scores and ranks by predictor and
+      companion; before, the target's held-out loss in nats a token; conditions, what
+      trains each companion; worse, the rise of the loss by condition; judged,
+      `scores.judge_predictor` by predictor, None where runs are missing; and
+      provenance.
+
+    Raises:
+      ValueError: for settings or data that cannot be run.
+      FileNotFoundError: for missing files.
+      loop.NonFiniteError: for a loss that is not finite.
     """
     started, run = time.perf_counter(), specs.RunSpec(model, **settings)
     checked = validate.validate_run(run)
@@ -107,11 +137,27 @@ def examine(
             **validate.hashes(checked.checkpoint),
         }
     )
-    complete = before and (before["judged"] or not question.check)
-    if complete and asked == {name: before.get(name) for name in asked}:
+    if before is not None and _answers(before, asked, question):
         return before, outcomes
-    bench = _bench(question, checked)
-    axes = transfer.measure(
+    record = {
+        **asked,
+        **_measure(question, _bench(question, checked), outcomes),
+        **validate.provenance(checked.checkpoint, started),
+    }
+    return concepts.to_plain(record), outcomes
+
+
+def _answers(before: dict, asked: dict, question: Question) -> bool:
+    """Whether an earlier record answers what is asked."""
+    is_complete = before["judged"] or not question.check
+    return bool(is_complete) and asked == {name: before.get(name) for name in asked}
+
+
+def _measure(
+    question: Question, bench: transfer.Bench, outcomes: Sequence[run_outcomes.Outcome]
+) -> dict:
+    """The record's measured part."""
+    axes = transfer.measure_axes(
         bench,
         question.target,
         question.companions,
@@ -119,49 +165,55 @@ def examine(
         question.batches,
         question.few_steps,
     )
-    bare = transfer.loss(bench.base, bench.rows)
-    scores, worse = (
-        transfer.scores(axes, question.companions),
-        _worse(bench, outcomes, bare),
-    )
-    measured = {c: worse.get(CONDITIONS.get(c), []) for c in question.companions}
-    whole = all(len(v) == len(question.seeds) for v in measured.values())
-    found = {
-        **asked,
+    before = transfer.held_out_loss(bench.base, bench.rows)
+    predicted = scores.score_companions(axes, question.companions)
+    worse = _worse(bench, outcomes, before)
+    return {
         "axes": {domain: dataclasses.asdict(axis) for domain, axis in axes.items()},
-        "scores": scores,
-        "ranks": {name: _ranks(values) for name, values in scores.items()},
-        "before": bare,
+        "scores": predicted,
+        "ranks": {name: _ranks(values) for name, values in predicted.items()},
+        "before": before,
         "conditions": {
             c: CONDITIONS[c] for c in question.companions if c in CONDITIONS
         },
         "worse": worse,
-        "judged": {
-            name: transfer.judged(predicted, measured)
-            for name, predicted in scores.items()
-        }
-        if whole
-        else None,
-        **validate.provenance(checked.checkpoint, started),
+        "judged": _judge(question, predicted, worse),
     }
-    return concepts.to_plain(found), outcomes
 
 
-def recorded(out: pathlib.Path) -> dict[str, dict]:
-    """By model: what earlier studies in `out` found."""
+def _judge(
+    question: Question,
+    predicted: dict[str, dict[str, float]],
+    worse: dict[str, list[float]],
+) -> dict[str, dict] | None:
+    """How each predictor orders the companions; None where runs are missing."""
+    rises = {c: worse.get(CONDITIONS.get(c, ""), []) for c in question.companions}
+    if any(len(of_seeds) != len(question.seeds) for of_seeds in rises.values()):
+        return None
+    return {
+        name: scores.judge_predictor(of_companions, rises)
+        for name, of_companions in predicted.items()
+    }
+
+
+def load_records(out: pathlib.Path) -> dict[str, dict]:
+    """Records of earlier studies in a folder, by model."""
     file = out / NAME / run_folder.STUDY
     return run_folder.read_json(file).get("metric", {}) if file.is_file() else {}
 
 
-def _ranks(scores: dict[str, float]) -> dict[str, int | None]:
+def _ranks(predicted: dict[str, float]) -> dict[str, int | None]:
     """1 is best, ties share a rank; None where a score is NaN."""
     return {
-        c: None if math.isnan(v) else 1 + sum(other > v for other in scores.values())
-        for c, v in scores.items()
+        companion: None
+        if math.isnan(score)
+        else 1 + sum(other > score for other in predicted.values())
+        for companion, score in predicted.items()
     }
 
 
 def _bench(question: Question, checked: validate.ValidatedRun) -> transfer.Bench:
+    """Model, corpus and held-out rows, loaded."""
     base, run = base_model.BaseModel(checked), checked.run
     where = base.tokenizer, checked.length, run.data_root, run.max_train_samples
     rows = transfer.held_out(question.target, *where, question.held_out)
@@ -175,73 +227,107 @@ def _worse(
     bench: transfer.Bench, outcomes: Sequence[run_outcomes.Outcome], before: float
 ) -> dict[str, list[float]]:
     """By condition: how far its runs raised the held-out loss, seed by seed."""
-    found = {outcome.run.condition: [] for outcome in outcomes}
+    rises: dict[str, list[float]] = {outcome.run.condition: [] for outcome in outcomes}
     for outcome in outcomes:
-        if outcome.state != "failed":
-            adapter = peft.load_adapter(
-                str(run_folder.RunFolder(outcome.folder).adapter),
-                bench.base.model.config,
-            )
-            found[outcome.run.condition].append(
-                transfer.loss(bench.base, bench.rows, adapter) - before
-            )
-    return found
+        if outcome.state == "failed":
+            continue
+        folder = str(run_folder.RunFolder(outcome.folder).adapter)
+        adapter = peft.load_adapter(folder, bench.base.model.config)
+        after = transfer.held_out_loss(bench.base, bench.rows, adapter)
+        rises[outcome.run.condition].append(after - before)
+    return rises
 
 
-def text(model: str, found: dict) -> str:
-    """Axes, then ranks, then what the check measured and how each predictor ordered it."""
-    question, axes, ranks = found["question"], found["axes"], found["ranks"]
-    drawn = [
-        [d, a["ct"], *(_spread(a[name]) for name in ("cosine", "alignment", "drop"))]
-        for d, a in axes.items()
-    ]
+def format_record(model: str, record: dict) -> str:
+    """A record as text: axes, ranks, and how each predictor ordered what was measured.
+
+    Args:
+      model: checkpoint folder or Hub id.
+      record: of `examine`.
+
+    Returns:
+      A heading and up to four tables.
+    """
+    target = record["question"]["target"]
     parts = [
-        f"{pathlib.Path(model).name}: held-out {question['target']} loss {found['before']:.3f} nats a token; last row: the target itself",
-        console.format_table(
-            [
-                "companion",
-                "crosstalk",
-                "cosine",
-                "alignment",
-                f"drop in {question['few_steps']} steps",
-            ],
-            drawn,
-        ),
-        console.format_table(
-            ["rank", *ranks],
-            [[c, *(of[c] for of in ranks.values())] for c in question["companions"]],
-        ),
+        f"{pathlib.Path(model).name}: held-out {target} loss {record['before']:.3f} "
+        "nats a token; last row: the target itself",
+        _axes_table(record),
+        _ranks_table(record),
     ]
-    if found["worse"]:
+    if record["worse"]:
         rows = [
-            [condition, _spread(values)] for condition, values in found["worse"].items()
+            [condition, _over_seeds(values)]
+            for condition, values in record["worse"].items()
         ]
-        parts.append(
-            console.format_table(["condition", "change of held-out loss"], rows)
-        )
-    if found["judged"]:
-        header = [
-            "predictor",
-            "pairs in order",
-            "of those all seeds agree on",
-            "Spearman's rho",
-            "p",
-        ]
-        of = lambda j, kind: f"{j[f'{kind}right']} of {j[f'{kind}pairs']}"
-        rows = [
-            [name, of(j, ""), of(j, "clear_"), j["rho"], j["p"]]
-            for name, j in found["judged"].items()
-        ]
-        parts += [
-            console.format_table(header, rows),
-            conclusions.companion_answer(found["judged"]),
-        ]
+        header = ["condition", "change of held-out loss"]
+        parts.append(console.format_table(header, rows))
+    if record["judged"]:
+        parts.append(_judged_table(record["judged"]))
+        parts.append(conclusions.companion_answer(record["judged"]))
     return "\n\n".join(parts)
 
 
-def _spread(values: Sequence[float | None]) -> str:
+def _axes_table(record: dict) -> str:
+    """Every domain on both axes."""
+    few_steps = record["question"]["few_steps"]
+    header = [
+        "companion",
+        "crosstalk",
+        "cosine",
+        "alignment",
+        f"drop in {few_steps} steps",
+    ]
+    rows = [
+        [
+            domain,
+            axes["ct"],
+            _over_seeds(axes["cosine"]),
+            _over_seeds(axes["alignment"]),
+            _over_seeds(axes["drop"]),
+        ]
+        for domain, axes in record["axes"].items()
+    ]
+    return console.format_table(header, rows)
+
+
+def _ranks_table(record: dict) -> str:
+    """Every companion's rank by every predictor."""
+    ranks = record["ranks"]
+    rows = [
+        [companion, *(of_predictor[companion] for of_predictor in ranks.values())]
+        for companion in record["question"]["companions"]
+    ]
+    return console.format_table(["rank", *ranks], rows)
+
+
+def _judged_table(judged: dict[str, dict]) -> str:
+    """How each predictor ordered the companions."""
+    header = [
+        "predictor",
+        "pairs in order",
+        "of those all seeds agree on",
+        "Spearman's rho",
+        "p",
+    ]
+    rows = [
+        [
+            name,
+            f"{verdict['right']} of {verdict['pairs']}",
+            f"{verdict['clear_right']} of {verdict['clear_pairs']}",
+            verdict["rho"],
+            verdict["p"],
+        ]
+        for name, verdict in judged.items()
+    ]
+    return console.format_table(header, rows)
+
+
+def _over_seeds(values: Sequence[float | None]) -> str:
     """Mean ± SD over seeds; "-" where one is undefined."""
-    if None in values or not values:
+    defined = [value for value in values if value is not None]
+    if not values or len(defined) < len(values):
         return "-"
-    summary = proportions.over_seeds(values)
-    return f"{summary.mean:.3g}" + (f" ± {summary.sd:.2g}" if summary.n > 1 else "")
+    summary = intervals.over_seeds(defined)
+    deviation = f" ± {summary.sd:.2g}" if summary.n > 1 else ""
+    return f"{summary.mean:.3g}{deviation}"

@@ -1,53 +1,35 @@
-"""Two axes of a companion domain, from the base model itself: interference with a target domain, and transfer to it.
+"""Two axes of a companion domain, from the base model itself.
 
-Interference is crosstalk (section 3.6) on activations of the domains' own training texts, so that every domain has one.
-Transfer is cheap: the alignment of the domains' gradients at the initial adapter, and the fall of the target's held-out
-loss after a few steps on the companion alone. None of it trains on a mixture.
+Interference with a target domain is crosstalk (section 3.6) on activations of the
+domains' own training texts, so that every domain has one. Transfer to the target is
+cheap: the alignment of the domains' gradients at the initial adapter, and the fall of
+the target's held-out loss after a few steps on the companion alone. Neither trains on a
+mixture.
 """
 
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Sequence
 
 import jax
 import numpy as np
-import scipy  # scipy.stats is loaded at its first use: it takes seconds
 
 from jaxent.arrays import lora
+from jaxent.companion import scores
 from jaxent.data import batches, corpora, embedded, mix
 from jaxent.measure import capture, concepts, crosstalk
 from jaxent.runs import base_model
 from jaxent.runs import spec as specs
-from jaxent.stats import proportions
 from jaxent.train import loop, objective
 from jaxent.train import step as steps
 
-_TEXTS, _TEXT_TOKENS, _SETS = (
-    96,
-    64,
-    4,
-)  # texts a domain whose activations are compared, tokens of each, replicate sets
+_TEXTS = 96  # texts of each domain whose activations are compared
+_TEXT_TOKENS = 64  # tokens of each text
+_SETS = 4  # replicate sets of the texts
 
 
-@dataclasses.dataclass(frozen=True)
-class Axes:
-    """A companion on both axes; lists hold one value a seed.
-
-    ct: symmetric crosstalk with the target of the drop of recall margin on training texts. cosine: of the mean gradients at
-    the initial adapter; alignment: cosine / sqrt(r_target r_companion), with r the reliability of each mean gradient (from its
-    halves), None where one is not positive. drop: held-out loss of the target (nats a token) before a few steps on the
-    companion alone, minus after them.
-    """
-
-    ct: float
-    cosine: list[float]
-    alignment: list[float | None]
-    drop: list[float]
-
-
-def alone(domain: str) -> mix.Mixture:
+def one_domain(domain: str) -> mix.Mixture:
     """A mixture of one domain."""
     return mix.Mixture((mix.Phase(0, ((domain, 100),)),))
 
@@ -55,36 +37,67 @@ def alone(domain: str) -> mix.Mixture:
 def held_out(
     domain: str, tokenizer, length: int, root: str | None, limit: int, number: int
 ) -> list[batches.Batch]:
-    """About `number` texts of a domain that no run sees, as packed rows [1, length].
+    """Texts of a domain that no run trains on, as packed rows.
 
-    Embedded: its held-out split; otherwise what follows the first `limit` examples of each source. ValueError if nothing does.
+    They are of the held-out split where the embedded texts are read, else those that
+    follow the first `limit` examples of each source.
+
+    Args:
+      domain: the domain.
+      tokenizer: the model's.
+      length: tokens of a row.
+      root: folder of the data, "embedded", or None for the Hub.
+      limit: examples of each source that runs train on.
+      number: about how many texts.
+
+    Returns:
+      Batches of one row [1, length].
+
+    Raises:
+      ValueError: if nothing is held out.
     """
-    if root == corpora.EMBEDDED:
-        every = embedded.split(domain)[1]
-        found = every[:: max(1, len(every) // number)][:number]
-    else:
-        sources = corpora.select_sources([domain])
-        share = -(-number // len(sources))
-        found = [
-            t
-            for s in sources
-            for t in corpora.read_texts(s, root, limit + share)[limit:]
-        ]
-    if not found:
+    texts = _held_out_texts(domain, root, limit, number)
+    if not texts:
         raise ValueError(
-            f"{domain}: no source has more than --max_train_samples {limit} examples, expected some to hold out: lower it"
+            f"{domain}: no source has more than --max_train_samples {limit} examples, "
+            "expected some to hold out: lower it"
         )
-    ids = [
-        np.array([*i, tokenizer.eos_id][:length], np.int32)
-        for i in tokenizer.encode(found)
+    encoded = [
+        np.array([*ids, tokenizer.eos_id][:length], np.int32)
+        for ids in tokenizer.encode(texts)
     ]
-    packed, rows = batches.pack([i for i in ids if len(i) > 1], length, len(ids))
+    with_target = [ids for ids in encoded if len(ids) > 1]
+    packed, rows = batches.pack(with_target, length, len(encoded))
     return [batches.Batch(*(field[i : i + 1] for field in packed)) for i in range(rows)]
+
+
+def _held_out_texts(
+    domain: str, root: str | None, limit: int, number: int
+) -> list[str]:
+    """About `number` texts that no run trains on."""
+    if root == corpora.EMBEDDED:
+        texts = embedded.split(domain)[1]
+        return texts[:: max(1, len(texts) // number)][:number]
+    sources = corpora.select_sources([domain])
+    share = -(-number // len(sources))
+    return [
+        text
+        for source in sources
+        for text in corpora.read_texts(source, root, limit + share)[limit:]
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """What all is measured on: base model, settings, training texts in rows of `length`, held-out rows of the target."""
+    """What everything is measured on.
+
+    Attributes:
+      base: the base model.
+      run: settings.
+      corpus: training texts.
+      length: tokens of a row.
+      rows: held-out rows of the target, [1, length] each.
+    """
 
     base: base_model.BaseModel
     run: specs.RunSpec
@@ -92,13 +105,14 @@ class Bench:
     length: int
     rows: Sequence[batches.Batch]
 
-    def seeded(self, seed: int) -> "Bench":
+    def with_seed(self, seed: int) -> "Bench":
+        """The same with another seed."""
         return dataclasses.replace(self, run=dataclasses.replace(self.run, seed=seed))
 
     def batch(self, domain: str, step: int):
         """One optimizer step's micro-batches of a domain alone, and its used rows."""
         batch, rows = self.corpus.batch(
-            alone(domain),
+            one_domain(domain),
             self.run.seed,
             step,
             self.length,
@@ -107,7 +121,8 @@ class Bench:
         )
         return steps.shard_batch(batch, self.run.micro_batch_size, None), rows
 
-    def start(self, hyper: steps.TrainConfig) -> steps.TrainState:
+    def initial_state(self, hyper: steps.TrainConfig) -> steps.TrainState:
+        """The state before the first step, of the run's seed."""
         return loop.initial_state(
             self.base.model,
             loop.LoopConfig(hyper, self.run.lora_config, self.base.compute),
@@ -118,7 +133,7 @@ class Bench:
 _nll = jax.jit(objective.batch_nll, static_argnames="compute")
 
 
-def loss(
+def held_out_loss(
     base: base_model.BaseModel,
     rows: Sequence[batches.Batch],
     adapter: lora.Adapter | None = None,
@@ -130,29 +145,53 @@ def loss(
     return total / sum(float(row.weights.sum()) for row in rows)
 
 
-def measure(
+def measure_axes(
     bench: Bench,
     target: str,
     companions: Sequence[str],
     seeds: Sequence[int],
     number: int,
     few: int,
-) -> dict[str, Axes]:
-    """Every companion on both axes, the target itself last. number: batches a gradient is of; few: companion steps."""
+) -> dict[str, scores.Axes]:
+    """Every companion on both axes.
+
+    Args:
+      bench: what everything is measured on.
+      target: the target domain.
+      companions: the companion domains.
+      seeds: of the initial adapters and the batches.
+      number: batches that a gradient is the mean of.
+      few: steps on a companion alone.
+
+    Returns:
+      Axes by domain, those of the target itself last (its crosstalk is NaN).
+    """
     ct = interference(bench.base, bench.corpus, target, companions)
-    before = loss(bench.base, bench.rows)
-    every, pairs, drops = (*companions, target), [], []
+    before = held_out_loss(bench.base, bench.rows)
+    domains = (*companions, target)
+    alignments, drops = [], []
     for seed in seeds:
-        seeded = bench.seeded(seed)
-        halves = {domain: _halves(seeded, domain, number) for domain in every}
-        pairs.append(
-            {domain: aligned(halves[target], halves[domain]) for domain in every}
+        seeded = bench.with_seed(seed)
+        halves = {
+            domain: _gradient_halves(seeded, domain, number) for domain in domains
+        }
+        alignments.append(
+            {
+                domain: gradient_alignment(halves[target], halves[domain])
+                for domain in domains
+            }
         )
-        drops.append({domain: before - _after(seeded, domain, few) for domain in every})
-    of = lambda domain, part: [pair[domain][part] for pair in pairs]
+        drops.append(
+            {domain: before - _loss_after(seeded, domain, few) for domain in domains}
+        )
     return {
-        d: Axes(ct.get(d, math.nan), of(d, 0), of(d, 1), [drop[d] for drop in drops])
-        for d in every
+        domain: scores.Axes(
+            ct=ct.get(domain, math.nan),
+            cosine=[of_seed[domain][0] for of_seed in alignments],
+            alignment=[of_seed[domain][1] for of_seed in alignments],
+            drop=[of_seed[domain] for of_seed in drops],
+        )
+        for domain in domains
     }
 
 
@@ -162,7 +201,10 @@ def interference(
     target: str,
     companions: Sequence[str],
 ) -> dict[str, float]:
-    """Crosstalk of the target with each companion on the starts of training texts, spread over each source."""
+    """Crosstalk of the target with each companion.
+
+    It is measured on the starts of training texts, spread over each source.
+    """
     rows, ids = [], []
     for domain in (target, *companions):
         sources = list(corpus.domains[domain].values())
@@ -171,129 +213,99 @@ def interference(
             ids.append(source[i * len(source) // _TEXTS][:_TEXT_TOKENS].tolist())
             rows.append({"domain": domain, "replicate": i % _SETS})
     x = capture.capture(base.model, ids, compute=base.compute)
-    found = crosstalk.crosstalk(x, concepts.label_probes(rows, ("domain",)))
-    return {c: found.pair(target, c, "continuous").ct for c in companions}
+    measured = crosstalk.crosstalk(x, concepts.label_probes(rows, ("domain",)))
+    return {c: measured.pair(target, c, "continuous").ct for c in companions}
 
 
-def _halves(bench: Bench, domain: str, number: int) -> list[dict]:
-    """The sum of gradients over even and over odd batches, of the factors B alone: at the start they are 0, and A has none."""
-    state = bench.start(bench.run.train_config)
-    gradient = _gradient(bench.base.compute)
-    halves = [None, None]
+def _gradient_halves(bench: Bench, domain: str, number: int) -> list[dict]:
+    """The sums of gradients over even and over odd batches.
+
+    They are of the factors B alone: B is 0 at the start, so that A has no gradient.
+    """
+    state = bench.initial_state(bench.run.train_config)
+    gradient = _jit_gradient(bench.base.compute)
+    halves: list[dict] = [{}, {}]
     for i in range(2 * -(-number // 2)):
-        found = gradient(
+        _, gradients, _ = gradient(
             bench.base.model, state.adapter, *bench.batch(domain, i), None
-        )[1]
-        part = {path: np.asarray(factors.b) for path, factors in found.params.items()}
-        halves[i % 2] = (
-            part if halves[i % 2] is None else jax.tree.map(np.add, halves[i % 2], part)
         )
+        of_b = {
+            path: np.asarray(factors.b) for path, factors in gradients.params.items()
+        }
+        half = halves[i % 2]
+        halves[i % 2] = jax.tree.map(np.add, half, of_b) if half else of_b
     return halves
 
 
 @functools.lru_cache(maxsize=4)
-def _gradient(compute):
+def _jit_gradient(compute):
+    """`step_gradient`, jitted once for all benches."""
     return jax.jit(functools.partial(steps.step_gradient, compute=compute))
 
 
-def aligned(a: Sequence, b: Sequence) -> tuple[float, float | None]:
-    """(cosine, alignment) of two mean gradients from their halves (trees).
+def gradient_alignment(a: Sequence, b: Sequence) -> tuple[float, float | None]:
+    """Cosine of two mean gradients, and what it would be without sampling noise.
 
-    The reliability of a mean of two halves that agree with cosine c is 2 c / (1 + c) (Spearman and Brown). Halves share no
-    examples; of the same domain the halves' own cosine is what is compared.
+    The reliability of a mean of two halves that agree with cosine c is 2 c / (1 + c)
+    (Spearman and Brown); alignment = cosine / sqrt(r_a r_b). Halves share no examples.
+
+    Args:
+      a: the two halves of one gradient, trees of arrays.
+      b: the two halves of another; the same object as `a` for the same domain, of which
+        the cosine is the halves' own.
+
+    Returns:
+      (cosine, alignment); alignment is None where a reliability is not positive.
+
+    Example:
+      >>> east, north = np.array([1.0, 0.0]), np.array([1.0, 1.0])
+      >>> cosine, alignment = gradient_alignment([east, east], [north, north])
+      >>> round(cosine, 3), round(alignment, 3)
+      (0.707, 0.707)
     """
-    flat = lambda tree: np.concatenate(
-        [leaf.ravel().astype(np.float64) for leaf in jax.tree.leaves(tree)]
-    )
-    (a0, a1), (b0, b1) = (tuple(map(flat, halves)) for halves in (a, b))
-    cosine = lambda u, v: float(u @ v / np.sqrt((u @ u) * (v @ v)))
-    reliability = lambda u, v: 2 * (c := max(cosine(u, v), 0.0)) / (1 + c)
+    a_even, a_odd = (_flatten(half) for half in a)
+    b_even, b_odd = (_flatten(half) for half in b)
     if a is b:
-        return cosine(a0, a1), 1.0
-    found, product = (
-        cosine(a0 + a1, b0 + b1),
-        (reliability(a0, a1), reliability(b0, b1)),
-    )
-    return found, found / math.sqrt(product[0] * product[1]) if min(
-        product
-    ) > 0 else None
+        return _cosine(a_even, a_odd), 1.0
+    cosine = _cosine(a_even + a_odd, b_even + b_odd)
+    reliabilities = _reliability(a_even, a_odd), _reliability(b_even, b_odd)
+    if min(reliabilities) <= 0:
+        return cosine, None
+    return cosine, cosine / math.sqrt(reliabilities[0] * reliabilities[1])
 
 
-def _after(bench: Bench, domain: str, few: int) -> float:
-    """The held-out loss after a few steps on one domain alone; raises `loop.NonFiniteError`."""
+def _flatten(tree) -> np.ndarray:
+    """All numbers of a tree as one float64 vector."""
+    leaves = jax.tree.leaves(tree)
+    return np.concatenate([leaf.ravel().astype(np.float64) for leaf in leaves])
+
+
+def _cosine(u: np.ndarray, v: np.ndarray) -> float:
+    return float(u @ v / np.sqrt((u @ u) * (v @ v)))
+
+
+def _reliability(u: np.ndarray, v: np.ndarray) -> float:
+    """Reliability of the mean of two halves."""
+    cosine = max(_cosine(u, v), 0.0)
+    return 2 * cosine / (1 + cosine)
+
+
+def _loss_after(bench: Bench, domain: str, few: int) -> float:
+    """The held-out loss after a few steps on one domain alone.
+
+    Raises `loop.NonFiniteError`.
+    """
     hyper = dataclasses.replace(bench.run.train_config, steps=few)
     train_step = steps.jit_train_step(hyper, bench.base.compute)
-    state, key = (
-        bench.start(hyper),
-        jax.random.fold_in(jax.random.key(bench.run.seed), 1),
-    )
+    state = bench.initial_state(hyper)
+    key = jax.random.fold_in(jax.random.key(bench.run.seed), 1)
     for i in range(few):
         state, _ = train_step(
             state, bench.base.model, *bench.batch(domain, i), key, None
         )
     if int(state.failed) >= 0:
         raise loop.NonFiniteError(
-            f"step {int(state.failed) + 1} on {domain} alone: loss or gradient is not finite"
+            f"step {int(state.failed) + 1} on {domain} alone: loss or gradient is not "
+            "finite, expected numbers"
         )
-    return loss(bench.base, bench.rows, state.adapter)
-
-
-def scores(
-    found: dict[str, Axes], companions: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """What each predictor says of each companion, higher is better: transfer and interference alone, and both.
-
-    two axes: the mean z of alignment and drop, minus the z of crosstalk, over the companions; no weight is fitted. Means are
-    over the seeds in which a value is defined; NaN where it is in none, and then for two axes of every companion.
-    """
-    mean = lambda values: (
-        float(np.mean(kept))
-        if (kept := [v for v in values if v is not None])
-        else math.nan
-    )
-    measured = {
-        "crosstalk": [-found[c].ct for c in companions],
-        "alignment": [mean(found[c].alignment) for c in companions],
-        "drop": [mean(found[c].drop) for c in companions],
-    }
-    z = {
-        name: scipy.stats.zscore(values) if np.ptp(values) else np.zeros(len(values))
-        for name, values in measured.items()
-    }
-    measured["two axes"] = ((z["alignment"] + z["drop"]) / 2 + z["crosstalk"]).tolist()
-    return {name: dict(zip(companions, values)) for name, values in measured.items()}
-
-
-def judged(predicted: dict[str, float], worse: dict[str, list[float]]) -> dict:
-    """How a predictor (higher is better) orders what was measured: rises of held-out loss, one a seed, by companion.
-
-    right of pairs: companions whose mean rise is ordered as predicted; clear: right of the pairs that all seeds order alike.
-    rho: Spearman's between prediction and minus the mean rise, with its exact p (None below three companions). A companion
-    whose prediction is NaN is left out.
-    """
-    right, clear, predicted = (
-        [0, 0],
-        [0, 0],
-        {c: v for c, v in predicted.items() if not math.isnan(v)},
-    )
-    for a, b in itertools.combinations(predicted, 2):
-        difference = np.subtract(worse[b], worse[a])
-        hit = (predicted[a] - predicted[b]) * difference.mean() > 0
-        right = [right[0] + hit, right[1] + 1]
-        if len(difference) > 1 and (np.all(difference > 0) or np.all(difference < 0)):
-            clear = [clear[0] + hit, clear[1] + 1]
-    ranks = (
-        proportions.spearman(
-            list(predicted.values()), [-np.mean(worse[c]) for c in predicted]
-        )
-        if len(predicted) > 2
-        else None
-    )
-    return {
-        "right": int(right[0]),
-        "pairs": right[1],
-        "clear_right": int(clear[0]),
-        "clear_pairs": clear[1],
-        "rho": ranks and ranks.rho,
-        "p": ranks and ranks.p,
-    }
+    return held_out_loss(bench.base, bench.rows, state.adapter)

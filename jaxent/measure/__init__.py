@@ -1,4 +1,4 @@
-"""Activations to entanglement: `measure(x, labels)` works on any [N, d] array of any model's activations."""
+"""Activations to entanglement: `measure(x, labels)` takes any model's activations."""
 
 from jaxent.measure.concepts import label_probes
 from jaxent.measure.entangle import measure, measure_layers

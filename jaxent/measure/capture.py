@@ -18,9 +18,13 @@ _BUCKET = 32  # rows are padded to multiples of this many tokens: few compilatio
 
 @dataclasses.dataclass(frozen=True)
 class CaptureConfig:
-    """Which activations: layer -1 is after the final norm (Hugging Face's hidden_states[-1]), None all; and the pooling.
+    """Which activations are captured.
 
-    norm: False leaves the final norm out of the last layer's.
+    Attributes:
+      layer: numbered as Hugging Face's hidden_states: 0 is the embedding, i after layer
+        i, -1 after the final norm; None captures all.
+      pooling: "mean" over a text's tokens, or its "last" token.
+      norm: False leaves the final norm out of the last layer's activations.
     """
 
     layer: int | None = -1
@@ -35,17 +39,35 @@ class CaptureConfig:
 
 
 def pool(hidden, segments, pooling: str) -> jax.Array:
-    """float32 [B, D]: mean over real tokens (segment > 0) or the last real one, of hidden [B,T,D]."""
+    """Pools hidden states over real tokens.
+
+    Args:
+      hidden: [B, T, D].
+      segments: int [B, T], positive for a real token.
+      pooling: "mean" over the real tokens, or the "last" of them.
+
+    Returns:
+      float32 [B, D].
+
+    Example:
+      >>> hidden = jnp.array([[[1.0], [3.0], [9.0]]])
+      >>> segments = jnp.array([[1, 1, 0]])
+      >>> float(pool(hidden, segments, "mean")[0, 0])
+      2.0
+      >>> float(pool(hidden, segments, "last")[0, 0])
+      3.0
+    """
     real = (segments > 0).astype(jnp.float32)
     if pooling == "last":
         real = real * (jnp.cumsum(real, axis=1) == real.sum(1, keepdims=True))
-    return jnp.einsum(
+    total = jnp.einsum(
         "btd,bt->bd", hidden.astype(jnp.float32), real, precision="highest"
-    ) / real.sum(1, keepdims=True)
+    )
+    return total / real.sum(1, keepdims=True)
 
 
 class _Identity(nnx.Module):
-    """Stands where the final norm was."""
+    """Replaces the final norm."""
 
     def __call__(self, x):
         return x
@@ -56,73 +78,98 @@ def activations(
     tokens,
     segments,
     positions,
-    adapter,
+    adapter: lora.Adapter | None,
     where: CaptureConfig,
-    compute,
+    compute: transformer.ComputeConfig,
     grad_accum=None,
 ) -> jax.Array:
-    """Pooled activations float32 [B, D] in evaluation mode, differentiable in adapter.
+    """Pooled activations in evaluation mode, differentiable in the adapter.
 
-    Layers are numbered as Hugging Face's hidden_states: 0 embedding, i after layer i, -1 final norm;
-    None gives all of them, [L + 1, B, D]. grad_accum: of the last layer only, what the gradient is added to (see `Transformer`).
+    Args:
+      model: the model.
+      tokens: int32 [B, T].
+      segments: int32 [B, T], positive for a real token.
+      positions: int32 [B, T].
+      adapter: the adapter, or None.
+      where: which activations.
+      compute: how the model computes.
+      grad_accum: of the last layer only, what the adapter's gradient is added to (see
+        `Transformer`).
+
+    Returns:
+      float32 [B, D], or [L + 1, B, D] where all layers are captured.
     """
     if not where.norm:
         model = jax.tree.map(lambda leaf: leaf, model)  # a copy
         model.norm = _Identity()
-    if where.layer in (-1, model.config.layers):
-        return pool(
-            model(
-                tokens,
-                segments,
-                positions,
-                adapter,
-                None,
-                compute,
-                grad_accum=grad_accum,
-            ),
-            segments,
-            where.pooling,
-        )
+    inputs = tokens, segments, positions, adapter, None, compute
     tap = functools.partial(pool, segments=segments, pooling=where.pooling)
-    last, earlier = model(tokens, segments, positions, adapter, None, compute, tap)
-    return (
-        earlier[where.layer]
-        if where.layer is not None
-        else jnp.concatenate([earlier, tap(last)[None]])
-    )
+    if where.layer in (-1, model.config.layers):
+        return tap(model(*inputs, grad_accum=grad_accum))
+    last, earlier = model(*inputs, tap)
+    if where.layer is not None:
+        return earlier[where.layer]
+    return jnp.concatenate([earlier, tap(last)[None]])
 
 
 def bucket_length(length: int) -> int:
-    """length rounded up to a multiple of 32 tokens."""
+    """The length rounded up to a multiple of 32 tokens.
+
+    Example:
+      >>> bucket_length(33)
+      64
+    """
     return -(-length // _BUCKET) * _BUCKET
 
 
 def batch_size(
     number: int, length: int, tokens: int, compute: transformer.ComputeConfig
 ) -> int:
-    """Rows of `length` run at a time: `number` at most, `tokens` tokens a part of the mesh's batch, a multiple of the parts."""
-    ways = axes.axis_size(compute.mesh, "batch")
-    return min(-(-number // ways), max(1, tokens // length)) * ways
+    """Rows that run at a time.
+
+    Args:
+      number: rows in all, the most that run at a time.
+      length: tokens of a row.
+      tokens: tokens that run at a time on each part of the mesh's batch axis.
+      compute: holds the mesh.
+
+    Returns:
+      A multiple of the size of the batch axis.
+    """
+    axis_size = axes.axis_size(compute.mesh, "batch")
+    return min(-(-number // axis_size), max(1, tokens // length)) * axis_size
 
 
-def right_pad(examples: list[list[int]], length: int):
-    """Right-padded int32 arrays [B, length]: tokens, segments (1 real, 0 padding), positions."""
+def right_pad(
+    examples: list[list[int]], length: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Right-padded token ids.
+
+    Args:
+      examples: B lists of token ids.
+      length: T, the length to pad to.
+
+    Returns:
+      int32 [B, T] each: tokens, segments (1 for a token, 0 for padding), positions.
+
+    Example:
+      >>> tokens, segments, positions = right_pad([[7, 8], [9]], 3)
+      >>> tokens.tolist(), segments.tolist()
+      ([[7, 8, 0], [9, 0, 0]], [[1, 1, 0], [1, 0, 0]])
+    """
     tokens, segments = np.zeros((2, len(examples), length), np.int32)
     for index, ids in enumerate(examples):
         tokens[index, : len(ids)] = ids
         segments[index, : len(ids)] = 1
-    return (
-        tokens,
-        segments,
-        np.broadcast_to(np.arange(length, dtype=np.int32), tokens.shape),
-    )
+    positions = np.broadcast_to(np.arange(length, dtype=np.int32), tokens.shape)
+    return tokens, segments, positions
 
 
 @functools.partial(jax.jit, static_argnames=("where", "compute"))
 def jit_activations(
     model, tokens, segments, positions, adapter, where: CaptureConfig, compute
 ) -> jax.Array:
-    """`activations`, the same on every device of a mesh."""
+    """`activations`, jitted; its result is the same on every device of a mesh."""
     return axes.constrain(
         activations(model, tokens, segments, positions, adapter, where, compute),
         compute.mesh,
@@ -130,11 +177,12 @@ def jit_activations(
 
 
 def check_lengths(examples: list[list[int]], context: int) -> None:
-    """ValueError naming the first text that is empty or longer than the model's context."""
+    """Raises ValueError for the first text that is empty or longer than the context."""
     for number, ids in enumerate(examples):
         if not 0 < len(ids) <= context:
             raise ValueError(
-                f"probe {number} has {len(ids)} tokens: expected 1 to the model's context {context}"
+                f"probe {number} has {len(ids)} tokens: expected 1 to the model's "
+                f"context {context}"
             )
 
 
@@ -146,28 +194,41 @@ def capture(
     compute: transformer.ComputeConfig = transformer.ComputeConfig(),
     batch_tokens: int | None = None,
 ) -> np.ndarray:
-    """Activations float32 [P, D] of token id lists, in their order; rows of similar length run together.
+    """Activations of texts; rows of similar length run together.
 
-    [L + 1, P, D] where all layers are asked for. batch_tokens: tokens run at a time on each part that rows are split into (default:
-    8192, 2048 on a CPU). Raises ValueError for an empty text or one longer than the model's context.
+    Args:
+      model: the model.
+      examples: token ids of P texts.
+      adapter: the adapter, or None.
+      where: which activations.
+      compute: how the model computes.
+      batch_tokens: tokens that run at a time on each part that rows are split into, by
+        default 8192, on a CPU 2048.
+
+    Returns:
+      float32 [P, D] in the texts' order, or [L + 1, P, D] where all layers are
+      captured.
+
+    Raises:
+      ValueError: for an empty text or one longer than the model's context.
     """
     check_lengths(examples, model.config.context)
     batch_tokens = batch_tokens or transformer.default_pass_tokens()
-    lengths = [len(ids) for ids in examples]
     layers = () if where.layer is not None else (model.config.layers + 1,)
-    out = np.zeros((*layers, len(examples), model.config.embed), np.float32)
+    captured = np.zeros((*layers, len(examples), model.config.embed), np.float32)
     buckets: dict[int, list[int]] = {}
-    for index, n in enumerate(lengths):
-        buckets.setdefault(bucket_length(n), []).append(index)
+    for index, ids in enumerate(examples):
+        buckets.setdefault(bucket_length(len(ids)), []).append(index)
     for length, members in sorted(buckets.items()):
         size = batch_size(len(members), length, batch_tokens, compute)
         for begin in range(0, len(members), size):
-            part = members[begin : begin + size]
-            filled = [examples[i] for i in part] + [[0]] * (size - len(part))
-            arrays = (
-                axes.device_put_logical(x, compute.mesh, "batch", None)
-                for x in right_pad(filled, length)
+            batch = members[begin : begin + size]
+            filling = [[0]] * (size - len(batch))
+            rows = right_pad([examples[i] for i in batch] + filling, length)
+            on_devices = (
+                axes.device_put_logical(array, compute.mesh, "batch", None)
+                for array in rows
             )
-            result = jit_activations(model, *arrays, adapter, where, compute)
-            out[..., part, :] = np.asarray(result)[..., : len(part), :]
-    return out
+            pooled = jit_activations(model, *on_devices, adapter, where, compute)
+            captured[..., batch, :] = np.asarray(pooled)[..., : len(batch), :]
+    return captured

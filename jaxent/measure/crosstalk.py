@@ -1,4 +1,4 @@
-"""Crosstalk between domains (section 3.6): what removing one domain's direction does to another's recall."""
+"""Crosstalk between domains (3.6): what removing one costs the recall of another."""
 
 import dataclasses
 import functools
@@ -11,15 +11,24 @@ import numpy as np
 from jaxent.measure import concepts, ridge
 from jaxent.stats import intervals
 
+KINDS = ("raw", "clipped", "continuous")
+
+Interval = intervals.Interval  # the field `intervals` below hides the module
+
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Domains a and b as Table 8 has them.
+    """Domains a and b as Table 8 has them; NaN where a denominator is 0.
 
-    ct: symmetric crosstalk (D_ab + D_ba) / 2 of damages divided by the removed domain's own; bdr: block-diagonal ratio
-    (D_aa + D_bb) / (D_aa + D_ab + D_ba + D_bb) of the undivided ones (divided ones do not give Table 8's
-    figures); lean: (D_ab - D_ba) / (|D_ab| + |D_ba|), positive where removing a costs b more; asymmetry: |lean|.
-    NaN where a denominator is 0.
+    Attributes:
+      a: the first domain.
+      b: the second domain.
+      ct: symmetric crosstalk (D_ab + D_ba) / 2 of damages divided by the removed
+        domain's own.
+      bdr: block-diagonal ratio (D_aa + D_bb) / (D_aa + D_ab + D_ba + D_bb) of the
+        undivided ones (divided ones do not give Table 8's figures).
+      lean: (D_ab - D_ba) / (|D_ab| + |D_ba|), positive where removing a costs b more.
+      asymmetry: |lean|.
     """
 
     a: str
@@ -32,7 +41,13 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Damage:
-    """One way of measuring damage: matrix [A][B], what B loses when A is removed, D_AB; normalized, D_AB / D_AA; every pair."""
+    """One kind of damage.
+
+    Attributes:
+      matrix: D_AB [A][B], what B loses when A is removed.
+      normalized: D_AB / D_AA.
+      pairs: every two domains.
+    """
 
     matrix: list[list[float]]
     normalized: list[list[float]]
@@ -41,26 +56,36 @@ class Damage:
 
 @dataclasses.dataclass(frozen=True)
 class Crosstalk:
-    """damage: `raw` (drop of recall), `clipped` (at 0, as the paper's asymmetries of exactly 1.00 suggest) and
-    `continuous` (drop of the recall margin: the mean of the true domain's score less the best other's).
+    """Removal damage between the classes of one concept.
 
-    recall: of each domain before removal. intervals: over replicate sets, {kind: {"a|b": {"ct": Interval, ...}}}, each a
-    jackknife of what the sets' mean damage gives (a single set's own damage may be 0), asymmetry's that of the lean
-    without its sign; cells: the t interval of each mean damage, {kind: {"a>b": Interval}}, a removed.
+    Attributes:
+      domains: the classes.
+      recall: of each domain before removal.
+      damage: by kind: `raw` (drop of recall), `clipped` (at 0, as the paper's
+        asymmetries of exactly 1.00 suggest) and `continuous` (drop of the recall
+        margin: the mean of the true domain's score less the best other's).
+      intervals: over replicate sets, {kind: {"a|b": {"ct": Interval, ...}}}, each a
+        jackknife of what the sets' mean damage gives (a single set's own damage may be
+        0), asymmetry's that of the lean without its sign.
+      cells: t intervals of mean damage, {kind: {"a>b": Interval}}, a removed.
+      probes: number of probes N.
+      sets: number of replicate sets.
+      alpha: ridge penalty.
+      alpha_ratio: alpha (N - 1) / tr G.
     """
 
     domains: tuple[str, ...]
     recall: list[float]
     damage: dict[str, Damage]
-    intervals: dict[str, dict[str, dict[str, intervals.Interval]]]
-    cells: dict[str, dict[str, intervals.Interval]]
+    intervals: dict[str, dict[str, dict[str, Interval]]]
+    cells: dict[str, dict[str, Interval]]
     probes: int
     sets: int
     alpha: float
     alpha_ratio: float
 
     def pair(self, a: str, b: str, kind: str = "raw") -> Pair:
-        """The pair (a, b), whichever way round it is kept."""
+        """The pair of domains a and b, in whichever order it is kept."""
         return next(p for p in self.damage[kind].pairs if {p.a, p.b} == {a, b})
 
     def to_json(self) -> dict:
@@ -68,162 +93,202 @@ class Crosstalk:
         return concepts.to_plain(dataclasses.asdict(self))
 
 
-KINDS = ("raw", "clipped", "continuous")
-
-
 def crosstalk(
-    x: np.ndarray, labels: concepts.Labels, concept: str = "domain", alpha: float = 1.0
+    x: np.ndarray,
+    labels: concepts.Labels,
+    concept: str = "domain",
+    alpha: float = 1.0,
 ) -> Crosstalk:
-    """Removal damage between the classes of one concept: x activations [N,d], one row a probe.
+    """Removal damage between the classes of one concept (section 3.6).
 
-    D_AB = the drop of B's recall (share of B's probes whose argmax over the concept's columns is B) when A's
-    one-vs-rest weight direction w_A / |w_A| is removed and every fold refitted. Raises ValueError
-    for NaN or infinity in x, or a wrong shape. Damage of a class without such a direction (the activations do not vary) is NaN.
+    D_AB is the drop of B's recall (share of B's probes whose argmax over the concept's
+    columns is B) when A's one-vs-rest weight direction w_A / |w_A| is removed and every
+    fold refitted.
+
+    Args:
+      x: activations [N, d], one row a probe.
+      labels: of the N probes.
+      concept: whose classes are removed.
+      alpha: ridge penalty.
+
+    Returns:
+      The crosstalk. Damage of a class without such a direction (the activations do not
+      vary) is NaN.
+
+    Raises:
+      ValueError: for NaN or infinity in x, or a wrong shape.
+
+    Example:
+      >>> rows = [{"domain": "ab"[i % 2], "shape": i // 2 % 3} for i in range(24)]
+      >>> labels = concepts.label_probes(rows, ("domain", "shape"))
+      >>> x = np.random.default_rng(0).normal(size=(24, 8))
+      >>> x[:, 0] += 5 * labels.codes[:, 0]
+      >>> measured = crosstalk(x, labels)
+      >>> measured.domains, measured.recall
+      (('a', 'b'), [1.0, 1.0])
+      >>> measured.pair("b", "a").a
+      'a'
     """
     x = concepts.check_inputs(np.asarray(x)[None], labels)[0]
     j = labels.concepts.index(concept)
-    part, names = concepts.concept_columns(labels.sizes)[j], labels.classes[j]
-    with ridge.exact():
-        run = functools.partial(
-            _every, sizes=labels.sizes, columns=(part.start, part.stop), alpha=alpha
+    columns, names = concepts.concept_columns(labels.sizes)[j], labels.classes[j]
+    with ridge.float64_on_cpu():
+        of_all_probes, of_sets = jax.tree.map(
+            np.asarray,
+            _estimate(
+                jnp.asarray(x),
+                labels.codes,
+                labels.sets,
+                sizes=labels.sizes,
+                columns=(columns.start, columns.stop),
+                alpha=alpha,
+            ),
         )
-        whole, every = jax.tree.map(
-            np.asarray, run(jnp.asarray(x), labels.codes, labels.sets)
-        )
-    by_set = [
-        jax.tree.map(lambda leaf: leaf[r], every)
-        for r in range(0 if every is None else len(labels.sets))
-    ]
-    damage = _kinds(whole, names)
-    spread, cells = {}, {}
-    for kind in KINDS if len(by_set) > 1 else ():
-        every = np.array([_kinds(one, names)[kind].matrix for one in by_set])
-        spread[kind] = _over_sets(every, names)
-        cells[kind] = {
-            f"{a}>{b}": intervals.over_sets(every[:, i, k])
-            for i, a in enumerate(names)
-            for k, b in enumerate(names)
-        }
-    ratio = (
-        float(whole["alpha"]) * (len(x) - 1) / float(whole["trace"])
-        if whole["trace"]
-        else math.inf
-    )
+    sets = 0 if labels.sets is None else len(labels.sets)
+    over_sets, cells = _intervals(of_sets, names) if sets > 1 else ({}, {})
+    scaled_alpha = float(of_all_probes["alpha"]) * (len(x) - 1)
+    trace = float(of_all_probes["trace"])
     return Crosstalk(
-        names,
-        whole["recall"].tolist(),
-        damage,
-        spread,
-        cells,
-        len(x),
-        len(by_set),
-        float(alpha),
-        ratio,
+        domains=names,
+        recall=of_all_probes["recall"].tolist(),
+        damage={
+            kind: Damage(m.tolist(), _normalized(m).tolist(), pairs(m, names))
+            for kind, m in _matrices(of_all_probes).items()
+        },
+        intervals=over_sets,
+        cells=cells,
+        probes=len(x),
+        sets=sets,
+        alpha=float(alpha),
+        alpha_ratio=scaled_alpha / trace if trace else math.inf,
     )
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "columns"))
-def _every(x, codes, sets, sizes, columns, alpha):
-    """`_damage` of all probes together, and of every replicate set (None without sets)."""
-    one = functools.partial(_damage, sizes=sizes, columns=columns, alpha=alpha)
-    return one(x, codes), None if sets is None else jax.lax.map(
-        lambda members: one(x[members], codes[members]), sets
+def _estimate(x, codes, sets, sizes, columns, alpha):
+    """`_damage` of all probes together, and of every replicate set (None without)."""
+    damage = functools.partial(_damage, sizes=sizes, columns=columns, alpha=alpha)
+    of_all_probes = damage(x, codes)
+    if sets is None:
+        return of_all_probes, None
+    return of_all_probes, jax.lax.map(
+        lambda members: damage(x[members], codes[members]), sets
     )
 
 
-def _damage(x, codes, sizes, columns, alpha):
-    """Recall [m], its drop and the margin's drop [m,m] for each removed class."""
-    y = jnp.concatenate(
-        [jax.nn.one_hot(codes[:, i], m, dtype=x.dtype) for i, m in enumerate(sizes)],
-        axis=1,
-    )
+def _damage(x, codes, sizes, columns, alpha) -> dict[str, jax.Array]:
+    """Recall [m], its drop and the margin's drop [m, m] for each removed class."""
+    y = ridge.one_hot_labels(codes, sizes, x.dtype)
     fit = ridge.fit(x, y, sum(sizes) - len(sizes), alpha)
-    part = slice(*columns)
-    member = y[:, part]
-    share = member / member.sum(0)
+    of_concept = slice(*columns)
+    member = y[:, of_concept]
+    weight_squares = jnp.einsum("nc,nm,mc->c", fit.b, fit.gram, fit.b)[of_concept]
+    exists = weight_squares > 1e-12 * weight_squares.max()
 
-    def recall(predicted):
-        scores = predicted[:, part]
-        hit = jax.nn.one_hot(scores.argmax(1), scores.shape[1], dtype=x.dtype)
-        best_other = jnp.where(member == 1, -jnp.inf, scores).max(1)
-        margin = (scores * member).sum(1) - best_other
-        return (share * hit * member).sum(0), share.T @ margin
+    def remove(direction):
+        b, square, exists = direction
+        a = b / jnp.sqrt(jnp.where(exists, square, 1))
+        predicted = ridge.refit_without(fit, a[:, None])
+        recall, margin = _recall(predicted[:, of_concept], member)
+        return jnp.where(exists, recall, jnp.nan), jnp.where(exists, margin, jnp.nan)
 
-    squares = jnp.einsum("nc,nm,mc->c", fit.b, fit.gram, fit.b)[
-        part
-    ]  # of the weight directions
-    there = squares > 1e-12 * squares.max()
-
-    def removed(direction):
-        b, square, there = direction
-        a = b / jnp.sqrt(jnp.where(there, square, 1))
-        return jax.tree.map(
-            lambda x: jnp.where(there, x, jnp.nan),
-            recall(ridge.without(fit, a[:, None])),
-        )
-
-    before, after = (
-        recall(fit.loo),
-        jax.lax.map(removed, (fit.b[:, part].T, squares, there)),
+    recall, margin = _recall(fit.loo[:, of_concept], member)
+    recall_after, margin_after = jax.lax.map(
+        remove, (fit.b[:, of_concept].T, weight_squares, exists)
     )
     return {
-        "recall": before[0],
-        "raw": before[0] - after[0],
-        "continuous": before[1] - after[1],
+        "recall": recall,
+        "raw": recall - recall_after,
+        "continuous": margin - margin_after,
         "alpha": fit.alpha,
         "trace": jnp.trace(fit.gram),
     }
 
 
-def _over_sets(every: np.ndarray, names) -> dict[str, dict[str, intervals.Interval]]:
-    """Intervals of every pair's quantities, by jackknife, from each set's damage [R,m,m]."""
-    whole = pairs(every.mean(0), names)
-    without_one = [
-        pairs(np.delete(every, r, axis=0).mean(0), names) for r in range(len(every))
+def _recall(scores, member) -> tuple[jax.Array, jax.Array]:
+    """Recall [m] and mean margin [m] from scores [N, m] and one-hot members [N, m]."""
+    share = member / member.sum(0)
+    hit = jax.nn.one_hot(scores.argmax(1), scores.shape[1], dtype=scores.dtype)
+    best_other = jnp.where(member == 1, -jnp.inf, scores).max(1)
+    margin = (scores * member).sum(1) - best_other
+    return (share * hit * member).sum(0), share.T @ margin
+
+
+def _matrices(estimated: dict) -> dict[str, np.ndarray]:
+    """Damage of each kind, [m, m] or [R, m, m]."""
+    return {
+        "raw": estimated["raw"],
+        "clipped": np.maximum(estimated["raw"], 0),
+        "continuous": estimated["continuous"],
+    }
+
+
+def _intervals(of_sets: dict, names: tuple[str, ...]) -> tuple[dict, dict]:
+    """`Crosstalk.intervals` and `Crosstalk.cells` from the sets' damage."""
+    over_sets, cells = {}, {}
+    for kind, damage in _matrices(of_sets).items():
+        over_sets[kind] = _pair_intervals(damage, names)
+        cells[kind] = {
+            f"{a}>{b}": intervals.over_sets(damage[:, i, k])
+            for i, a in enumerate(names)
+            for k, b in enumerate(names)
+        }
+    return over_sets, cells
+
+
+def _pair_intervals(
+    damage: np.ndarray, names: tuple[str, ...]
+) -> dict[str, dict[str, Interval]]:
+    """Jackknife intervals of every pair's quantities from damage [R, m, m]."""
+    estimates = pairs(damage.mean(0), names)
+    leave_one_out = [
+        pairs(np.delete(damage, r, axis=0).mean(0), names) for r in range(len(damage))
     ]
-    interval = lambda i, q: intervals.jackknife(
-        getattr(whole[i], q), [getattr(one[i], q) for one in without_one]
-    )
-    found = {
-        f"{p.a}|{p.b}": {q: interval(i, q) for q in ("ct", "bdr", "lean")}
-        for i, p in enumerate(whole)
-    }
-    return {
-        name: of | {"asymmetry": intervals.magnitude(of["lean"], 1)}
-        for name, of in found.items()
-    }
-
-
-def _kinds(found: dict, names) -> dict[str, Damage]:
-    matrices = {
-        "raw": found["raw"],
-        "clipped": np.maximum(found["raw"], 0),
-        "continuous": found["continuous"],
-    }
-    return {
-        kind: Damage(m.tolist(), _normalized(m).tolist(), pairs(m, names))
-        for kind, m in matrices.items()
-    }
+    over_sets = {}
+    for i, pair in enumerate(estimates):
+        of_pair = {
+            quantity: intervals.jackknife(
+                getattr(pair, quantity),
+                [getattr(without_one[i], quantity) for without_one in leave_one_out],
+            )
+            for quantity in ("ct", "bdr", "lean")
+        }
+        of_pair["asymmetry"] = intervals.magnitude(of_pair["lean"], 1)
+        over_sets[f"{pair.a}|{pair.b}"] = of_pair
+    return over_sets
 
 
 def _normalized(damage: np.ndarray) -> np.ndarray:
-    """Damage [m,m] over the removed class's own; NaN where that is 0."""
+    """Damage [m, m] over the removed class's own; NaN where that is 0."""
     own = np.diag(damage)[:, None]
     return np.where(own != 0, damage / np.where(own != 0, own, 1), math.nan)
 
 
 def pairs(damage: np.ndarray, names: tuple[str, ...]) -> list[Pair]:
-    """CT, BDR and asymmetry (Definitions 1 and 2) of every two classes from damage [m,m], rows removed."""
-    ratio = lambda a, b: float(a / b) if b != 0 else math.nan
-    divided, found = _normalized(damage), []
+    """CT, BDR and asymmetry (Definitions 1 and 2) of every two classes.
+
+    Args:
+      damage: D_AB [m, m], the row's class removed.
+      names: of the m classes.
+
+    Returns:
+      m (m - 1) / 2 pairs.
+
+    Example:
+      >>> (pair,) = pairs(np.array([[0.5, 0.1], [0.0, 0.4]]), ("code", "math"))
+      >>> round(pair.ct, 3), round(pair.bdr, 3), pair.asymmetry
+      (0.1, 0.9, 1.0)
+    """
+    divided, every_pair = _normalized(damage), []
     for i, a in enumerate(names):
         for k in range(i + 1, len(names)):
             ab, ba = float(divided[i, k]), float(divided[k, i])
             own, cross = damage[i, i] + damage[k, k], damage[i, k] + damage[k, i]
-            lean = ratio(ab - ba, abs(ab) + abs(ba))
-            found.append(
-                Pair(
-                    a, names[k], (ab + ba) / 2, ratio(own, own + cross), lean, abs(lean)
-                )
-            )
-    return found
+            lean = _ratio(ab - ba, abs(ab) + abs(ba))
+            bdr = _ratio(own, own + cross)
+            every_pair.append(Pair(a, names[k], (ab + ba) / 2, bdr, lean, abs(lean)))
+    return every_pair
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return float(numerator / denominator) if denominator != 0 else math.nan

@@ -1,7 +1,7 @@
-"""SV energy of an adapter: how far it moves the weights, relative to the weights themselves (Table 10).
+"""SV energy of an adapter: how far it moves the weights, relative to them (Table 10).
 
-The paper does not define it. Here: sum of squared singular values of (alpha / rank) A' B over sum of squared
-singular values of the base weight, both over all layers.
+The paper does not define it. Here: sum of squared singular values of (alpha / r) A' B
+over sum of squared singular values of the base weight, both over all layers.
 """
 
 import dataclasses
@@ -17,7 +17,14 @@ from jaxent.model import layers, transformer
 
 @dataclasses.dataclass(frozen=True)
 class SvEnergy:
-    """total, by module and by module and layer; singular: the change's singular values by module, [L,R] descending."""
+    """SV energy of an adapter with L layers and rank R.
+
+    Attributes:
+      total: over all modules and layers.
+      modules: by module.
+      layers: by module, [L].
+      singular: the change's singular values by module, [L, R] descending.
+    """
 
     total: float
     modules: dict[str, float]
@@ -29,43 +36,67 @@ def sv_energy(
     model: transformer.Transformer,
     adapter: lora.Adapter,
 ) -> SvEnergy:
-    """The SV energy of `adapter` on `model`, from its thin factors: A' B itself is never formed.
+    """The SV energy of an adapter, from its thin factors: A' B itself is never formed.
 
-    With A' = Qa Ra and B' = Qb Rb, the singular values of A' B are those of Ra Rb' [R,R]. The base's sum of squares
-    is that of its (decoded) entries, a layer at a time.
+    With A' = Qa Ra and B' = Qb Rb, the singular values of A' B are those of Ra Rb'
+    [R, R]. The base's sum of squares is that of its (decoded) entries, a layer at a
+    time.
+
+    Args:
+      model: the base model.
+      adapter: its adapter.
+
+    Returns:
+      The energy by module and layer, and in total.
     """
-    moved, held, singular = {}, {}, {}
+    singular, change, base = {}, {}, {}
     for module, path in lora.PATHS.items():
         if path not in adapter.params:
             continue
         factors = axes.to_host(adapter.params[path])
-        values = np.stack(
+        singular[module] = np.stack(
             [
                 adapter.config.scaling * thin_singular(a, b)
                 for a, b in zip(factors.a, factors.b)
             ]
         )
+        change[module] = (singular[module] ** 2).sum(1)
         group, _ = path.split(".")
         weight = getattr(getattr(model.layers, group), module).weight.get_value()
-        held[module] = np.float64(axes.to_host(jax.jit(_squares)(weight)))
-        moved[module], singular[module] = (values**2).sum(1), values
-    share = {m: (moved[m] / held[m]).tolist() for m in moved}
-    total = sum(v.sum() for v in moved.values()) / sum(v.sum() for v in held.values())
-    by_module = {m: float(moved[m].sum() / held[m].sum()) for m in moved}
+        base[module] = np.float64(axes.to_host(jax.jit(_layer_squares)(weight)))
+    total = sum(v.sum() for v in change.values()) / sum(v.sum() for v in base.values())
     return SvEnergy(
-        float(total), by_module, share, {m: v.tolist() for m, v in singular.items()}
+        total=float(total),
+        modules={m: float(change[m].sum() / base[m].sum()) for m in change},
+        layers={m: (change[m] / base[m]).tolist() for m in change},
+        singular={m: values.tolist() for m, values in singular.items()},
     )
 
 
 def thin_singular(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Singular values [R] of A' B, descending, from A [R,K] and B [R,N]. float64."""
+    """Singular values of A' B from its factors, in float64.
+
+    Args:
+      a: A [R, K].
+      b: B [R, N].
+
+    Returns:
+      [R], descending.
+
+    Example:
+      >>> thin_singular(np.array([[3.0, 0.0]]), np.array([[0.0, 2.0]])).round(9)
+      array([6.])
+    """
     _, ra = np.linalg.qr(a.astype(np.float64).T)
     _, rb = np.linalg.qr(b.astype(np.float64).T)
     values = np.linalg.svd(ra @ rb.T, compute_uv=False)
     return np.pad(values, (0, len(a) - len(values)))
 
 
-def _squares(weight) -> jax.Array:
+def _layer_squares(weight) -> jax.Array:
     """Sum of squares of each layer of a stacked weight: [L]."""
-    square = lambda layer: jnp.sum(jnp.square(layers.dense_weight(layer, jnp.float32)))
-    return jax.lax.map(square, weight)
+
+    def squares(layer):
+        return jnp.sum(jnp.square(layers.dense_weight(layer, jnp.float32)))
+
+    return jax.lax.map(squares, weight)

@@ -1,7 +1,8 @@
-"""Multi-output ridge regression of concept labels on activations, leave-one-out in closed form (section 3.2).
+"""Ridge regression of labels on activations, leave-one-out in closed form (3.2).
 
-Nothing here may be vmapped where it calls LAPACK (eigh, svd, solve): jaxlib runs a batched call on the very
-threads that wait for it, and two at once stop for ever. `jax.lax.map` does the same work safely.
+Nothing here may be vmapped where it calls LAPACK (eigh, svd, solve): jaxlib runs a
+batched call on the very threads that wait for it, and two at once stop for ever.
+`jax.lax.map` does the same work safely.
 """
 
 import contextlib
@@ -10,9 +11,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+_NEGLIGIBLE = 1e-6  # of the largest singular value: such a direction does not exist
+
 
 @contextlib.contextmanager
-def exact():
+def float64_on_cpu():
     """float64 on the CPU, wherever the model runs (TPUs have no float64)."""
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         yield
@@ -21,15 +24,33 @@ def exact():
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """A ridge fit of N probes and c label columns, rank r. float64.
+    """A ridge fit of N probes with d activations and c label columns, in float64.
 
-    y [N,c]; gram G = H X X' H [N,N] with H the centring; values [N], vectors [N,N] its
-    eigen-decomposition; m = H (G + alpha I)^-1 H = (G + alpha I)^-1 - 11'/(alpha N); inside [N,N], its part within the
-    range of G; hat = m G; c = m Y; b = inside Y, so that W = X'c = X'b [d,c]; directions a [N,r] with u_i = X'a_i the
-    left singular vectors of W; singular [r]; v [r,c] the right ones; loo [N,c] leave-one-out predictions.
+    A direction or a basis is always given by its coefficients a on the centred probes,
+    u = X'a, taken within the range of G: where N > d the rest of c is of order
+    1 / alpha, and its rounding would drown q'a in `refit_without`.
 
-    A direction or a basis is always given by its coefficients a on the centred probes, u = X'a, taken within the range of
-    G: where N > d the rest of c is of order 1 / alpha, and its rounding would drown q'a in `without`.
+    Invariants, with H the centring matrix and W = X'c = X'b the weights [d, c]:
+      - gram = G = H X X' H = vectors diag(values) vectors'
+      - m = H (G + alpha I)^-1 H = (G + alpha I)^-1 - 11' / (alpha N)
+      - hat = m G, c = m Y, b = inside Y
+      - X'a are the left singular vectors of W, of singular values `singular`
+
+    Attributes:
+      y: labels [N, c].
+      gram: [N, N].
+      values: eigenvalues of gram [N], ascending.
+      vectors: eigenvectors of gram [N, N], in columns.
+      m: [N, N].
+      inside: the part of m within the range of G, [N, N].
+      hat: [N, N].
+      c: dual coefficients [N, c].
+      b: their part within the range of G, [N, c].
+      a: coefficients [N, r] of the r leading left singular vectors of W.
+      singular: singular values [r], descending.
+      v: right singular vectors [r, c], the loadings.
+      loo: leave-one-out predictions [N, c].
+      alpha: the penalty.
     """
 
     y: jax.Array
@@ -48,79 +69,115 @@ class Fit:
     alpha: jax.Array
 
 
-def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
-    """Ridge of centred y [N,c] on centred x [N,d] with penalty alpha, and its top `rank` singular directions.
+def one_hot_labels(codes, sizes: tuple[int, ...], dtype) -> jax.Array:
+    """One-hot labels Y [N, c] of all concepts, side by side, from codes [N, k]."""
+    columns = [jax.nn.one_hot(codes[:, j], m, dtype=dtype) for j, m in enumerate(sizes)]
+    return jnp.concatenate(columns, axis=1)
 
-    scale_free: the penalty is alpha tr(G) / (N - 1) instead, which follows the activations' scale.
-    Leave-one-out residual e_n = c_n / m_nn: exact for refitting and re-centring without probe n
-    (equals scikit-learn's Ridge refitted N times; the scale-free penalty is that of all probes).
+
+def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
+    """Ridge regression of centred labels on centred activations.
+
+    The leave-one-out residual is e_n = c_n / m_nn: exact for refitting and re-centring
+    without probe n (it equals scikit-learn's Ridge refitted N times; the scale-free
+    penalty is that of all probes).
+
+    Args:
+      x: activations [N, d], float64.
+      y: labels [N, c].
+      rank: number r of leading singular directions to keep.
+      alpha: the penalty.
+      scale_free: the penalty is alpha tr(G) / (N - 1) instead, which follows the
+        activations' scale.
+
+    Returns:
+      The fit.
     """
     n = x.shape[0]
     centred = x - x.mean(0)
     gram = centred @ centred.T
-    alpha = jnp.asarray(alpha, x.dtype) * (
-        jnp.trace(gram) / (n - 1) if scale_free else 1
-    )
+    scale = jnp.trace(gram) / (n - 1) if scale_free else 1
+    alpha = jnp.asarray(alpha, x.dtype) * scale
     values, vectors = jnp.linalg.eigh(gram)
     values = jnp.where(values > n * jnp.finfo(x.dtype).eps * values[-1], values, 0)
-    centred_vectors = vectors - vectors.mean(
-        0
-    )  # subtracting 11'/(alpha N) instead would cancel badly
-    spectral = lambda weights: (centred_vectors * weights) @ centred_vectors.T
-    m, inside = (
-        spectral(1 / (values + alpha)),
-        spectral((values > 0) / (values + alpha)),
-    )
+    # Centring the vectors; to subtract 11' / (alpha N) instead would cancel badly.
+    centred_vectors = vectors - vectors.mean(0)
+
+    def spectral(weights):
+        return (centred_vectors * weights) @ centred_vectors.T
+
+    m = spectral(1 / (values + alpha))
+    inside = spectral((values > 0) / (values + alpha))
     c, b = m @ y, inside @ y
     _, singular, v = jnp.linalg.svd(centred.T @ b, full_matrices=False)
     singular, v = singular[:rank], v[:rank]
-    loo = y - c / jnp.diag(m)[:, None]
-    hat = spectral(values / (values + alpha))
     return Fit(
-        y,
-        gram,
-        values,
-        vectors,
-        m,
-        inside,
-        hat,
-        c,
-        b,
-        b @ v.T / singular,
-        singular,
-        v,
-        loo,
-        alpha,
+        y=y,
+        gram=gram,
+        values=values,
+        vectors=vectors,
+        m=m,
+        inside=inside,
+        hat=spectral(values / (values + alpha)),
+        c=c,
+        b=b,
+        a=b @ v.T / singular,
+        singular=singular,
+        v=v,
+        loo=y - c / jnp.diag(m)[:, None],
+        alpha=alpha,
     )
 
 
-def span(f: Fit, columns: slice, rank: int) -> jax.Array:
-    """An orthonormal basis a [N,rank] of the span of some of W's columns: (X'a)'(X'a) = I.
+def concept_span(f: Fit, columns: slice, rank: int) -> jax.Array:
+    """An orthonormal basis of the span of some of W's columns.
 
-    Directions with a singular value below 1e-6 of W's largest do not count: their coefficients are 0.
+    Args:
+      f: the fit.
+      columns: the columns, such as one concept's.
+      rank: number of basis vectors.
+
+    Returns:
+      Coefficients a [N, rank] with (X'a)'(X'a) = I. Directions with a singular value
+      below 1e-6 of W's largest do not count: their coefficients are 0.
     """
     b = f.b[:, columns]
     squares, v = jnp.linalg.eigh(b.T @ f.gram @ b)
     squares, v = squares[::-1][:rank], v[:, ::-1][:, :rank]
-    counts = squares > (1e-6 * f.singular[0]) ** 2
-    return b @ v * jnp.where(counts, 1 / jnp.sqrt(jnp.where(counts, squares, 1)), 0)
+    exists = squares > (_NEGLIGIBLE * f.singular[0]) ** 2
+    return b @ v * jnp.where(exists, 1 / jnp.sqrt(jnp.where(exists, squares, 1)), 0)
 
 
-def without(f: Fit, a) -> jax.Array:
-    """Leave-one-out predictions [N,c], every fold refitted with the orthonormal directions a [N,s] projected out of x.
+def refit_without(f: Fit, a) -> jax.Array:
+    """Leave-one-out predictions with directions removed before every fold's fit.
 
     With Q = m G a: m becomes m + Q (alpha Q'a)^-1 Q'.
+
+    Args:
+      f: the fit.
+      a: coefficients [N, s] of orthonormal directions, projected out of x.
+
+    Returns:
+      Predictions [N, c].
     """
     q = f.hat @ a
-    weighted = jnp.linalg.solve(f.alpha * (q.T @ a), q.T)  # [s,N]
+    weighted = jnp.linalg.solve(f.alpha * (q.T @ a), q.T)  # [s, N]
     leverage = jnp.diag(f.m) + (q * weighted.T).sum(1)
     return f.y - (f.c + q @ (weighted @ f.y)) / leverage[:, None]
 
 
-def projected(f: Fit, a) -> jax.Array:
-    """Leave-one-out predictions [N,c] with the orthonormal directions a [N,s] removed at test time only.
+def project_out(f: Fit, a) -> jax.Array:
+    """Leave-one-out predictions with directions removed at test time only.
 
-    yhat_n - N/(N-1) sum_i p_ni (q_i'Y - q_ni e_n), with p = G a, q = m p and e the residual.
+    yhat_n - N / (N - 1) sum_i p_ni (q_i'Y - q_ni e_n), with p = G a, q = m p and e the
+    residual.
+
+    Args:
+      f: the fit.
+      a: coefficients [N, s] of orthonormal directions.
+
+    Returns:
+      Predictions [N, c].
     """
     n, residual = len(f.y), f.y - f.loo
     p = f.gram @ a
@@ -128,42 +185,50 @@ def projected(f: Fit, a) -> jax.Array:
     return f.loo - n / (n - 1) * (p @ (q.T @ f.y) - (p * q).sum(1)[:, None] * residual)
 
 
-def nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
-    """Removal of each fold's own directions: predictions [N,r,c] and their loadings v [N,r,c].
+def refit_nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
+    """Leave-one-out predictions where every fold removes directions of its own fit.
 
-    Fold n fits W without probe n, takes its own SVD, and predicts n refitted without its i-th direction. With
-    C = m Y - m_n e_n' in the place of c, everything is a rank-one change of the full fit. A direction with a singular value
-    below 1e-6 of its fold's largest (a fold that lost a class has one) is not there: its removal changes nothing.
+    Fold n fits W without probe n, takes its own SVD, and predicts n refitted without
+    its i-th direction. With C = m Y - m_n e_n' for c, everything is a rank-one change
+    of the full fit. A direction with a singular value below 1e-6 of its fold's largest
+    (a fold that lost a class has one) does not exist: its removal changes nothing.
+
+    Args:
+      f: the fit.
+      rank: number r of directions of each fold.
+
+    Returns:
+      (predictions [N, r, c], loadings v [N, r, c] of the folds' directions).
     """
-    n, residual = len(f.y), f.y - f.loo
+    residual = f.y - f.loo
     mgm = f.inside @ f.hat  # m G m
-    mg_c, cross = f.hat @ f.b, f.y.T @ mgm  # m G C [N,c], C'G m [c,N]
-    # (C - m_n e_n')' G (C - m_n e_n'), by its parts: [N,c,c]
-    mixed = jnp.einsum("cn,ne->nce", cross, residual)
-    square = jnp.einsum("n,nc,ne->nce", jnp.diag(mgm), residual, residual)
+    mgc, cgm = f.hat @ f.b, f.y.T @ mgm  # m G C [N, c], C'G m [c, N]
+    # (C - m_n e_n')' G (C - m_n e_n'), by its parts: [N, c, c]
+    mixed = jnp.einsum("cn,ne->nce", cgm, residual)
+    outer = jnp.einsum("n,nc,ne->nce", jnp.diag(mgm), residual, residual)
     squares, vectors = jax.lax.map(
-        jnp.linalg.eigh, cross @ f.y - mixed - mixed.mT + square
+        jnp.linalg.eigh, cgm @ f.y - mixed - mixed.mT + outer
     )
 
     def fold(k):
         v, square = vectors[k][:, ::-1][:, :rank], squares[k][::-1][:rank]
-        there = square > 1e-12 * square[0]
-        scale = jnp.where(there, 1 / jnp.sqrt(jnp.where(there, square, 1)), 0)
+        exists = square > _NEGLIGIBLE**2 * square[0]
+        scale = jnp.where(exists, 1 / jnp.sqrt(jnp.where(exists, square, 1)), 0)
         loading = residual[k] @ v
         a = (f.b @ v - jnp.outer(f.inside[:, k], loading)) * scale
-        q = (mg_c @ v - jnp.outer(mgm[:, k], loading)) * scale
-        weight = jnp.where(there, 1 / jnp.where(there, f.alpha * (q * a).sum(0), 1), 0)
+        q = (mgc @ v - jnp.outer(mgm[:, k], loading)) * scale
+        denominator = jnp.where(exists, f.alpha * (q * a).sum(0), 1)
+        weight = jnp.where(exists, 1 / denominator, 0)
         top = f.c[k] + (q[k] * weight)[:, None] * (q.T @ f.y)
         return f.y[k] - top / (f.m[k, k] + q[k] ** 2 * weight)[:, None], v.T
 
-    return jax.vmap(fold)(jnp.arange(n))
+    return jax.vmap(fold)(jnp.arange(len(f.y)))
 
 
 def random_directions(f: Fit, key, number: int) -> jax.Array:
-    """Coefficients a [N,number] of directions drawn uniformly from the span of the centred probes."""
+    """Coefficients a [N, number] of uniform directions in the centred probes' span."""
     seen = f.values > 1e-10 * f.values[-1]
-    z = jnp.where(
-        seen[:, None], jax.random.normal(key, (len(f.y), number), f.y.dtype), 0
-    )
+    normal = jax.random.normal(key, (len(f.y), number), f.y.dtype)
+    z = jnp.where(seen[:, None], normal, 0)
     z = z / jnp.linalg.norm(z, axis=0)
     return f.vectors @ (z / jnp.sqrt(jnp.where(seen, f.values, 1))[:, None])

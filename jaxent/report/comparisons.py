@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxent.report import evidence
-from jaxent.stats import differences, proportions
+from jaxent.stats import differences, intervals, proportions
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "not decided"
 LEVEL = 0.95
@@ -99,7 +99,7 @@ def _compare_problems(
         estimate = 100 * paired.difference.estimate
         significant = p < 1 - level
         return differences.Difference(estimate, None, (low, high), text, significant)
-    interval = differences.t_interval(100 * (a - b), level)
+    interval = intervals.t_interval(100 * (a - b), level)
     if interval is None:
         raise evidence.MissingError("one problem gives no interval over problems")
     low, high = interval

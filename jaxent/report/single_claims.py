@@ -8,7 +8,7 @@ import scipy  # scipy.stats is loaded at its first use: it takes seconds
 from jaxent.paper import claims
 from jaxent.report import claim_tests, comparisons, evidence, match
 from jaxent.stats import differences as set_differences
-from jaxent.stats import proportions
+from jaxent.stats import intervals, proportions
 
 _RECOVERING = 0.25
 """Share of seeds that recover in the paper."""
@@ -139,7 +139,7 @@ def decide_loss_ratio(
     base, first, second = comparisons.shares_passed(*samples)
     bound = claim_tests.get_bound(claim)
     excess = 100 * ((base - first) - bound * (base - second))
-    interval = set_differences.t_interval(excess)
+    interval = intervals.t_interval(excess)
     if interval is None:
         raise evidence.MissingError("one problem gives no interval over problems")
     low, high = interval

@@ -16,7 +16,7 @@ import numpy as np
 from jaxent.report import match
 from jaxent.runs import quantities, records
 from jaxent.runs import seeds as run_seeds
-from jaxent.stats import differences
+from jaxent.stats import differences, intervals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _interval_over_sets(
     pooled = pool_sets(measurements, name)
     if pooled is None:
         return None, 0
-    return differences.t_interval(pooled), len(pooled)
+    return intervals.t_interval(pooled), len(pooled)
 
 
 def pool_sets(

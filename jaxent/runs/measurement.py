@@ -9,7 +9,7 @@ import numpy as np
 from jaxent.arrays import lora
 from jaxent.data import probes
 from jaxent.distributed import processes
-from jaxent.measure import capture, concepts, energy, entangle, penalty
+from jaxent.measure import capture, concepts, drift, energy, entangle, penalty
 from jaxent.runs import base_model, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
@@ -57,7 +57,7 @@ def measure_drift(
     probe_set: probes.ProbeSet,
     x: np.ndarray,
 ) -> dict[str, Any]:
-    """`penalty.measure_movement` of activations x [P, D] from the bare model's.
+    """`drift.measure_drift` of activations x [P, D] from the bare model's.
 
     The subspace is that of CSR's target; it has no dimension where the target is
     none of the probes' domains.
@@ -73,7 +73,7 @@ def measure_drift(
                 before[is_target], run.csr_variance, run.csr_centred
             ),
         )
-    return dataclasses.asdict(penalty.measure_movement(x, before, basis))
+    return dataclasses.asdict(drift.measure_drift(x, before, basis))
 
 
 def csr_reference(

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from jaxent.stats import proportions
+from jaxent.stats import intervals
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
@@ -54,7 +54,7 @@ def over_seeds(values: Sequence[float | None]) -> SeedSummary | None:
     defined = [value for value in values if value is not None]
     if not defined:
         return None
-    summary = proportions.over_seeds(defined)
+    summary = intervals.over_seeds(defined)
     sd = summary.sd if summary.n > 1 else None
     return SeedSummary(summary.mean, sd, summary.n, len(values))
 

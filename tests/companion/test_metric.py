@@ -4,17 +4,17 @@ import json
 import pytest
 
 from jaxent.companion import metric as companion_metric
-from jaxent.companion import transfer
-from jaxent.report.own_studies import companions
+from jaxent.companion import scores, transfer
+from jaxent.report import own
 from jaxent.runs import conclusions, queue, records
 from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
 
 AXES = {
-    "math": transfer.Axes(0.2, [0.4, 0.5], [0.6, 0.7], [0.04, 0.05]),
-    "natural": transfer.Axes(0.3, [0.2, 0.3], [0.4, None], [0.02, 0.03]),
-    "creative": transfer.Axes(0.1, [0.0, 0.1], [0.1, 0.2], [-0.02, -0.01]),
-    "code": transfer.Axes(float("nan"), [0.9, 0.9], [1.0, 1.0], [0.3, 0.3]),
+    "math": scores.Axes(0.2, [0.4, 0.5], [0.6, 0.7], [0.04, 0.05]),
+    "natural": scores.Axes(0.3, [0.2, 0.3], [0.4, None], [0.02, 0.03]),
+    "creative": scores.Axes(0.1, [0.0, 0.1], [0.1, 0.2], [-0.02, -0.01]),
+    "code": scores.Axes(float("nan"), [0.9, 0.9], [1.0, 1.0], [0.3, 0.3]),
 }
 WORSE = {"B1": [-0.5, -0.5], "B2": [-0.4, -0.3], "B3": [-0.3, -0.2], "B6": [-0.1, 0.1]}
 SETTINGS = specs.PRESETS["tiny"]
@@ -43,8 +43,8 @@ def examined(monkeypatch, tmp_path, worse, **asked):
     monkeypatch.setattr(
         companion_metric, "_worse", lambda bench, outcomes, before: worse
     )
-    monkeypatch.setattr(transfer, "measure", lambda *_: AXES)
-    monkeypatch.setattr(transfer, "loss", lambda *_: 3.5)
+    monkeypatch.setattr(transfer, "measure_axes", lambda *_: AXES)
+    monkeypatch.setattr(transfer, "held_out_loss", lambda *_: 3.5)
     found, outcomes = companion_metric.examine(
         question(**asked), specs.TINY_MODEL, SETTINGS, tmp_path
     )
@@ -67,7 +67,7 @@ def test_a_record_says_who_ranks_first_and_who_was_right(monkeypatch, tmp_path):
         and len(found["model_hash"]) == 16
         and found["seconds"] > 0
     )
-    text = companion_metric.text(specs.TINY_MODEL, found)
+    text = companion_metric.format_record(specs.TINY_MODEL, found)
     assert (
         "tiny: held-out code loss 3.500 nats a token" in text
         and "-0.35 ± 0.071" in text
@@ -76,7 +76,7 @@ def test_a_record_says_who_ranks_first_and_who_was_right(monkeypatch, tmp_path):
     assert "Two axes order 2 of 3 pairs rightly, crosstalk alone 1: better." in text
     tables = {
         table.id: table
-        for table in companions.companion_tables(
+        for table in own.companion_tables(
             [records.Metric("companion_metric", specs.TINY_MODEL, found)]
         )
     }
@@ -102,29 +102,29 @@ def test_an_axis_that_is_undefined_in_every_seed_ranks_nobody(monkeypatch, tmp_p
         judged["alignment"]["pairs"],
         judged["two axes"]["pairs"],
     ) == (1, 1, 0)
-    tables = companions.companion_tables(
+    tables = own.companion_tables(
         [records.Metric("companion_metric", specs.TINY_MODEL, found)]
     )
     assert any("do not agree in any seed" in note for note in tables[0].notes)
-    assert "0 of 0" in companion_metric.text(
+    assert "0 of 0" in companion_metric.format_record(
         specs.TINY_MODEL, found
     ) and "cannot say" in conclusions.companion_answer(judged)
 
 
 @pytest.mark.parametrize(
-    "worse, asked", [({}, {"check": False}), (WORSE | {"B3": [-0.3]}, {})]
+    ("worse", "asked"), [({}, {"check": False}), (WORSE | {"B3": [-0.3]}, {})]
 )
 def test_nothing_is_judged_without_every_run(monkeypatch, tmp_path, worse, asked):
     found, _ = examined(monkeypatch, tmp_path, worse, **asked)
     assert found["judged"] is None and found["worse"] == worse
-    assert "pairs" not in companion_metric.text(specs.TINY_MODEL, found)
-    assert not companions.answers(
+    assert "pairs" not in companion_metric.format_record(specs.TINY_MODEL, found)
+    assert not conclusions.companion_answers(
         [records.Metric("companion_metric", specs.TINY_MODEL, found)]
     )
 
 
 @pytest.mark.parametrize(
-    "asked, message",
+    ("asked", "message"),
     [
         (
             {"companions": ("code",)},
@@ -132,7 +132,8 @@ def test_nothing_is_judged_without_every_run(monkeypatch, tmp_path, worse, asked
         ),
         (
             {"companions": ("law",)},
-            "--companions law: expected domains other than the target, of code, math, natural, creative",
+            "--companions law: expected domains other than the target, of code, math, "
+            "natural, creative",
         ),
         (
             {"target": "math", "companions": ("code",)},

@@ -1,4 +1,7 @@
-"""Small matrices: two threads of BLAS wait for each other far longer than one works, the more so on a busy machine."""
+"""One thread of BLAS: on small matrices, two wait for each other longer than one works.
+
+The more so on a busy machine.
+"""
 
 import pytest
 import threadpoolctl

@@ -23,7 +23,7 @@ def activations(d=40, noise=1.5, seed=0):
 
 
 def definition(x):
-    """Recall and margin drops by refitting scikit-learn's Ridge with each domain's weight direction projected out."""
+    """Recall and margin drops by refits with each domain's direction projected out."""
     y, codes = naive.one_hot(LABELS.codes, LABELS.sizes), LABELS.codes[:, 0]
 
     def scores(z):
@@ -76,9 +76,13 @@ def test_equals_the_definition():
     ]
     cell = intervals.over_sets([m[1][0] for m in several])
     assert found.cells["continuous"]["B>A"].low == pytest.approx(cell.low)
-    of = lambda sets: crosstalk.pairs(np.mean(sets, 0), DOMAINS)[0].ct
+
+    def first_ct(sets):
+        return crosstalk.pairs(np.mean(sets, 0), DOMAINS)[0].ct
+
     expected = intervals.jackknife(
-        of(several), [of(several[:r] + several[r + 1 :]) for r in range(4)]
+        first_ct(several),
+        [first_ct(several[:r] + several[r + 1 :]) for r in range(4)],
     )
     assert found.intervals["continuous"]["A|B"]["ct"].low == pytest.approx(expected.low)
     spread = found.intervals["raw"]["A|B"]

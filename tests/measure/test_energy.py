@@ -9,23 +9,26 @@ from jaxent.measure import energy
 from jaxent.model import layers
 
 
+def dense_layer(weight, index):
+    """One layer of a stacked weight, decoded."""
+    layer = jax.tree.map(lambda leaf: leaf[index], weight)
+    return layers.dense_weight(layer, np.float32)
+
+
 @pytest.mark.parametrize("quantize", [True, False])
 def test_equals_dense_singular_values(qwen, quantize):
     model = hf.load(qwen, quantize)
     adapter = test_step.filled(model)
-    found = energy.sv_energy(model, adapter, test_step.SPEC)
+    found = energy.sv_energy(model, adapter)
     moved = held = 0
     for module, path in lora.PATHS.items():
-        delta = np.asarray(lora.delta_weight(adapter[path], test_step.SPEC), np.float64)
+        delta = np.asarray(
+            lora.delta_weight(adapter.params[path], test_step.SPEC), np.float64
+        )
         weight = getattr(
             getattr(model.layers, path.split(".")[0]), module
         ).weight.get_value()
-        dense = np.stack(
-            [
-                layers.dense_weight(jax.tree.map(lambda w: w[i], weight), np.float32)
-                for i in range(len(delta))
-            ]
-        )
+        dense = np.stack([dense_layer(weight, i) for i in range(len(delta))])
         values = np.linalg.svd(delta, compute_uv=False)
         np.testing.assert_allclose(found.singular[module], values[:, :4], rtol=1e-4)
         top, bottom = (
@@ -54,4 +57,4 @@ def test_rank_larger_than_a_side():
 def test_a_fresh_adapter_has_none(qwen):
     model = hf.load(qwen)
     fresh = jax.tree.map(np.zeros_like, test_step.filled(model))
-    assert energy.sv_energy(model, fresh, test_step.SPEC).total == 0
+    assert energy.sv_energy(model, fresh).total == 0

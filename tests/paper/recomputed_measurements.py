@@ -8,7 +8,7 @@ from paper.printed import Q, cell, equal, half, text
 
 from jaxent.paper import models as paper_models
 from jaxent.paper import tables as paper_tables
-from jaxent.stats import proportions
+from jaxent.stats import intervals
 
 
 def means_of_seeds():
@@ -23,7 +23,7 @@ def means_of_seeds():
                     continue
                 values = seeds.select(column.id, model=row.key["model"])
                 assert len(values) == row.n
-                found = proportions.over_seeds(values)
+                found = intervals.over_seeds(values)
                 yield cell(
                     summary,
                     row,
@@ -155,7 +155,7 @@ def trajectories():
     }  # the other seven seeds are at 0 (section 4.3)
     for step, value in one_left.items():
         row = paper_tables.T4.row(condition="B3", step=step)
-        found = proportions.over_seeds([value] + [0.0] * 7)
+        found = intervals.over_seeds([value] + [0.0] * 7)
         yield cell(
             paper_tables.T4,
             row,

@@ -252,26 +252,6 @@ def test_spearman_of_eight_pairs_and_of_a_constant():
     assert math.isnan(found.rho) and math.isnan(found.p)
 
 
-def test_over_seeds_is_scipys_t_interval():
-    values = [0.683, 0.712, 0.529]
-    found = proportions.over_seeds(values, 0.9)
-    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.9)
-    assert (found.low, found.high) == pytest.approx(expected)
-    assert (found.n, found.mean, found.sd) == (
-        3,
-        pytest.approx(np.mean(values)),
-        pytest.approx(np.std(values, ddof=1)),
-    )
-
-
-def test_over_seeds_of_one_and_of_equal_seeds():
-    one = proportions.over_seeds([0.3])
-    assert one.mean == 0.3 and all(math.isnan(v) for v in (one.sd, one.low, one.high))
-    assert proportions.over_seeds([0.622] * 8) == proportions.Summary(
-        8, pytest.approx(0.622), 0.0, pytest.approx(0.622), pytest.approx(0.622)
-    )
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -294,8 +274,6 @@ def test_over_seeds_of_one_and_of_equal_seeds():
         (lambda: proportions.paired([True], [False], level=0), "level 0"),
         (lambda: proportions.spearman([1, 2], [1, 2]), r"ranks of \(2,\)"),
         (lambda: proportions.spearman([1, 2, NAN], [1, 2, 3]), "finite"),
-        (lambda: proportions.over_seeds([]), r"values \[\]"),
-        (lambda: proportions.over_seeds([0.1, NAN]), "nan"),
     ],
 )
 def test_one_clear_error_each(call, message):

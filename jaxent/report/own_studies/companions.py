@@ -11,7 +11,7 @@ from jaxent.report import figures, grid, tables
 from jaxent.report import values as table_values
 from jaxent.report.plots import style
 from jaxent.runs import conclusions, records
-from jaxent.stats import proportions
+from jaxent.stats import intervals
 
 _C = paper_tables.Column
 _AXES = (
@@ -141,7 +141,7 @@ def _over_seeds(values: Sequence[float | None]) -> table_values.Value:
     if not defined:
         why = "the gradient’s halves do not agree in any seed"
         return table_values.Value(None, n=0, why=why)
-    summary = proportions.over_seeds(defined)
+    summary = intervals.over_seeds(defined)
     missing = len(values) - len(defined)
     return table_values.Value(
         summary.mean,
