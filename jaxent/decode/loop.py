@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxent.arrays import lora
 from jaxent.decode import batch, choose, plan, prefill
 from jaxent.distributed import axes, processes
+from jaxent.model import blocks
 from jaxent.model import convert, transformer
 
 Stopped = Callable[[int, list[int]], bool]
@@ -211,7 +212,7 @@ def _decode_batch(
         produced += count
 
 
-def _separate_blocks(runner: Runner) -> tuple[transformer.Block, ...] | None:
+def _separate_blocks(runner: Runner) -> tuple[blocks.Block, ...] | None:
     """A copy of the layers, one by one, where that is faster and there is room.
 
     That is for dense weights on one CPU; elsewhere None.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from train import test_step
 
+from jaxent.model import blocks
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import batches
@@ -68,7 +69,7 @@ def test_zero_where_nothing_moved(model, reference):
         jax.random.key(0),
         SPEC,
         model.config.layers,
-        transformer.linear_shapes(model.config),
+        blocks.linear_shapes(model.config),
     )
     value, gradient = penalty.penalty_gradient(model, fresh, reference, COMPUTE)
     assert float(value) < 1e-12 and all(
@@ -82,7 +83,7 @@ def test_a_penalty_that_cannot_act_is_refused(model, reference):
         jax.random.key(0),
         SPEC,
         model.config.layers,
-        transformer.linear_shapes(model.config),
+        blocks.linear_shapes(model.config),
     )
     everything = dataclasses.replace(reference, subspace=jnp.eye(model.config.embed))
     with pytest.raises(
