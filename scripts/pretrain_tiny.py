@@ -1,28 +1,26 @@
-"""Trains the embedded Qwen2-architecture checkpoint from text every Python installation carries.
+"""Trains an embedded checkpoint of the Qwen2 architecture from the embedded texts.
 
     python scripts/pretrain_tiny.py --output_dir=jaxent/data/checkpoints/tiny
 
-About a million parameters; the wall time and losses of the committed checkpoint are in BUILD_NOTES.md.
-Writes a Hugging Face folder (config.json, model.safetensors in bfloat16, tokenizer files) and
-pretraining.json: held-out loss per domain, in nats a token, beside a unigram model's.
+About a million parameters; the wall time and losses of the committed checkpoints are in
+docs/benchmarks.md. Writes a Hugging Face folder (config.json, model.safetensors in
+bfloat16, tokenizer files) and pretraining.json: held-out loss per domain, in nats a
+token, beside a unigram model's.
 """
 
 import functools
 import json
 import pathlib
-import sys
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pretrain_tiny_tokenizer
 import tqdm
 from absl import app, flags
 from flax import nnx
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import pretrain_tiny_tokenizer
 
 from jaxent.checkpoint import hf
 from jaxent.data import embedded, tokens
@@ -43,10 +41,20 @@ flags.DEFINE_float("learning_rate", 4e-3, "peak learning rate (cosine, 5% warmup
 flags.DEFINE_integer("seed", 0, "seed of the weights and of the order of the data")
 
 DOMAINS = ("code", "natural", "math", "creative")
+SETTINGS = (
+    "hidden_size",
+    "layers",
+    "vocab",
+    "max_steps",
+    "batch",
+    "max_length",
+    "learning_rate",
+    "seed",
+)
 
 
 def raw_config(width: int, layers: int, vocab: int) -> dict:
-    """config.json of a Qwen2 model of the given width: heads of 32, two queries a key, mlp of three widths."""
+    """config.json of a Qwen2 model: heads of 32, two queries a key, mlp 3 widths."""
     return {
         "architectures": ["Qwen2ForCausalLM"],
         "model_type": "qwen2",
@@ -80,10 +88,12 @@ def stream(tokenizer, texts: list[str]) -> np.ndarray:
 
 def rows(streams, rng, batch: int, length: int) -> np.ndarray:
     """Windows of length + 1 tokens, an equal share from each domain."""
-    picked = [streams[i % len(streams)] for i in range(batch)]
-    return np.stack(
-        [s[(at := rng.integers(len(s) - length - 1)) : at + length + 1] for s in picked]
-    )
+    windows = []
+    for row in range(batch):
+        ids = streams[row % len(streams)]
+        start = rng.integers(len(ids) - length - 1)
+        windows.append(ids[start : start + length + 1])
+    return np.stack(windows)
 
 
 def loss_of(model, window) -> jax.Array:
@@ -106,14 +116,9 @@ def held_out_loss(model, ids: np.ndarray, length: int, batch: int = 16) -> float
     windows = np.stack([ids[i * length : (i + 1) * length + 1] for i in range(count)])
     windows = windows[: max(batch, count - count % batch)]
     score = jax.jit(loss_of)
-    return float(
-        np.mean(
-            [
-                score(model, windows[i : i + batch])
-                for i in range(0, len(windows), batch)
-            ]
-        )
-    )
+    starts = range(0, len(windows), batch)
+    losses = [score(model, windows[start : start + batch]) for start in starts]
+    return float(np.mean(losses))
 
 
 def train(model, streams, rng):
@@ -145,59 +150,58 @@ def train(model, streams, rng):
     return model
 
 
-def main(_):
+def report_losses(model, splits) -> dict[str, dict]:
+    """Held-out losses by domain, in nats a token.
+
+    Args:
+        model: The trained model.
+        splits: {domain: [tokens to train on, held-out tokens]}.
+
+    Returns:
+        {domain: the model's loss, those of two unigram models, the training tokens}.
+    """
+    vocab = FLAGS.vocab
+    everything = np.concatenate([trained for trained, _ in splits.values()])
+    losses = {}
+    for domain, (trained, held_out) in splits.items():
+        loss = held_out_loss(model, held_out, FLAGS.max_length)
+        unigram = unigram_loss(everything, held_out, vocab)
+        domain_unigram = unigram_loss(trained, held_out, vocab)
+        losses[domain] = {
+            "held_out_loss": round(loss, 4),
+            "unigram_loss": round(unigram, 4),
+            "domain_unigram_loss": round(domain_unigram, 4),
+            "train_tokens": len(trained),
+        }
+    return losses
+
+
+def main(_) -> None:
+    """Trains the tokenizer and the model, and writes the folder."""
     started = time.time()
     out = pathlib.Path(FLAGS.output_dir)
-    pretrain_tiny_tokenizer.save(
-        pretrain_tiny_tokenizer.train_tokenizer(FLAGS.vocab), out
-    )
+    trained_tokenizer = pretrain_tiny_tokenizer.train_tokenizer(FLAGS.vocab)
+    pretrain_tiny_tokenizer.save(trained_tokenizer, out)
     tokenizer = tokens.load_tokenizer(str(out))
     splits = {
         d: [stream(tokenizer, texts) for texts in embedded.split(d)] for d in DOMAINS
     }
-    print(
-        {d: [len(s) for s in pair] for d, pair in splits.items()},
-        "tokens (train, held out)",
-    )
+    sizes = {domain: [len(ids) for ids in pair] for domain, pair in splits.items()}
+    print(sizes, "tokens (train, held out)")
     raw = raw_config(FLAGS.hidden_size, FLAGS.layers, FLAGS.vocab)
     model = transformer.Transformer(configs.from_dict(raw), nnx.Rngs(FLAGS.seed))
-    model = train(
-        model, [splits[d][0] for d in DOMAINS], np.random.default_rng(FLAGS.seed)
-    )
+    rng = np.random.default_rng(FLAGS.seed)
+    model = train(model, [splits[d][0] for d in DOMAINS], rng)
     hf.save(model, out, raw, jnp.bfloat16)
     saved = hf.load(str(out), quantize=False, dtype=jnp.float32)
-    everything = np.concatenate([s[0] for s in splits.values()])
-    report = {
-        d: {
-            "held_out_loss": round(held_out_loss(saved, held_out, FLAGS.max_length), 4),
-            "unigram_loss": round(unigram_loss(everything, held_out, FLAGS.vocab), 4),
-            "domain_unigram_loss": round(
-                unigram_loss(trained, held_out, FLAGS.vocab), 4
-            ),
-            "train_tokens": len(trained),
-        }
-        for d, (trained, held_out) in splits.items()
-    }
-    settings = {
-        f: FLAGS[f].value
-        for f in (
-            "hidden_size",
-            "layers",
-            "vocab",
-            "steps",
-            "batch",
-            "length",
-            "learning_rate",
-            "seed",
-        )
-    }
     record = {
-        "domains": report,
-        "settings": settings,
+        "domains": report_losses(saved, splits),
+        "settings": {name: FLAGS[name].value for name in SETTINGS},
         "minutes": round((time.time() - started) / 60, 1),
     }
-    (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n")
-    print(json.dumps(record, indent=1))
+    text = json.dumps(record, indent=1) + "\n"
+    (out / "pretraining.json").write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

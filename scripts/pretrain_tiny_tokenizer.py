@@ -1,10 +1,11 @@
-"""Trains the byte-level BPE tokenizer of the embedded checkpoint on the four embedded domains.
+"""Trains the embedded checkpoints' byte-level BPE tokenizer on the embedded texts.
 
     python scripts/pretrain_tiny_tokenizer.py FOLDER [VOCAB_SIZE]
 
-Qwen2's normalizer (NFC), pre-tokenizer and byte-level decoder, so any text comes back as its NFC
-form; `<|endoftext|>` is id 0, end of text and padding at once, and nothing is added at the start.
-Writes tokenizer.json and tokenizer_config.json, and prints the bytes per token of held-out text.
+Qwen2's normalizer (NFC), pre-tokenizer and byte-level decoder, so any text comes back
+as its NFC form; `<|endoftext|>` is id 0, end of text and padding at once, and nothing
+is added at the start. Writes tokenizer.json and tokenizer_config.json, and prints the
+bytes per token of held-out text.
 """
 
 import json
@@ -19,7 +20,8 @@ from jaxent.data import embedded
 
 END_OF_TEXT = "<|endoftext|>"
 QWEN2_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CONFIG = {
@@ -34,7 +36,7 @@ CONFIG = {
 
 
 def empty_tokenizer() -> tokenizers.Tokenizer:
-    """An untrained byte-level BPE with Qwen2's normalizer, pre-tokenizer and decoder."""
+    """An untrained byte-level BPE, otherwise like Qwen2's tokenizer."""
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     words = pre_tokenizers.Split(tokenizers.Regex(QWEN2_SPLIT), behavior="isolated")
@@ -45,7 +47,7 @@ def empty_tokenizer() -> tokenizers.Tokenizer:
 
 
 def balanced_texts(seed: int = 0) -> list[str]:
-    """Training texts of the four domains in random order, each domain cut to the smallest one's bytes."""
+    """Training texts in random order, equally many bytes of each domain."""
     domains = [embedded.split(domain)[0] for domain in embedded.DOMAINS]
     budget = min(sum(len(text.encode()) for text in texts) for texts in domains)
     return [
@@ -56,6 +58,7 @@ def balanced_texts(seed: int = 0) -> list[str]:
 
 
 def _within(texts: list[str], budget: int, rng: random.Random) -> list[str]:
+    """Texts in random order, up to a number of bytes."""
     taken = []
     for text in rng.sample(texts, len(texts)):
         budget -= len(text.encode())
@@ -66,13 +69,21 @@ def _within(texts: list[str], budget: int, rng: random.Random) -> list[str]:
 
 
 def train_tokenizer(vocab_size: int = 2048) -> tokenizers.Tokenizer:
-    """The tokenizer of exactly `vocab_size` entries (256 bytes and `<|endoftext|>` among them).
+    """Trains a tokenizer on the training texts of all domains.
 
-    Raises ValueError below 257 entries.
+    Args:
+        vocab_size: Its entries, 256 bytes and `<|endoftext|>` among them.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        ValueError: vocab_size is below 257.
     """
     if vocab_size < 257:
         raise ValueError(
-            f"vocab_size: found {vocab_size}, expected 257 or more (256 bytes and {END_OF_TEXT})"
+            f"vocab_size: found {vocab_size}, expected 257 or more"
+            f" (256 bytes and {END_OF_TEXT})"
         )
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -90,7 +101,8 @@ def save(tokenizer: tokenizers.Tokenizer, folder: str | pathlib.Path) -> None:
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
+    text = json.dumps(CONFIG, indent=2) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
 
 
 def bytes_per_token(tokenizer: tokenizers.Tokenizer, texts: list[str]) -> float:
@@ -100,12 +112,12 @@ def bytes_per_token(tokenizer: tokenizers.Tokenizer, texts: list[str]) -> float:
 
 
 def main(folder: str, vocab_size: int) -> None:
+    """Trains and saves the tokenizer, and prints how well it compresses."""
     tokenizer = train_tokenizer(vocab_size)
     save(tokenizer, folder)
     for domain in embedded.DOMAINS:
-        print(
-            f"{domain:9} {bytes_per_token(tokenizer, embedded.split(domain)[1]):.3f} bytes a token"
-        )
+        held_out = embedded.split(domain)[1]
+        print(f"{domain:9} {bytes_per_token(tokenizer, held_out):.3f} bytes a token")
 
 
 if __name__ == "__main__":
