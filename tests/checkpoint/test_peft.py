@@ -108,7 +108,7 @@ def test_round_trip_is_exact(qwen, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key, value, message",
+    ("key", "value", "message"),
     [
         ("use_rslora", True, "use_rslora True, expected False"),
         ("bias", "all", "bias 'all', expected 'none'"),

@@ -80,8 +80,8 @@ def test_missing_files_are_named(tmp_path):
 
 
 # DeepSeek lists "\u00fc" and twelve other letters as added tokens, which its byte-level
-# decoder then reads as lone bytes. Mistral's file gives " x" and "x" the same tokens, so
-# one leading space is lost and nothing else.
+# decoder then reads as lone bytes. Mistral's file gives " x" and "x" the same tokens,
+# so one leading space is lost, and nothing else.
 @pytest.mark.parametrize(
     "name",
     ["qwen2.5-coder", "mistral-7b-v0.3", "deepseek-coder", "codellama-7b-python"],

@@ -1,0 +1,96 @@
+"""Folders of shards: what is missing, damaged or double is named."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import families
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from jaxent.checkpoint import hf, safetensors_folder
+
+
+def test_files_that_do_not_fit_are_refused_by_name(qwen, tmp_path):
+    cut = tmp_path / "cut"
+    shutil.copytree(qwen, cut)
+    file = cut / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="model.safetensors: truncated or damaged"):
+        hf.load(str(cut))
+    file.rename(cut / "pytorch_model.bin")
+    with pytest.raises(
+        FileNotFoundError, match="only pickle files .pytorch_model.bin."
+    ):
+        hf.load(str(cut))
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        hf.load(str(tmp_path / "nowhere"))
+    families.write("qwen2_tied", tmp_path / "sharded", max_shard_size="400KB")
+    next((tmp_path / "sharded").glob("model-00002*")).unlink()
+    with pytest.raises(
+        FileNotFoundError, match="model-00002.*shard named by the index is missing"
+    ):
+        hf.load(str(tmp_path / "sharded"))
+
+
+def test_hub_ids_work_offline_once_cached(qwen, tmp_path):
+    snapshot = tmp_path / "hub" / "models--some--model" / "snapshots" / "abc"
+    shutil.copytree(qwen, snapshot)
+    refs = tmp_path / "hub" / "models--some--model" / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("abc")
+    script = (
+        "from jaxent.checkpoint import safetensors_folder\n"
+        "print(safetensors_folder.locate('some/model'))\n"
+    )
+    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    out = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert out.stdout.strip().endswith("snapshots/abc")
+    script = script.replace("some/model", "some/other")
+    out = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert (
+        "model 'some/other': not a local folder, and the Hub did not give it"
+        in out.stderr.splitlines()[-1]
+    )
+
+
+def write_shards(folder, shards, weight_map):
+    for name, tensors in shards.items():
+        safetensors.numpy.save_file(tensors, folder / name)
+    index = json.dumps({"weight_map": weight_map})
+    (folder / "model.safetensors.index.json").write_text(index, encoding="utf-8")
+
+
+def test_whole_tensors_and_parts_are_read_from_their_shards(tmp_path):
+    a, b = np.arange(12.0).reshape(3, 4), np.ones(2, np.float16)
+    write_shards(tmp_path, {"1": {"a": a}, "2": {"b": b}}, {"a": "1", "b": "2"})
+    folder = safetensors_folder.open_folder(tmp_path)
+    assert folder.entries["b"].dtype == "F16"
+    np.testing.assert_array_equal(folder.read("a"), a)
+    part = folder.read("a", (slice(1, 3), slice(0, 2)))
+    np.testing.assert_array_equal(part, a[1:3, 0:2])
+
+
+def test_an_index_that_does_not_fit_its_shards_is_refused(tmp_path):
+    one = np.ones(1)
+    shards = {"1": {"a": one}, "2": {"b": one}}
+    write_shards(tmp_path, shards, {"a": "2", "b": "2", "c": "1"})
+    with pytest.raises(ValueError, match="tensor 'a' is not in 2 as the index says"):
+        safetensors_folder.open_folder(tmp_path)
+    write_shards(tmp_path, {"1": {"a": one, "c": one}}, {"a": "1", "b": "2"})
+    with pytest.raises(ValueError, match="tensor 'c' of 1 is not in the index"):
+        safetensors_folder.open_folder(tmp_path)
+    write_shards(tmp_path, {"2": {"a": one}}, {"a": "1", "b": "2"})
+    with pytest.raises(ValueError, match="2: tensor 'a' is also in 1"):
+        safetensors_folder.open_folder(tmp_path)
