@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 from absl import flags
 
-from jaxent.model import blocks
 from jaxent import command
+from jaxent.model import blocks
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(

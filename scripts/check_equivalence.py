@@ -19,8 +19,8 @@ from collections.abc import Iterator
 
 from absl import flags
 
-from jaxent.model import blocks
 from jaxent import command
+from jaxent.model import blocks
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id", required=True)

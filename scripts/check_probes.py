@@ -86,7 +86,7 @@ def table_row(
     alone = [
         float(np.mean(measured.set_values[f"accuracy.{c}"])) for c in labels.concepts
     ]
-    return [title, *measured.accuracy.values(), *alone]
+    return [title, *measured.values.accuracy.values(), *alone]
 
 
 def main():

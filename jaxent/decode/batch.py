@@ -15,9 +15,8 @@ from jax.sharding import Mesh
 from jaxent.arrays import lora
 from jaxent.decode import choose, plan
 from jaxent.distributed import axes
-from jaxent.model import blocks
+from jaxent.model import blocks, transformer
 from jaxent.model import cache as caches
-from jaxent.model import transformer
 
 
 @jax.tree_util.register_dataclass

@@ -11,8 +11,7 @@ from jax.sharding import Mesh
 from jaxent.arrays import lora
 from jaxent.decode import batch, choose, plan, prefill
 from jaxent.distributed import axes, processes
-from jaxent.model import blocks
-from jaxent.model import convert, transformer
+from jaxent.model import blocks, convert, transformer
 
 Stopped = Callable[[int, list[int]], bool]
 """(row, its new ids so far) -> whether the row ends here."""

@@ -24,12 +24,13 @@ class ComputeConfig:
     Attributes:
         dtype: dtype of activations and matmuls.
         kernel: attention kernel, one of `attention.KERNELS`.
-        mesh: mesh of the arrays, or None.
+        mesh: mesh of the arrays, or None; typed loosely, for plans have meshes
+            without devices.
     """
 
     dtype: Any = jnp.float32
     kernel: str = "xla"
-    mesh: Mesh | None = None
+    mesh: Any = None
 
     def __post_init__(self):
         if self.kernel not in attention.KERNELS:

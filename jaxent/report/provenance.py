@@ -57,7 +57,12 @@ def sources(
     """
     rows = []
     for part in (results.paper, results.other):
-        measured = (*part.runs, *part.evaluations, *part.crosstalks, *part.singles)
+        measured: tuple[match.KeyedResult, ...] = (
+            *part.runs,
+            *part.evaluations,
+            *part.crosstalks,
+            *part.singles,
+        )
         for one in measured:
             cell = " ".join(
                 f"{value:g}" if isinstance(value, float) else str(value)

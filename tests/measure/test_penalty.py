@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from train import test_step
 
-from jaxent.model import blocks
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import batches
 from jaxent.measure import capture, penalty
+from jaxent.model import blocks
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.train import step as steps
 
 COMPUTE, SPEC = test_step.COMPUTE, test_step.SPEC
