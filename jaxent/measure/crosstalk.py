@@ -144,9 +144,16 @@ def crosstalk(
                 alpha=alpha,
             ),
         )
+    return _collect(of_all_probes, of_sets, labels, names, len(x), alpha)
+
+
+def _collect(
+    of_all_probes, of_sets, labels: concepts.Labels, names, number: int, alpha: float
+) -> Crosstalk:
+    """The result from the damage of all probes and of every replicate set."""
     sets = 0 if labels.sets is None else len(labels.sets)
     over_sets, cells = _intervals(of_sets, names) if sets > 1 else ({}, {})
-    scaled_alpha = float(of_all_probes["alpha"]) * (len(x) - 1)
+    scaled_alpha = float(of_all_probes["alpha"]) * (number - 1)
     trace = float(of_all_probes["trace"])
     return Crosstalk(
         domains=names,
@@ -157,7 +164,7 @@ def crosstalk(
         },
         intervals=over_sets,
         cells=cells,
-        probes=len(x),
+        probes=number,
         sets=sets,
         alpha=float(alpha),
         alpha_ratio=scaled_alpha / trace if trace else math.inf,

@@ -83,7 +83,7 @@ def write(
     decided = verdicts.decide_all(results.paper)
     sources = provenance.sources(results, collection)
     by_section = _tables(results, collection, decided, sources)
-    _write_tables(list(itertools.chain(*by_section.values())), out / "tables")
+    _write_tables(list(itertools.chain(*by_section.values())), out / run_folder.TABLES)
     counts = collections.Counter(verdict.outcome for verdict in decided)
     text = _TEMPLATES.get_template("page.html.j2").render(
         title=title,
@@ -97,7 +97,7 @@ def write(
         kinds=claim_tables.KINDS,
         outcomes={outcome: counts[outcome] for outcome in claim_tables.KINDS},
         tables=by_section,
-        pictures=_pictures(results, collection, out / "figures"),
+        pictures=_pictures(results, collection, out / run_folder.FIGURES),
         answers=companions.answers(collection.metrics),
         commands=provenance.commands(sources),
         versions=provenance.versions(sources),

@@ -241,7 +241,7 @@ class _Reader:
                 self.records[kind] += read(folder, name)
             except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
                 path = (folder / file).relative_to(self.root)
-                self.note(str(path), _explain(error))
+                self.note(str(path), schema.explain_error(error))
         if run_folder.RECORD not in files:
             for orphan in sorted({run_folder.METRICS, run_folder.SUMMARY} & files):
                 self.note(
@@ -391,17 +391,6 @@ def _read_validity(folder: pathlib.Path, name: str) -> list[Validity]:
         schema.read_json(folder / run_folder.VALIDITY), "validity"
     )
     return [Validity(name, content)]
-
-
-def _explain(error: Exception) -> str:
-    """An error in words, without the path of this machine."""
-    if isinstance(error, OSError):
-        if not error.filename:
-            return str(error)
-        return f"{error.strerror or error}: {pathlib.Path(error.filename).name}"
-    if isinstance(error, ValueError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
 
 
 def _is_known(file: str) -> bool:

@@ -199,3 +199,25 @@ def read_json(file: pathlib.Path) -> Any:
       OSError: it cannot be read.
     """
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def explain_error(error: Exception) -> str:
+    """Says what went wrong in reading a record, without the path of this machine.
+
+    Args:
+      error: what was raised.
+
+    Returns:
+      One line.
+
+    Example:
+      >>> explain_error(FileNotFoundError(2, "No such file", "/runs/a/run.json"))
+      'No such file: run.json'
+    """
+    if isinstance(error, OSError):
+        if not error.filename:
+            return str(error)
+        return f"{error.strerror or error}: {pathlib.Path(error.filename).name}"
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
