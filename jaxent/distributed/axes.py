@@ -169,8 +169,8 @@ def partition_spec(*logical: str | None) -> PartitionSpec:
     """The partition of an array with these logical axes (None: not split).
 
     Example:
-        >>> partition_spec("batch", None, "heads")
-        PartitionSpec(('data', 'fsdp'), None, 'tensor')
+        >>> tuple(partition_spec("batch", None, "heads"))
+        (('data', 'fsdp'), None, 'tensor')
     """
     return PartitionSpec(*(None if name is None else RULES[name] for name in logical))
 
