@@ -27,7 +27,9 @@ from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
-flags.DEFINE_string("probes", "hexad", "probe set: hexad, triad or a JSONL file")
+flags.DEFINE_string(
+    "probes", "hexad", "probe set: hexad, triad, hexad_v2, triad_v2 or a JSONL file"
+)
 flags.DEFINE_enum(
     "pooling", "mean", ["mean", "last"], "mean over a text's tokens, or its last"
 )

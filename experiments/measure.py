@@ -25,7 +25,9 @@ from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
-flags.DEFINE_string("probes", "triad", "probe set: triad, hexad or a JSONL file")
+flags.DEFINE_string(
+    "probes", "triad", "probe set: triad, hexad, triad_v2, hexad_v2 or a JSONL file"
+)
 flags.DEFINE_integer("probe_sets", None, "first replicate sets of the probes only")
 flags.DEFINE_string(
     "layers", "last", "last (after the final norm), all, or numbers: 0 is the embedding"

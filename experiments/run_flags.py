@@ -45,7 +45,9 @@ flags.DEFINE_integer(
     "curriculum_steps", _PAPER["curriculum_steps"], "B5's steps of math before code"
 )
 flags.DEFINE_string(
-    "probes", _PAPER["probes"], "probe set: triad, hexad or a JSONL file"
+    "probes",
+    _PAPER["probes"],
+    "probe set: triad, hexad, triad_v2, hexad_v2 or a JSONL file",
 )
 flags.DEFINE_integer("probe_sets", None, "first replicate sets of the probes only")
 flags.DEFINE_integer(
@@ -69,7 +71,7 @@ flags.DEFINE_bool(
 flags.DEFINE_string(
     "csr_probes",
     _PAPER["csr_probes"],
-    "probe set of the penalty: triad, hexad or a JSONL file",
+    "probe set of the penalty: triad, hexad, triad_v2, hexad_v2 or a JSONL file",
 )
 flags.DEFINE_integer("measure_steps", 500, "steps between measurements")
 flags.DEFINE_integer("save_steps", 100, "steps between checkpoints")

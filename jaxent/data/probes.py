@@ -17,10 +17,15 @@ from typing import Any
 FACTORS = ("domain", "register", "shape")
 REGISTERS = ("formal", "informal", "technical", "conversational")
 SHAPES = ("hierarchical", "causal", "constraint", "evidence")
+_TRIAD = ("code", "math", "medical")
+_HEXAD = ("code", "math", "logic", "medical", "legal", "creative")
 DOMAINS = {
-    "triad": ("code", "math", "medical"),
-    "hexad": ("code", "math", "logic", "medical", "legal", "creative"),
+    "triad": _TRIAD,
+    "hexad": _HEXAD,
+    "triad_v2": _TRIAD,
+    "hexad_v2": _HEXAD,
 }
+"""The domains of each set of the package; version 2 hides register from word counts."""
 _FOLDER = pathlib.Path(__file__).with_name("probes")
 _LABEL_WORDS = re.compile(
     r"\b(code|coding|coder|math|medic|legal|logic|creativ|formal|informal|technical"
@@ -42,6 +47,7 @@ class Probe:
     replicate: int
     topic: str
     text: str
+    source: str = ""  # who wrote it, and how
 
     @property
     def cell(self) -> tuple[str, str, str]:
@@ -81,7 +87,7 @@ def load_probes(source: str, replicates: int | None = None) -> ProbeSet:
     """A set of the package, or a JSONL file of one's own with the same fields.
 
     Args:
-        source: "triad", "hexad" or a file.
+        source: a name in `DOMAINS`, or a file.
         replicates: How many replicate sets, from the first; None: all.
 
     Returns:
@@ -137,7 +143,8 @@ def _read(file: pathlib.Path) -> list[Probe]:
 def _check_fields(fields: Any, where: str) -> None:
     """ValueError unless a line has a probe's fields with values of the right types."""
     expected = sorted(field.name for field in dataclasses.fields(Probe))
-    names = sorted(fields) if isinstance(fields, dict) else repr(fields)
+    expected.remove("source")
+    names = sorted({*fields} - {"source"}) if isinstance(fields, dict) else repr(fields)
     if names != expected:
         raise ValueError(f"{where}: fields {names}, expected {expected}")
     for name, value in fields.items():

@@ -15,7 +15,7 @@ def test_texts_satisfy_the_validator(file):
     assert probes.find_problems(texts) == []
     probes.check_balance(texts, file.name)
     assert len(texts) == 16 * REPLICATES[file.stem.split("_")[0]]
-    assert {p.domain for p in texts} == {file.stem.split("_")[1]}
+    assert {p.domain for p in texts} == {file.stem.split("_")[-1]}
 
 
 @pytest.mark.parametrize("name", probes.DOMAINS)
@@ -100,6 +100,7 @@ def test_validator_finds_label_words_and_lengths():
 
 def test_missing_file():
     with pytest.raises(
-        FileNotFoundError, match="expected triad, hexad or a JSONL file"
+        FileNotFoundError,
+        match="expected triad, hexad, triad_v2, hexad_v2 or a JSONL file",
     ):
         probes.load_probes("nowhere.jsonl")
