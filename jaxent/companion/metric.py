@@ -91,7 +91,7 @@ class Question:
         gradient_steps = self.batches * (number + 1)
         steps = len(self.seeds) * (gradient_steps + self.few_steps * number)
         (metric,) = questions.runs(
-            model, "B1", "strong", (0,), settings, steps=steps, measure_steps=steps
+            model, "B1", "strong", (0,), settings, max_steps=steps, measure_steps=steps
         )
         metric = dataclasses.replace(metric, intervention="metric")
         return [metric, *self.runs(model, settings)]

@@ -46,9 +46,8 @@ class TrainConfig:
             if not value > 0:
                 raise ValueError(f"{name} {value}: expected a positive number")
         if not 0 <= self.warmup_ratio < 1:
-            raise ValueError(
-                f"warmup_ratio {self.warmup_ratio}: expected 0 <= ratio < 1"
-            )
+            ratio = self.warmup_ratio
+            raise ValueError(f"warmup_ratio {ratio}: expected 0 <= ratio < 1")
 
     @property
     def warmup_steps(self) -> int:
@@ -59,7 +58,7 @@ class TrainConfig:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """What training changes: adapter, optimizer state, steps done, and the failed step.
+    """What training changes.
 
     failed: the steps done when a loss or gradient was not finite; -1: none was.
     """

@@ -63,7 +63,7 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
     assert process.wait() == -signal.SIGKILL and not (cut / "adapter").exists()
     assert "already holds a run" in run(command(cut, own_probes)).stderr
     assert (
-        "rank is 8, but the run"
+        "lora_r is 8, but the run"
         in run(command(cut, own_probes, "--resume", "--lora_r=8")).stderr
     )
     resumed = run(command(cut, own_probes, "--resume"))

@@ -22,7 +22,6 @@ def adapter(tmp_path_factory) -> str:
     folder, spec = tmp_path_factory.mktemp("adapter"), lora.LoraConfig(4, 12.0)
     peft.save_adapter(
         check_equivalence.random_adapter(config.read_config(TINY), spec, 3),
-        spec,
         folder,
         str(TINY),
     )

@@ -69,7 +69,7 @@ def two_steps(model, adapter, reference, compute):
         state, metrics = step(
             state,
             model,
-            steps.shard_batch(batch, 8, mesh),
+            steps.shard_batch(batch, 8 if mesh else 1, mesh),
             rows,
             jax.random.key(1),
             reference,
@@ -246,18 +246,10 @@ def wide_gradient(wide, compute=transformer.ComputeConfig()):
         batches.pad(test_step.examples(), 64, 16),
     )
     if mesh := compute.mesh:
-        wide, adapter, batch = (
-            sharding.shard_model(wide, mesh),
-            sharding.shard_adapter(adapter, mesh),
-            steps.shard_batch(batch, 8, mesh),
-        )
-    run = jax.jit(
-        functools.partial(
-            steps.step_gradient,
-            micro_batch_size=8 if mesh else 1,
-            compute=compute,
-        )
-    )
+        wide = sharding.shard_model(wide, mesh)
+        adapter = sharding.shard_adapter(adapter, mesh)
+    batch = steps.shard_batch(batch, 8 if mesh else 1, mesh)
+    run = jax.jit(functools.partial(steps.step_gradient, compute=compute))
     return run(wide, adapter, batch, rows, jax.random.key(1))
 
 
@@ -335,7 +327,7 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
         keys,
         make_reference(model, compute),
     )
-    traced = steps.jit_train_step_seeds(plan.hyper, compute).trace(*arguments)
+    traced = steps.jit_train_step_seeds(plan.train_config, compute).trace(*arguments)
     step = traced.lower().compile()
     if mesh is None:
         assert_one_base(traced, step, arguments)
@@ -344,11 +336,12 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
         assert state.adapter.params["mlp.down_proj"].a.sharding.spec[0] == "seed"
     one_device = dataclasses.replace(plan, compute=transformer.ComputeConfig())
     alone, reference = (
-        steps.jit_train_step(plan.hyper, one_device.compute),
+        steps.jit_train_step(plan.train_config, one_device.compute),
         make_reference(wide, one_device.compute),
     )
     for seed, (batch, used) in enumerate(drawn):
         start = loop.initial_state(wide, one_device, 0, axes.to_host(adapters[seed]))
+        batch = steps.shard_batch(batch, 2, None)
         expected, numbers = alone(start, wide, batch, used, keys[seed], reference)
         for name in ("loss", "csr", "csr_ratio"):
             np.testing.assert_allclose(

@@ -19,6 +19,30 @@ def _intervals(means, sets):
     }
 
 
+def _set_values(rng, ei, purity, accuracy, margin, sets):
+    """What each replicate set has of its own."""
+    off = (
+        [0] * sets
+        if not ei
+        else [max(0, round(ei * 40 + d)) for d in rng.integers(-1, 2, sets)]
+    )
+
+    def jitter(value):
+        return (value + rng.normal(0, 0.002, sets)).tolist()
+
+    return {
+        "own_flips": [40] * sets,
+        "off_flips": off,
+        "nested_own_flips": [40] * sets,
+        "nested_off_flips": off,
+        "sei": jitter(0.2),
+        "v_purity": jitter(purity),
+        "overlap": jitter(0.1),
+        **{f"accuracy.{c}": jitter(accuracy) for c in CONCEPTS},
+        **{f"margin.{c}": jitter(margin) for c in CONCEPTS},
+    }
+
+
 def measurement(
     step=0,
     ei=0.5,
@@ -31,29 +55,9 @@ def measurement(
     **more,
 ):
     """A measure record: EI about `ei` in every replicate set; ei None: undefined."""
-    rng = np.random.default_rng([seed, step, int(1000 * (ei or 0))])
     reasons = {} if ei is not None else {"ei": "4 own-concept flips, fewer than 10"}
-    off = (
-        [0] * sets
-        if not ei
-        else [max(0, round(ei * 40 + d)) for d in rng.integers(-1, 2, sets)]
-    )
-
-    def jitter(value):
-        return (value + rng.normal(0, 0.002, sets)).tolist()
-
-    set_values = {
-        "own_flips": [40] * sets,
-        "off_flips": off,
-        "nested_own_flips": [40] * sets,
-        "nested_off_flips": off,
-        "sei": jitter(0.2),
-        "v_purity": jitter(purity),
-        "overlap": jitter(0.1),
-        **{f"accuracy.{c}": jitter(accuracy) for c in CONCEPTS},
-        **{f"margin.{c}": jitter(margin) for c in CONCEPTS},
-    }
-
+    rng = np.random.default_rng([seed, step, int(1000 * (ei or 0))])
+    set_values = _set_values(rng, ei, purity, accuracy, margin, sets)
     means = {
         "ei": ei,
         "sei": 0.2,
@@ -73,7 +77,7 @@ def measurement(
         "v_purity_null": [0.585, 0.05],
         "reasons": reasons,
         "own_flips": 320,
-        "off_flips": sum(off),
+        "off_flips": sum(set_values["off_flips"]),
         "accuracy": dict.fromkeys(CONCEPTS, accuracy),
         "margins": dict.fromkeys(CONCEPTS, margin),
         "weakest": "shape",

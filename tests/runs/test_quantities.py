@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxent.measure import entangle
-from jaxent.runs import execute, quantities, schema
+from jaxent.runs import measurement, quantities, schema
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_results_of_a_summary():
         "drift": {"total": 0.1, "outside": 0.2},
         "seconds": 1,
     }
-    summary = execute.summarise_metrics([measured, trained])
+    summary = measurement.summarise_metrics([measured, trained])
     read = {name: of(summary) for name, of in quantities.RESULTS.items()}
     assert (read["drift"], read["drift_outside"]) == (0.1, 0.2)
     assert (read["final_loss"], read["csr_loss"]) == (2.0, 0.5)

@@ -49,12 +49,12 @@ def metric(tmp_path, folder="companion_metric", **more):
 
 def test_the_map_has_a_point_for_each_companion_and_quantity(tmp_path):
     one = metric(tmp_path)
-    left, right = companions.draw(one.found).axes
+    left, right = companions.draw(one.content).axes
     for axis, quantity in ((left, "alignment"), (right, "drop")):
         points = {text.get_text(): text.xy for text in axis.texts}
         assert set(points) == {"math", "natural", "creative"}
         for companion, (x, y) in points.items():
-            of = one.found["axes"][companion]
+            of = one.content["axes"][companion]
             defined = [v for v in of[quantity] if v is not None]
             assert (x, y) == (of["ct"], sum(defined) / len(defined))
 

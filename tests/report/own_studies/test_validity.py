@@ -29,7 +29,7 @@ def study(tmp_path):
 
 
 def test_the_panel_has_the_truth_and_every_estimator(tmp_path):
-    drawn = validity.draw(study(tmp_path).found["panels"])
+    drawn = validity.draw(study(tmp_path).content["panels"])
     axis = drawn.axes[0]
     lines = {line.get_label(): line for line in axis.lines}
     assert list(lines["truth"].get_ydata()) == [0.3, 0.9]
@@ -38,7 +38,7 @@ def test_the_panel_has_the_truth_and_every_estimator(tmp_path):
 
 
 def test_hollow_markers_are_undefined_in_some_draws(tmp_path):
-    drawn = validity.draw(study(tmp_path).found["panels"])
+    drawn = validity.draw(study(tmp_path).content["panels"])
     ei = style.COLORS[list(style.ESTIMATORS).index("ei")]
     points = [
         line

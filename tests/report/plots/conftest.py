@@ -1,4 +1,4 @@
-import fake_runs
+import fake_study
 import matplotlib.pyplot as plt
 import pytest
 
@@ -10,7 +10,7 @@ from jaxent.runs import records
 def paper_results(tmp_path_factory):
     """The results of an invented full study at the paper's models."""
     root = tmp_path_factory.mktemp("study")
-    fake_runs.study(root)
+    fake_study.write_study(root)
     return classify.classify_records(records.read_records(root)).paper
 
 
