@@ -26,7 +26,6 @@ import weight_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.model import blocks, convert
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
@@ -71,6 +70,7 @@ from jaxent.checkpoint import peft
 from jaxent.decode import choose, generate, loop, plan
 from jaxent.distributed import axes, processes
 from jaxent.evaluate import humaneval, sandbox, scoring
+from jaxent.model import blocks, convert
 from jaxent.model import config as configs
 from jaxent.runs import folder as run_folder
 from jaxent.runs import validate

@@ -22,7 +22,6 @@ import checkpoint_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.measure import drift
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
@@ -64,7 +63,7 @@ import numpy as np
 
 from jaxent.data import probes
 from jaxent.distributed import processes
-from jaxent.measure import capture, concepts, energy, entangle, penalty
+from jaxent.measure import capture, concepts, drift, energy, entangle, penalty
 from jaxent.report.plots import measurement, style
 from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder

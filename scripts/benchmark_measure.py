@@ -19,7 +19,6 @@ from collections.abc import Callable
 from absl import flags
 
 from jaxent import command
-from jaxent.model import blocks
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -47,8 +46,8 @@ from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import batches, corpora, probes, tokens
 from jaxent.measure import capture, concepts, entangle, penalty, synthetic
+from jaxent.model import blocks, transformer
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.runs import console
 from jaxent.train import step as steps
 

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from absl import flags
 
 from jaxent import command
-from jaxent.model import blocks
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id", required=True)
@@ -46,8 +45,8 @@ from jaxent.checkpoint import hf, safetensors_folder
 from jaxent.checkpoint import peft as adapters
 from jaxent.data import batches, embedded, tokens
 from jaxent.decode import loop
+from jaxent.model import blocks, transformer
 from jaxent.model import config as configs
-from jaxent.model import transformer
 from jaxent.train import step as steps
 
 

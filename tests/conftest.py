@@ -32,6 +32,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 
 import families  # noqa: E402, found on the path set above
 
+from jaxent.checkpoint import real_model  # noqa: E402, after the environment of JAX
 from jaxent.data import probes  # noqa: E402, after the environment of JAX
 
 
@@ -49,6 +50,14 @@ def shared() -> pathlib.Path:
 def stories(shared) -> str:
     """A real pretrained Llama of 260,032 parameters."""
     return str(shared / "stories260k")
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> pathlib.Path:
+    """The folder of SmolLM2-135M-Instruct."""
+    if not real_model.is_there():
+        pytest.skip("SmolLM2 is not there: run ./scripts/get_real_model")
+    return real_model.folder()
 
 
 @pytest.fixture(scope="session", params=families.marked())

@@ -8,6 +8,8 @@ import huggingface_hub
 import numpy as np
 import safetensors
 
+from jaxent.checkpoint import real_model
+
 _WANTED = [
     "*.safetensors",
     "*.safetensors.index.json",
@@ -24,7 +26,7 @@ def locate(source: str) -> pathlib.Path:
     """The local folder of a checkpoint.
 
     Args:
-        source: A folder, or a Hub id, whose snapshot is downloaded once.
+        source: A folder, a Hub id, whose snapshot is downloaded once, or `smollm2`.
 
     Returns:
         The folder.
@@ -32,6 +34,7 @@ def locate(source: str) -> pathlib.Path:
     Raises:
         FileNotFoundError: It is neither, or the Hub did not give it.
     """
+    source = real_model.resolve(source)
     path = pathlib.Path(source)
     if path.is_dir():
         return path

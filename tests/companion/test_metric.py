@@ -5,7 +5,7 @@ import pytest
 
 from jaxent.companion import metric as companion_metric
 from jaxent.companion import scores, transfer
-from jaxent.report import own
+from jaxent.report.own_studies import companions
 from jaxent.runs import conclusions, queue, records
 from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
@@ -76,7 +76,7 @@ def test_a_record_says_who_ranks_first_and_who_was_right(monkeypatch, tmp_path):
     assert "Two axes order 2 of 3 pairs rightly, crosstalk alone 1: better." in text
     tables = {
         table.id: table
-        for table in own.companion_tables(
+        for table in companions.companion_tables(
             [records.Metric("companion_metric", specs.TINY_MODEL, found)]
         )
     }
@@ -102,7 +102,7 @@ def test_an_axis_that_is_undefined_in_every_seed_ranks_nobody(monkeypatch, tmp_p
         judged["alignment"]["pairs"],
         judged["two axes"]["pairs"],
     ) == (1, 1, 0)
-    tables = own.companion_tables(
+    tables = companions.companion_tables(
         [records.Metric("companion_metric", specs.TINY_MODEL, found)]
     )
     assert any("do not agree in any seed" in note for note in tables[0].notes)

@@ -56,12 +56,13 @@ def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(qwen):
     model = hf.abstract_model(hf.load(qwen).config)
     with pytest.raises(
         ValueError,
-        match=r"2 key-value heads do not split 8 ways \(tensor\); "
+        match=r"2 key-value heads are not divisible by axis size 8 \(tensor\); "
         "expected one that splits them, such as data",
     ):
         sharding.check_mesh(model, axes.parse_mesh("tensor:8"))
     with pytest.raises(
-        ValueError, match=r"1 groups of 128 weights do not split 8 ways \(fsdp\)"
+        ValueError,
+        match=r"1 groups of 128 weights are not divisible by axis size 8 \(fsdp\)",
     ):
         sharding.check_mesh(model, axes.parse_mesh("fsdp:8"))
 

@@ -15,7 +15,7 @@ from jaxent.model import blocks
 from jaxent.model import config as configs
 from jaxent.train import step as steps
 
-COMPUTE, SPEC = test_step.COMPUTE, test_step.SPEC
+COMPUTE, LORA = test_step.COMPUTE, test_step.LORA
 PROBES = [
     np.random.default_rng(i).integers(0, 160, 5 + 3 * (i % 11)).tolist()
     for i in range(22)
@@ -66,7 +66,7 @@ def test_equals_the_dense_projector_in_float64(model, reference):
 def test_zero_where_nothing_moved(model, reference):
     fresh = lora.init_adapter(
         jax.random.key(0),
-        SPEC,
+        LORA,
         model.config.layers,
         blocks.linear_shapes(model.config),
     )
@@ -80,7 +80,7 @@ def test_zero_where_nothing_moved(model, reference):
 def test_a_penalty_that_cannot_act_is_refused(model, reference):
     fresh = lora.init_adapter(
         jax.random.key(0),
-        SPEC,
+        LORA,
         model.config.layers,
         blocks.linear_shapes(model.config),
     )

@@ -287,6 +287,20 @@ def test_pure_and_mixed_meshes_give_the_gradient_of_one_device(
         assert gradient.params[path].a.sharding.is_equivalent_to(wanted.a, 3)
 
 
+def assert_one_base(traced, step, arguments):
+    """A vmapped step decodes each weight once, and takes no second copy of them."""
+    model = arguments[1]
+    decoded = set(
+        re.findall(r"f32\[([\d,]*)\] = bitcast_convert_type", str(traced.jaxpr))
+    )
+    assert decoded and all(
+        shape.split(",")[-2:-1] == ["64"] and len(shape.split(",")) == 3
+        for shape in decoded
+    ), decoded
+    size = step.memory_analysis().argument_size_in_bytes
+    assert size == tree_bytes(arguments) < 2 * tree_bytes(model)
+
+
 @pytest.mark.parametrize("text", [None, _slow("seed:2,fsdp:2,tensor:2")])
 def test_seeds_share_one_base_and_equal_each_alone(wide, text):
     """A step of two seeds with dropout and the penalty, two modules adapted."""
@@ -324,15 +338,7 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
     traced = steps.jit_train_step_seeds(plan.hyper, compute).trace(*arguments)
     step = traced.lower().compile()
     if mesh is None:
-        decoded = set(
-            re.findall(r"f32\[([\d,]*)\] = bitcast_convert_type", str(traced.jaxpr))
-        )
-        assert decoded and all(
-            shape.split(",")[-2:-1] == ["64"] and len(shape.split(",")) == 3
-            for shape in decoded
-        ), decoded
-        size = step.memory_analysis().argument_size_in_bytes
-        assert size == tree_bytes(arguments) < 2 * tree_bytes(model)
+        assert_one_base(traced, step, arguments)
     state, metrics = step(*arguments)
     if mesh is not None:
         assert state.adapter.params["mlp.down_proj"].a.sharding.spec[0] == "seed"
@@ -349,12 +355,10 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
                 getattr(metrics, name)[seed], getattr(numbers, name), rtol=1e-4
             )
         result = loop.unstack_seeds(state, plan, 2)[seed]
-        close(
-            result.optimizer[0].mu, expected.optimizer[0].mu
-        )  # a tenth of the clipped gradient
-        close(
-            result.adapter, expected.adapter, 1e-2
-        )  # Adam's first step is as long for a gradient that is rounding alone
+        # A tenth of the clipped gradient.
+        close(result.optimizer[0].mu, expected.optimizer[0].mu)
+        # Adam's first step is as long for a gradient that is rounding alone.
+        close(result.adapter, expected.adapter, 1e-2)
 
 
 def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(wide):

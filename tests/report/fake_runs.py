@@ -10,6 +10,15 @@ SETS = 8
 CONCEPTS = ("domain", "register", "shape")
 
 
+def _intervals(means, sets):
+    """An interval 0.2 wide about each mean that is defined."""
+    return {
+        name: {"mean": v, "low": v - 0.1, "high": v + 0.1, "sets": sets}
+        for name, v in means.items()
+        if v is not None
+    }
+
+
 def measurement(
     step=0,
     ei=0.5,
@@ -23,6 +32,7 @@ def measurement(
 ):
     """A measure record: EI about `ei` in every replicate set; ei None: undefined."""
     rng = np.random.default_rng([seed, step, int(1000 * (ei or 0))])
+    reasons = {} if ei is not None else {"ei": "4 own-concept flips, fewer than 10"}
     off = (
         [0] * sets
         if not ei
@@ -44,19 +54,12 @@ def measurement(
         **{f"margin.{c}": jitter(margin) for c in CONCEPTS},
     }
 
-    def interval(v):
-        return {"mean": v, "low": v - 0.1, "high": v + 0.1, "sets": sets}
-
-    spans = {
-        n: interval(v)
-        for n, v in (
-            ("ei", ei),
-            ("sei", 0.2),
-            ("cvo", 0.3),
-            ("v_purity", purity),
-            ("accuracy.domain", accuracy),
-        )
-        if v is not None
+    means = {
+        "ei": ei,
+        "sei": 0.2,
+        "cvo": 0.3,
+        "v_purity": purity,
+        "accuracy.domain": accuracy,
     }
     return {
         "kind": "measure",
@@ -68,9 +71,7 @@ def measurement(
         "cvo": 0.3,
         "v_purity": purity,
         "v_purity_null": [0.585, 0.05],
-        "reasons": {}
-        if ei is not None
-        else {"ei": "4 own-concept flips, fewer than 10"},
+        "reasons": reasons,
         "own_flips": 320,
         "off_flips": sum(off),
         "accuracy": dict.fromkeys(CONCEPTS, accuracy),
@@ -79,7 +80,7 @@ def measurement(
         "damage": [[0.1, 0.02, 0.01]] * rank,
         "own": [0] * rank,
         "singular": [1.0] * rank,
-        "intervals": spans,
+        "intervals": _intervals(means, sets),
         "set_values": set_values,
         "probes": 48 * sets,
         "sets": sets,

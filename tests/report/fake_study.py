@@ -10,8 +10,24 @@ from jaxent.paper import models as paper_models
 
 def write_study(root):
     """Numbers near the published ones, but CodeLlama falls and B6 is no worse."""
-
     rng = np.random.default_rng(0)
+    _baselines(root, rng)
+    _conditions(root, rng)
+    _follow_ups(root)
+    domains = {
+        "creative": (0.002, -0.01, 0.01),
+        "math": (0.09, 0.05, 0.12),
+        "logic": (0.09, 0.05, 0.12),
+        "medical": (0.17, 0.1, 0.2),
+        "legal": (0.3, 0.2, 0.4),
+    }
+    crosstalk(root, paper_models.HUB[paper_models.QWEN_7B], domains)
+    companion_metric(root, paper_models.HUB[paper_models.QWEN_7B])
+    validity(root)
+
+
+def _baselines(root, rng):
+    """Every model's B3, over the seeds of the paper."""
     ladder = {
         paper_models.QWEN_7B: ((42, 0, 1), 0.945, 0.64),
         paper_models.QWEN_14B: ((42, 0, 1), 0.81, 0.05),
@@ -38,6 +54,10 @@ def write_study(root):
                 energy=1.1,
                 margin=1.5 if model == paper_models.QWEN_32B else 0.01,
             )
+
+
+def _conditions(root, rng):
+    """The largest model's other conditions, and its coding scores."""
     big = paper_models.HUB[paper_models.QWEN_32B]
     evaluation(root, big, 96, name="he/B0")
     for condition, passes, energy in (
@@ -64,6 +84,11 @@ def write_study(root):
     evaluation(
         root, big, 60, root / "qwen2.5-coder-32b/B3-strong-seed0/adapter", name="he/B3"
     )
+
+
+def _follow_ups(root):
+    """Weights of the penalty, the light preset and a run that starts from another's."""
+    big = paper_models.HUB[paper_models.QWEN_32B]
     for weight, end in ((0.03, 0.5), (0.3, 0.2)):
         run(
             root,
@@ -92,13 +117,3 @@ def write_study(root):
             "start": json.loads((start / "summary.json").read_text())["adapter_hash"]
         },
     )
-    domains = {
-        "creative": (0.002, -0.01, 0.01),
-        "math": (0.09, 0.05, 0.12),
-        "logic": (0.09, 0.05, 0.12),
-        "medical": (0.17, 0.1, 0.2),
-        "legal": (0.3, 0.2, 0.4),
-    }
-    crosstalk(root, paper_models.HUB[paper_models.QWEN_7B], domains)
-    companion_metric(root, paper_models.HUB[paper_models.QWEN_7B])
-    validity(root)
