@@ -118,7 +118,7 @@ def test_nothing_is_judged_without_every_run(monkeypatch, tmp_path, worse, asked
     found, _ = examined(monkeypatch, tmp_path, worse, **asked)
     assert found["judged"] is None and found["worse"] == worse
     assert "pairs" not in companion_metric.format_record(specs.TINY_MODEL, found)
-    assert not conclusions.companion_answers(
+    assert not companions.answers(
         [records.Metric("companion_metric", specs.TINY_MODEL, found)]
     )
 

@@ -23,7 +23,7 @@ def test_equals_dense_singular_values(qwen, quantize):
     moved = held = 0
     for module, path in lora.PATHS.items():
         delta = np.asarray(
-            lora.delta_weight(adapter.params[path], test_step.SPEC), np.float64
+            lora.delta_weight(adapter.params[path], test_step.LORA), np.float64
         )
         weight = getattr(
             getattr(model.layers, path.split(".")[0]), module

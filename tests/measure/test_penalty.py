@@ -139,7 +139,7 @@ def test_micro_batches_do_not_matter(model, reference):
 
 def test_two_lambdas_part_at_the_first_csr_step_and_not_before(model, reference):
     hyper = steps.TrainConfig(steps=20, csr_every=2, warmup_ratio=0.0)
-    batch, rows = batches.pack(test_step.examples(6), 64, 16)
+    batch, rows = test_step.split(batches.pack(test_step.examples(6), 64, 16))
     run = steps.jit_train_step(hyper, COMPUTE)
     found = {}
     for weight in (0.0, 0.03, 0.3):
