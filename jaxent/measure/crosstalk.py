@@ -122,7 +122,7 @@ def crosstalk(
       >>> rows = [{"domain": "ab"[i % 2], "shape": i // 2 % 3} for i in range(24)]
       >>> labels = concepts.label_probes(rows, ("domain", "shape"))
       >>> x = np.random.default_rng(0).normal(size=(24, 8))
-      >>> x[:, 0] += 5 * labels.codes[:, 0]
+      >>> x[:, 0] += 20 * labels.codes[:, 0]
       >>> measured = crosstalk(x, labels)
       >>> measured.domains, measured.recall
       (('a', 'b'), [1.0, 1.0])

@@ -51,7 +51,7 @@ def _estimate(x, codes, sizes, alpha, scale_free) -> dict[str, jax.Array]:
         _removal_damage(fit, before.sum(0), codes, sizes, trace)
         | {"nested": _nested_flips(fit, before, codes, sizes)}
         | _subspaces(fit, sizes)
-        | _class_mean_spread(fit.gram, codes, sizes, trace / n)
+        | _class_mean_spread(fit.gram, codes, sizes, trace)
         | {"alpha": fit.alpha, "alpha_ratio": fit.alpha * (n - 1) / trace}
     )
 
@@ -136,7 +136,7 @@ def _r2_loss(predicted, y, sizes) -> jax.Array:
     return jnp.stack(losses)
 
 
-def _class_mean_spread(gram, codes, sizes, variance) -> dict:
+def _class_mean_spread(gram, codes, sizes, trace) -> dict:
     """Smallest squared singular values of sqrt(n_class / N) (class mean - mean).
 
     zeros [k] are the m-th, margins [k] the (m-1)-th, both over the total variance.
@@ -146,5 +146,5 @@ def _class_mean_spread(gram, codes, sizes, variance) -> dict:
         member = jax.nn.one_hot(codes[:, j], m, dtype=gram.dtype)
         weights = member / jnp.sqrt(len(codes) * jnp.maximum(member.sum(0), 1))  # [N,m]
         smallest.append(jnp.linalg.eigvalsh(weights.T @ gram @ weights)[:2])
-    least = jnp.stack(smallest)
-    return {"zeros": least[:, 0] / variance, "margins": least[:, 1] / variance}
+    least, n = jnp.stack(smallest), len(codes)
+    return {"zeros": least[:, 0] / (trace / n), "margins": least[:, 1] / (trace / n)}
