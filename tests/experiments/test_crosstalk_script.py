@@ -103,7 +103,8 @@ def test_every_pair_of_six_domains(tmp_path, six_domains):
     [
         (
             ["--probes=/nowhere"],
-            "crosstalk: probes '/nowhere': expected triad, hexad or a JSONL file",
+            "crosstalk: probes '/nowhere': expected triad, hexad, triad_v2, hexad_v2 "
+            "or a JSONL file",
         ),
         (["--probes=triad", "--output_dir="], "crosstalk: --output_dir is missing"),
     ],

@@ -143,17 +143,21 @@ def run(
         "".join(json.dumps(line) + "\n" for line in lines)
     )
     if finished:
-        summary = {
-            "before": lines[0],
-            "after": lines[len(path) - 1],
-            "adapter_hash": f"adapter-{folder.name}-{folder.parent.name}",
-            "seconds": 7200.0,
-            "final_loss": 2.0,
-            "csr_loss": 1.5 if condition == "B4" else None,
-            "sv_energy": {"total": energy, "modules": {}},
-        }
+        summary = _summary(folder, lines[: len(path)], energy)
+        summary["csr_loss"] = 1.5 if condition == "B4" else None
         (folder / "summary.json").write_text(json.dumps(summary))
     return folder
+
+
+def _summary(folder, measured, energy):
+    return {
+        "before": measured[0],
+        "after": measured[-1],
+        "adapter_hash": f"adapter-{folder.name}-{folder.parent.name}",
+        "seconds": 7200.0,
+        "final_loss": 2.0,
+        "sv_energy": {"total": energy, "modules": {}},
+    }
 
 
 def single(root, model, name="measure", layer=28, ei=0.5, **about):

@@ -56,14 +56,15 @@ def test_a_quantity_that_does_not_exist():
 
 
 def test_results_of_a_summary():
-    trained = {"kind": "train", "loss": 2.0, "tokens": 8, "seconds": 1.0, "csr": 0.5}
+    trained = {"kind": "train", "loss": 2.0, "tokens": 8, "seconds": 1.0}
+    with_csr = trained | {"csr": 0.5, "csr_ratio": 0.1}
     measured = {
         "kind": "measure",
         "drift": {"total": 0.1, "outside": 0.2},
         "seconds": 1,
     }
-    summary = measurement.summarise_metrics([measured, trained])
+    summary = measurement.summarise_metrics([measured, trained, with_csr])
     read = {name: of(summary) for name, of in quantities.RESULTS.items()}
     assert (read["drift"], read["drift_outside"]) == (0.1, 0.2)
     assert (read["final_loss"], read["csr_loss"]) == (2.0, 0.5)
-    assert read["csr_ratio"] is None and read["sv_energy"] is None
+    assert read["csr_ratio"] == 0.1 and read["sv_energy"] is None
