@@ -8,6 +8,7 @@ embedded checkpoints were trained, were made with Python 3.11.7; the script refu
 others.
 """
 
+import argparse
 import json
 import pathlib
 import platform
@@ -43,6 +44,8 @@ def main(folder: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: make_embedded_texts.py OUTPUT_DIR")
-    main(pathlib.Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("output_dir", type=pathlib.Path, metavar="OUTPUT_DIR")
+    main(parser.parse_args().output_dir)

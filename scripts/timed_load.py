@@ -15,6 +15,8 @@ def answer(load: Callable[[str], int]) -> None:
     Args:
       load: from a folder to the bytes of the loaded model.
     """
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("a child of benchmark_loading.py: expected one folder of a checkpoint")
     print("ready", flush=True)
     sys.stdin.readline()
     started = time.perf_counter()
