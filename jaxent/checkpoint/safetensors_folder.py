@@ -132,12 +132,12 @@ def _read_index(index: pathlib.Path) -> dict[str, str]:
     """The file of every tensor, as an index says."""
     names = json_files.read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names:
-        raise ValueError(f"{index}: no weight_map, expected tensor names and files")
+        problem = ": no weight_map, expected tensor names and files"
+        raise json_files.FileError(str(index), problem)
     for tensor, file in names.items():
         if not isinstance(file, str):
-            raise ValueError(
-                f"{index}: weight_map.{tensor} {file!r}, expected a file's name"
-            )
+            problem = f": weight_map.{tensor} {file!r}, expected a file's name"
+            raise json_files.FileError(str(index), problem)
     return names
 
 

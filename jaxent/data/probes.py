@@ -133,23 +133,24 @@ def _read(file: pathlib.Path) -> list[Probe]:
         _check_fields(fields, f"{file}, line {number}")
         probes.append(Probe(**fields))
     if not probes:
-        raise ValueError(f"{file}: no probes")
+        raise json_files.FileError(str(file), ": no probes")
     return probes
 
 
 def _check_fields(fields: dict[str, Any], where: str) -> None:
-    """ValueError unless a line has a probe's fields with values of the right types."""
+    """FileError unless a line has a probe's fields with values of the right types."""
     expected = sorted(field.name for field in dataclasses.fields(Probe))
     expected.remove("source")
     names = sorted({*fields} - {"source"})
     if names != expected:
-        raise ValueError(f"{where}: fields {names}, expected {expected}")
+        raise json_files.FileError(where, f": fields {names}, expected {expected}")
     for name, value in fields.items():
         if name == "replicate":
             if type(value) is not int or value < 0:
-                raise ValueError(f"{where}: replicate {value!r}, expected 0, 1, ...")
+                problem = f": replicate {value!r}, expected 0, 1, ..."
+                raise json_files.FileError(where, problem)
         elif not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{where}: {name} {value!r}, expected text")
+            raise json_files.FileError(where, f": {name} {value!r}, expected text")
 
 
 def check_balance(probes: Sequence[Probe], where: str) -> None:

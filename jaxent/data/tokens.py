@@ -171,9 +171,8 @@ def _special_tokens(file: pathlib.Path, raw: tokenizers.Tokenizer) -> dict[str, 
     for name in _SPECIAL:
         known = name in special and raw.token_to_id(special[name]) is not None
         if not known and (name in special or name == "eos_token"):
-            raise ValueError(
-                f"{file}: {name} {named[name]!r}, expected a token of tokenizer.json"
-            )
+            problem = f": {name} {named[name]!r}, expected a token of tokenizer.json"
+            raise json_files.FileError(str(file), problem)
     return special
 
 
@@ -186,9 +185,8 @@ def _generation_ends(file: pathlib.Path) -> list[int]:
         return []
     ends = value if isinstance(value, list) else [value]
     if not all(type(end) is int and end >= 0 for end in ends):
-        raise ValueError(
-            f"{file}: eos_token_id {value!r}, expected a token id or a list of them"
-        )
+        problem = f": eos_token_id {value!r}, expected a token id or a list of them"
+        raise json_files.FileError(str(file), problem)
     return ends
 
 
@@ -196,5 +194,5 @@ def _content(token: Any, where: str) -> str | None:
     """A special token's text: configurations hold it plain or as {"content": ...}."""
     text = token.get("content") if isinstance(token, dict) else token
     if text is not None and not isinstance(text, str):
-        raise ValueError(f"{where} {token!r}, expected the text of a token")
+        raise json_files.FileError(where, f" {token!r}, expected the text of a token")
     return text
