@@ -22,7 +22,7 @@ import checkpoint_flags
 import weight_flags
 from absl import flags
 
-from jaxent import command
+from jaxent import command, json_files
 from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
@@ -184,8 +184,9 @@ def main() -> None:
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"crosstalk: {error}")
     if before != "null":
+        record = json_files.parse_json(before, run_folder.CROSSTALK, finite=False)
         if processes.is_primary():
-            print(f"{format_crosstalk(json.loads(before))}\n\nMeasured before: {out}")
+            print(f"{format_crosstalk(record)}\n\nMeasured before: {out}")
         return
     model, adapter, compute = checkpoints.load(checkpoint, adapter, mesh)
     where = capture.CaptureConfig(-1, FLAGS.pooling)

@@ -25,7 +25,7 @@ import checkpoint_flags
 import weight_flags
 from absl import flags
 
-from jaxent import command
+from jaxent import command, json_files
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", None, "folder for the results")
@@ -209,7 +209,8 @@ def resume(
         return json.dumps([dataclasses.asdict(sample) for sample in samples])
 
     text = processes.broadcast_from_primary(read)
-    return [humaneval.Sample(**sample) for sample in json.loads(text)]
+    samples = json_files.parse_json(text, humaneval.RAW, list)
+    return [humaneval.Sample(**sample) for sample in samples]
 
 
 def score(folder: pathlib.Path, problems: humaneval.Problems) -> dict:

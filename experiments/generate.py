@@ -12,7 +12,7 @@ import sys
 import checkpoint_flags
 from absl import flags
 
-from jaxent import command
+from jaxent import command, json_files
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("prompt", None, "text to continue (default: standard input)")
@@ -34,7 +34,12 @@ def read_prompt() -> str:
     """--prompt, or the first process's standard input."""
     if FLAGS.prompt is not None:
         return FLAGS.prompt
-    return processes.broadcast_from_primary(lambda: sys.stdin.read().removesuffix("\n"))
+
+    def read() -> str:
+        content = sys.stdin.buffer.read()
+        return json_files.decode_text(content, "standard input").removesuffix("\n")
+
+    return processes.broadcast_from_primary(read)
 
 
 def say(text: str) -> None:

@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
+from jaxent import json_files
+
 FOREIGN = {
     "lr": "use --learning_rate",
     "per_device_train_batch_size": (
@@ -141,9 +143,14 @@ def parse(name: str, doc: str | None, argv: Sequence[str] | None = None) -> None
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a script's main function after `parse`; an interruption ends in one line."""
+    """Runs a script's main function after `parse`.
+
+    An interruption ends in one line, and so does a damaged file wherever it is met.
+    """
     try:
         main()
+    except json_files.FileError as error:
+        sys.exit(f"{pathlib.Path(sys.argv[0]).stem}: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from absl import flags
 
-from jaxent import command
+from jaxent import command, json_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(
@@ -82,6 +82,20 @@ def test_help_is_in_groups_and_ends_well(values, capsys):
     assert shown.index("model:") < shown.index("optimisation:")
     assert "--[no]load_in_4bit" in shown
     assert "(default: 5000)" in shown
+
+
+def test_a_damaged_file_ends_any_script_in_one_line(tmp_path, monkeypatch):
+    """Wherever it is read: before the work or within it."""
+    (tmp_path / "run.json").write_text('{"settings": ')
+    monkeypatch.setattr(sys, "argv", ["experiments/finetune.py"])
+
+    def main():
+        json_files.read_json(tmp_path / "run.json")
+
+    with pytest.raises(SystemExit) as left:
+        command.run(main)
+    place = f"{tmp_path}/run.json, line 1"
+    assert left.value.code == f"finetune: {place}: it ends within a value"
 
 
 def test_every_suggested_flag_exists_in_some_script():

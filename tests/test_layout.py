@@ -41,6 +41,8 @@ ALLOWED = {
 }
 """The rooms that a room may import, besides itself."""
 
+SHARED = {"json_files"}
+"""Modules beside the rooms that every room may import; they import no room."""
 FORBIDDEN = {"torch", "peft", "bitsandbytes"}
 WITHOUT_JAX = {"data", "paper", "stats", "report"}
 SOURCES = sorted(
@@ -49,6 +51,7 @@ SOURCES = sorted(
     for path in (ROOT / folder).rglob("*.py")
 )
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
 LONGEST_LINE = 88
@@ -85,10 +88,27 @@ def test_imports_follow_the_table(room):
             parts = name.split(".")
             assert parts[0] not in FORBIDDEN, f"{_name(file)} imports {name}"
             if parts[0] == "jaxent":
-                allowed = ALLOWED[room] | {room}
+                allowed = ALLOWED[room] | {room} | SHARED
                 assert parts[1] in allowed, f"{_name(file)} imports {name}"
             if room in WITHOUT_JAX:
                 assert parts[0] != "jax", f"{_name(file)} imports {name}"
+
+
+@pytest.mark.parametrize("module", sorted(SHARED))
+def test_shared_modules_import_no_room(module):
+    names = imported(PACKAGE / f"{module}.py")
+    assert not [name for name in names if name.startswith("jaxent.")]
+
+
+def test_json_is_read_in_one_place():
+    """Elsewhere a damaged file would end in a traceback."""
+    readers = set()
+    for path in [*MODULES, *(ROOT / "experiments").glob("*.py"), *SCRIPTS]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_name = isinstance(node, ast.Attribute)
+            if is_name and ast.unparse(node) in ("json.load", "json.loads"):
+                readers.add(_name(path))
+    assert readers == {"jaxent/json_files.py"}
 
 
 def test_no_arrow_runs_up():

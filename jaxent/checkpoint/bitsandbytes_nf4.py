@@ -5,10 +5,9 @@ their second level (`.nested_absmax`, `.nested_quant_map`) where there is one, t
 values (`.quant_map`), and a JSON state as bytes.
 """
 
-import json
-
 import numpy as np
 
+from jaxent import json_files
 from jaxent.arrays import dynamic8, nf4
 from jaxent.checkpoint import safetensors_folder
 
@@ -58,8 +57,8 @@ def read_scales(
     Raises:
         ValueError: Its state is not one that this package reads.
     """
-    state = json.loads(folder.read(name + _STATE).tobytes())
     where = f"{folder.entries[name].file}: tensor {name!r}"
+    state = json_files.parse_json(folder.read(name + _STATE).tobytes(), where)
     expected = {"quant_type": "nf4", "blocksize": nf4.BLOCK, "shape": list(shape)}
     for key, wanted in expected.items():
         if state.get(key) != wanted:

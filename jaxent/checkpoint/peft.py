@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 
+from jaxent import json_files
 from jaxent.arrays import lora
 from jaxent.checkpoint import safetensors_folder
 from jaxent.model import blocks
@@ -87,7 +88,7 @@ def load_adapter_config(folder: str | pathlib.Path) -> lora.LoraConfig:
     path = pathlib.Path(folder) / "adapter_config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a PEFT adapter folder")
-    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw = json_files.read_json(path)
     expected = {"peft_type": "LORA", **_PLAIN, **dict.fromkeys(_EMPTY)}
     for key, wanted in expected.items():
         value = raw.get(key, wanted)

@@ -1,13 +1,13 @@
 """A folder of safetensors shards as one strict table of named tensors."""
 
 import dataclasses
-import json
 import pathlib
 
 import huggingface_hub
 import numpy as np
 import safetensors
 
+from jaxent import json_files
 from jaxent.checkpoint import real_model
 
 _WANTED = [
@@ -110,7 +110,7 @@ def open_folder(folder: pathlib.Path, stem: str = "model") -> Folder:
     single = folder / f"{stem}.safetensors"
     weight_map: dict[str, str] | None = None
     if index.is_file():
-        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        names = _read_index(index)
         weight_map = names
         files = sorted({folder / file for file in names.values()})
     elif single.is_file():
@@ -126,6 +126,19 @@ def open_folder(folder: pathlib.Path, stem: str = "model") -> Folder:
     if weight_map is not None:
         _check_index(index, weight_map, entries)
     return Folder(folder, entries)
+
+
+def _read_index(index: pathlib.Path) -> dict[str, str]:
+    """The file of every tensor, as an index says."""
+    names = json_files.read_json(index).get("weight_map")
+    if not isinstance(names, dict) or not names:
+        problem = ": no weight_map, expected tensor names and files"
+        raise json_files.FileError(str(index), problem)
+    for tensor, file in names.items():
+        if not isinstance(file, str):
+            problem = f": weight_map.{tensor} {file!r}, expected a file's name"
+            raise json_files.FileError(str(index), problem)
+    return names
 
 
 def _describe_pickles(folder: pathlib.Path) -> str:

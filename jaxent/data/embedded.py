@@ -11,8 +11,9 @@ made. Their origin and licences are in `embedded/NOTICE.txt`.
 
 import dataclasses
 import functools
-import json
 import pathlib
+
+from jaxent import json_files
 
 DOMAINS = ("code", "math", "natural", "creative")
 _FOLDER = pathlib.Path(__file__).with_name("embedded")
@@ -57,8 +58,8 @@ def load_passages(domain: str) -> tuple[Passage, ...]:
         raise ValueError(
             f"domain: found {domain!r}, expected one of {', '.join(DOMAINS)}"
         )
-    with (_FOLDER / f"{domain}.jsonl").open(encoding="utf-8") as lines:
-        return tuple(Passage(**json.loads(line)) for line in lines)
+    lines = json_files.read_json_lines(_FOLDER / f"{domain}.jsonl")
+    return tuple(Passage(**fields) for fields in lines)
 
 
 def examples(domain: str) -> list[str]:

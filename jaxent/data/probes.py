@@ -8,11 +8,12 @@ topics of its own.
 import collections
 import dataclasses
 import hashlib
-import json
 import pathlib
 import re
 from collections.abc import Sequence
 from typing import Any
+
+from jaxent import json_files
 
 FACTORS = ("domain", "register", "shape")
 REGISTERS = ("formal", "informal", "technical", "conversational")
@@ -127,32 +128,29 @@ def load_probes(source: str, replicates: int | None = None) -> ProbeSet:
 
 def _read(file: pathlib.Path) -> list[Probe]:
     probes = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        where = f"{file}, line {number}"
-        try:
-            fields = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{where}: no JSON ({error})") from error
-        _check_fields(fields, where)
+    for number, line in json_files.read_lines(file):
+        fields = json_files.parse_json(line, str(file), line=number)
+        _check_fields(fields, f"{file}, line {number}")
         probes.append(Probe(**fields))
     if not probes:
-        raise ValueError(f"{file}: no probes")
+        raise json_files.FileError(str(file), ": no probes")
     return probes
 
 
-def _check_fields(fields: Any, where: str) -> None:
-    """ValueError unless a line has a probe's fields with values of the right types."""
+def _check_fields(fields: dict[str, Any], where: str) -> None:
+    """FileError unless a line has a probe's fields with values of the right types."""
     expected = sorted(field.name for field in dataclasses.fields(Probe))
     expected.remove("source")
-    names = sorted({*fields} - {"source"}) if isinstance(fields, dict) else repr(fields)
+    names = sorted({*fields} - {"source"})
     if names != expected:
-        raise ValueError(f"{where}: fields {names}, expected {expected}")
+        raise json_files.FileError(where, f": fields {names}, expected {expected}")
     for name, value in fields.items():
         if name == "replicate":
             if type(value) is not int or value < 0:
-                raise ValueError(f"{where}: replicate {value!r}, expected 0, 1, ...")
+                problem = f": replicate {value!r}, expected 0, 1, ..."
+                raise json_files.FileError(where, problem)
         elif not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{where}: {name} {value!r}, expected text")
+            raise json_files.FileError(where, f": {name} {value!r}, expected text")
 
 
 def check_balance(probes: Sequence[Probe], where: str) -> None:

@@ -1,10 +1,11 @@
 """Rows of data sets, from local files or from the Hub, with their columns checked."""
 
-import json
 import pathlib
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from jaxent import json_files
 
 # WikiText's " = Title = ". A capitalised word tells it from a formula such as
 # " = 1 rad / s = ".
@@ -17,37 +18,23 @@ def read_file(file: pathlib.Path) -> Iterator[Any]:
     """The rows of a file: .jsonl, .json (a list), or .txt (WikiText, an article a row).
 
     Args:
-        file: The file, in UTF-8.
+        file: The file, in UTF-8. NaN may stand in columns that nobody reads.
 
     Yields:
         What the file holds; `check_columns` checks that it is rows.
 
     Raises:
-        ValueError: The file is not JSON, or no list.
+        ValueError: The file is damaged, or holds something else; the message names the
+            line.
     """
     if file.suffix == ".jsonl":
-        with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _parse(line, f"{file} line {number}")
+        yield from json_files.read_json_lines(file, finite=False)
     elif file.suffix == ".json":
-        rows = _parse(file.read_text(encoding="utf-8"), str(file))
-        if not isinstance(rows, list):
-            raise ValueError(
-                f"{file}: a JSON {type(rows).__name__}, expected a list of rows"
-            )
-        yield from rows
+        yield from json_files.read_json(file, list, finite=False)
     else:
-        parts = _TITLE.split(file.read_text(encoding="utf-8"))
+        parts = _TITLE.split(json_files.read_text(file))
         for title, body in zip(parts[1::2], parts[2::2]):
             yield {"title": title.strip(), "text": body.strip()}
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON ({error})") from error
 
 
 def read_hub(name: str, config: str | None, split: str) -> Iterator[dict]:

@@ -1,13 +1,17 @@
 """Tokenizers exactly as their tokenizer.json says."""
 
+import codecs
 import dataclasses
+import functools
 import hashlib
-import json
 import pathlib
 from collections.abc import Iterable
+from typing import Any
 
 import tokenizers
 import transformers
+
+from jaxent import json_files
 
 _SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 
@@ -41,10 +45,19 @@ class Tokenizer:
 
         Returns:
             The ids of each (Llama's and Mistral's start with bos).
+
+        Raises:
+            ValueError: A text holds half of a character (a lone surrogate).
         """
         texts = list(texts)
         if not texts:
             return []
+        for number, text in enumerate(texts, 1):
+            if json_files.has_lone_surrogate(text):
+                raise ValueError(
+                    f"text {number} of {len(texts)} holds half of a character (a lone"
+                    f" surrogate), expected text in Unicode: {text[:40]!a}"
+                )
         return self.fast(texts, return_attention_mask=False)["input_ids"]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -62,6 +75,32 @@ class Tokenizer:
         assert isinstance(text, str)  # one text's ids go in
         return text
 
+    @functools.cached_property
+    def byte_of(self) -> dict[int, int]:
+        """By id, the byte of each token such as <0xE2>; empty without byte fallback."""
+        names = {f"<0x{byte:02X}>": byte for byte in range(256)}
+        vocabulary = self.fast.get_vocab()
+        byte_of = {vocabulary[n]: byte for n, byte in names.items() if n in vocabulary}
+        letter = vocabulary.get("<0x41>")
+        decodes_bytes = letter is not None and self.decode([letter]) == "A"
+        return byte_of if decodes_bytes else {}
+
+    @functools.cached_property
+    def _special_ids(self) -> set[int]:
+        added = self.fast.added_tokens_decoder
+        return {id for id, token in added.items() if token.special}
+
+    def is_silent(self, id: int) -> bool:
+        """Whether `decode` leaves an id out.
+
+        Args:
+            id: A token id.
+
+        Returns:
+            True for special tokens, and for ids that the tokenizer does not have.
+        """
+        return id in self._special_ids or self.fast.convert_ids_to_tokens(id) is None
+
 
 def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
     """The tokenizer of a checkpoint folder.
@@ -78,8 +117,8 @@ def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
 
     Raises:
         FileNotFoundError: There is no tokenizer.json.
-        ValueError: There is no eos token, or a special token is not in the file:
-            transformers would give it an id past the embedding.
+        ValueError: A file is damaged, there is no eos token, or a special token is not
+            in the file: transformers would give it an id past the embedding.
 
     Example:
         >>> folder = pathlib.Path(__file__).parent / "checkpoints" / "tiny"
@@ -93,7 +132,8 @@ def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
         raise FileNotFoundError(
             f"{file}: no such file, expected the checkpoint's tokenizer.json"
         )
-    raw = tokenizers.Tokenizer.from_file(str(file))
+    content = json_files.read_bytes(file)
+    raw = _parse_tokenizer(content, str(file))
     special = _special_tokens(file.with_name("tokenizer_config.json"), raw)
     fast = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **special)
     bos, eos, pad = fast.bos_token_id, fast.eos_token_id, fast.pad_token_id
@@ -101,7 +141,7 @@ def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
     ends = {eos, *_generation_ends(file.with_name("generation_config.json"))}
     return Tokenizer(
         fast,
-        hashlib.sha256(file.read_bytes()).hexdigest(),
+        hashlib.sha256(content).hexdigest(),
         bos if adds_bos else None,
         eos,
         eos if pad is None else pad,
@@ -109,17 +149,30 @@ def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
     )
 
 
+def _parse_tokenizer(content: bytes, where: str) -> tokenizers.Tokenizer:
+    """The tokenizer of a tokenizer.json; FileError if the library cannot read it."""
+    try:
+        return tokenizers.Tokenizer.from_buffer(content.removeprefix(codecs.BOM_UTF8))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library's panics are no Exceptions
+        json_files.parse_json(content, where)  # has the better message of damaged JSON
+        reason = str(error).partition("from buffer: ")[2] or str(error)
+        raise json_files.FileError(
+            where, f": tokenizers {tokenizers.__version__} cannot read it ({reason})"
+        ) from error
+
+
 def _special_tokens(file: pathlib.Path, raw: tokenizers.Tokenizer) -> dict[str, str]:
     """The special tokens that a tokenizer_config.json names, all in the tokenizer."""
-    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    named = {name: _content(settings.get(name)) for name in _SPECIAL}
+    settings = json_files.read_json(file) if file.is_file() else {}
+    named = {name: _content(settings.get(name), f"{file}: {name}") for name in _SPECIAL}
     special = {name: token for name, token in named.items() if token}
     for name in _SPECIAL:
         known = name in special and raw.token_to_id(special[name]) is not None
         if not known and (name in special or name == "eos_token"):
-            raise ValueError(
-                f"{file}: {name} {named[name]!r}, expected a token of tokenizer.json"
-            )
+            problem = f": {name} {named[name]!r}, expected a token of tokenizer.json"
+            raise json_files.FileError(str(file), problem)
     return special
 
 
@@ -127,12 +180,19 @@ def _generation_ends(file: pathlib.Path) -> list[int]:
     """eos_token_id of a generation_config.json: an id, several, or none."""
     if not file.is_file():
         return []
-    ends = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
-    if ends is None:
+    value = json_files.read_json(file).get("eos_token_id")
+    if value is None:
         return []
-    return ends if isinstance(ends, list) else [ends]
+    ends = value if isinstance(value, list) else [value]
+    if not all(type(end) is int and end >= 0 for end in ends):
+        problem = f": eos_token_id {value!r}, expected a token id or a list of them"
+        raise json_files.FileError(str(file), problem)
+    return ends
 
 
-def _content(token: str | dict | None) -> str | None:
+def _content(token: Any, where: str) -> str | None:
     """A special token's text: configurations hold it plain or as {"content": ...}."""
-    return token["content"] if isinstance(token, dict) else token
+    text = token.get("content") if isinstance(token, dict) else token
+    if text is not None and not isinstance(text, str):
+        raise json_files.FileError(where, f" {token!r}, expected the text of a token")
+    return text

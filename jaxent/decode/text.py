@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import tqdm
@@ -170,7 +171,8 @@ def stream(
         chunk: About so many tokens make a part of the text.
 
     Yields:
-        The parts; joined they are the text of `generate`.
+        The parts; joined they are the text of `generate`. A character comes once its
+        last byte has come.
 
     Example:
         >>> import jaxent
@@ -190,9 +192,7 @@ def stream(
     shown = 0
     for new in loop.decode(runner, [prompt_ids], request):
         ids += new.ids
-        text = continuation.text(ids)
-        if new.end is None:
-            text = text.rstrip(_HALF_CHARACTER)
+        text = continuation.text(ids) if new.end else continuation.stable_text(ids)
         yield text[shown:]
         shown = len(text)
 
@@ -203,6 +203,11 @@ class _Continuation:
 
     They are decoded together with the prompt: alone, a continuation loses its leading
     space in Llama's tokenizers.
+
+    In tokenizers with byte fallback (Llama, Mistral) a token such as <0xE2> is a byte
+    of a character that has no token. A run of such tokens is decoded as a whole: unless
+    it is UTF-8, each of its bytes becomes a replacement character, those of complete
+    characters too. A run's text is therefore known only once the run has ended.
     """
 
     tokenizer: tokens.Tokenizer
@@ -214,9 +219,40 @@ class _Continuation:
         """Characters of the decoded prompt."""
         return len(self.tokenizer.decode(self.prompt))
 
+    @functools.cached_property
+    def prompt_ends_in_bytes(self) -> bool:
+        """Whether a run of bytes may go on after the prompt."""
+        return self._ended_run(self.prompt) < len(self.prompt)
+
     def text(self, ids: list[int]) -> str:
-        """The text of new ids."""
-        return self.tokenizer.decode(self.prompt + ids)[self.prompt_length :]
+        """The text of new ids.
+
+        Bytes that they begin with are decoded apart from those that the prompt ends
+        with: half a character would otherwise take the prompt's characters with it.
+        """
+        if not self.prompt_ends_in_bytes:
+            return self.tokenizer.decode(self.prompt + ids)[self.prompt_length :]
+        byte_of = self.tokenizer.byte_of
+        run = list(itertools.takewhile(self._continues_run, ids))
+        before = self.prompt + run
+        length = len(self.tokenizer.decode(before))
+        after = self.tokenizer.decode(before + ids[len(run) :])[length:]
+        return _decode_run([byte_of[i] for i in run if i in byte_of]) + after
+
+    def stable_text(self, ids: list[int]) -> str:
+        """The part of the text of new ids that no later id can change."""
+        return self.text(ids[: self._ended_run(ids)]).rstrip(_HALF_CHARACTER)
+
+    def _ended_run(self, ids: list[int]) -> int:
+        """How many ids there are before the run of bytes that the last ones may be."""
+        count = len(ids)
+        while count and self._continues_run(ids[count - 1]):
+            count -= 1
+        return count
+
+    def _continues_run(self, id: int) -> bool:
+        """Whether an id is a byte, or nothing at all in the text."""
+        return id in self.tokenizer.byte_of or self.tokenizer.is_silent(id)
 
     def find_stop(self, ids: list[int]) -> int | None:
         """Where the first stop string begins in the text of new ids."""
@@ -228,3 +264,11 @@ class _Continuation:
     def until_stop(self, ids: list[int]) -> str:
         """The text of new ids before the first stop string."""
         return self.text(ids)[: self.find_stop(ids)]
+
+
+def _decode_run(run: list[int]) -> str:
+    """Bytes as the byte fallback of the tokenizers library decodes them."""
+    try:
+        return bytes(run).decode()
+    except UnicodeDecodeError:
+        return _HALF_CHARACTER * len(run)

@@ -45,6 +45,7 @@ from evalplus import eval as checks
 from evalplus import evaluate
 from evalplus.eval import utils
 
+from jaxent import json_files
 from jaxent.evaluate import resource_limits, sandbox
 
 # Notes on one check, in an array that its processes share.
@@ -226,7 +227,7 @@ def _start_pool(workers: int) -> futures.ProcessPoolExecutor:
 
 def main(file: str) -> None:
     """Scores the samples that a settings file of `scoring.score_samples` names."""
-    _settings.update(json.loads(pathlib.Path(file).read_text()))
+    _settings.update(json_files.read_json(file))
     multiprocessing.set_start_method("fork")
     patch()
     pool = _start_pool(_settings["evaluate"]["parallel"])

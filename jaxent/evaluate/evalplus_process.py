@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from jaxent import json_files
 from jaxent.evaluate import humaneval, sandbox
 
 _DATA = "HumanEvalPlus.jsonl"
@@ -69,8 +70,8 @@ def run(
         )
         _run_child(scratch, log, timeout)
         results = (scratch / _RESULTS).read_text(encoding="utf-8")
-        lines = (scratch / _OUTCOMES).read_text(encoding="utf-8").splitlines()
-    return results, [json.loads(line) for line in lines]
+        notes = list(json_files.read_json_lines(scratch / _OUTCOMES))
+    return results, notes
 
 
 @contextlib.contextmanager

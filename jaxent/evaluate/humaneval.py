@@ -14,9 +14,12 @@ import collections
 import dataclasses
 import gzip
 import hashlib
+import io
 import json
 import os
 import pathlib
+
+from jaxent import json_files
 
 GENERAL_STOPS = (
     "<|endoftext|>",
@@ -131,15 +134,19 @@ def load_problems(
     if path.suffix == ".gz":
         content = gzip.decompress(content)
     version = _VERSIONS.get(hashlib.md5(content).hexdigest(), "unknown")
-    lines = [line for line in content.splitlines(keepends=True) if line.strip()]
+    lines = [
+        (number, line)
+        for number, line in enumerate(io.BytesIO(content), 1)
+        if line.strip()
+    ]
     if limit is not None and not 1 <= limit <= len(lines):
         raise ValueError(
             f"HumanEval+ {path}: limit {limit}, expected 1 to {len(lines)}"
         )
     if limit is not None and limit < len(lines):
         lines = lines[:limit]
-        content = b"".join(lines)
-    items = tuple(_parse_problem(line, path) for line in lines)
+        content = b"".join(line for _, line in lines)
+    items = tuple(_parse_problem(line, path, number) for number, line in lines)
     return Problems(items, content, version)
 
 
@@ -150,9 +157,9 @@ def _downloaded_file() -> str:
     return data._ready_human_eval_plus_path()
 
 
-def _parse_problem(line: bytes, path: pathlib.Path) -> Problem:
+def _parse_problem(line: bytes, path: pathlib.Path, number: int) -> Problem:
     """The problem of one line; ValueError if a key is missing."""
-    raw = json.loads(line)
+    raw = json_files.parse_json(line, f"HumanEval+ {path}", finite=False, line=number)
     missing = sorted(set(_KEYS) - set(raw))
     if missing:
         raise ValueError(
@@ -238,9 +245,9 @@ def resume(folder: str | os.PathLike, identity: dict) -> list[Sample]:
         ValueError: If the samples were made with another identity, or without one.
     """
     folder = pathlib.Path(folder)
-    identity = json.loads(json.dumps(identity))
+    identity = json_files.parse_json(json.dumps(identity), IDENTITY, finite=False)
     if (folder / IDENTITY).is_file():
-        earlier = json.loads((folder / IDENTITY).read_text(encoding="utf-8"))
+        earlier = json_files.read_json(folder / IDENTITY, finite=False)
         for key in sorted(earlier.keys() | identity.keys()):
             if earlier.get(key) != identity.get(key):
                 raise ValueError(
@@ -280,18 +287,15 @@ def read_samples(path: str | os.PathLike) -> list[Sample]:
         ValueError: If a line is no sample; it names the line.
     """
     samples = []
-    lines = pathlib.Path(path).read_bytes().decode().split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            raw = json.loads(line)
-            samples.append(Sample(raw["task_id"], raw["solution"]))
-        except (ValueError, KeyError, TypeError) as error:
+    for number, line in json_files.read_lines(path):
+        raw = json_files.parse_json(line, str(path), line=number)
+        fields = raw.get("task_id"), raw.get("solution")
+        if not all(isinstance(field, str) for field in fields):
             raise ValueError(
                 f"{path}, line {number}: {line[:60]!r}, expected a task_id and a "
                 "solution"
-            ) from error
+            )
+        samples.append(Sample(*fields))
     return samples
 
 

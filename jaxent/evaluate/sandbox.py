@@ -37,6 +37,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
+from jaxent import json_files
 from jaxent.evaluate import namespaces, resource_limits
 
 NAMESPACES, USER, LIMITS = "namespaces", "user", "limits"
@@ -99,7 +100,7 @@ def check_protections() -> Protections:
             f"sandbox: the probe ended with {done.returncode}, expected 0: "
             f"{done.stderr[-500:]}"
         )
-    return Protections(**json.loads(done.stdout))
+    return Protections(**json_files.parse_json(done.stdout, "sandbox"))
 
 
 def require_protections(allow_unsandboxed: bool) -> Protections:

@@ -36,6 +36,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from jaxent import json_files
 from jaxent.evaluate import evalplus_process, humaneval, resource_limits, sandbox
 
 SCORES = "scores.json"
@@ -229,7 +230,8 @@ def score_samples(
     results, notes = evalplus_process.run(
         content, len(samples), problems, settings, folder / LOG
     )
-    _check_results(json.loads(results), samples, problems)
+    parsed = json_files.parse_json(results, RESULTS, finite=False)
+    _check_results(parsed, samples, problems)
     ended = _match_notes(notes, samples)
     scores = _make_scores(ended, problems, content, settings, protections)
     humaneval.write(folder / RESULTS, results)
@@ -283,7 +285,7 @@ def load_scores(folder: str | os.PathLike) -> Scores:
         ValueError: If samples.jsonl is no longer the file that was scored.
     """
     folder = pathlib.Path(folder)
-    raw = json.loads((folder / SCORES).read_text(encoding="utf-8"))
+    raw = json_files.read_json(folder / SCORES, finite=False)
     sha256 = hashlib.sha256((folder / humaneval.SANITIZED).read_bytes()).hexdigest()
     if sha256 != raw["samples_sha256"]:
         raise ValueError(

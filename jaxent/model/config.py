@@ -6,8 +6,9 @@ config alone.
 """
 
 import dataclasses
-import json
 import pathlib
+
+from jaxent import json_files
 
 FAMILIES = ("qwen2", "qwen3", "llama", "mistral")
 
@@ -201,7 +202,7 @@ def read_config(folder: str | pathlib.Path) -> Config:
         raise FileNotFoundError(
             f"{path}: no such file, expected a Hugging Face checkpoint's config.json"
         )
-    return from_dict(json.loads(path.read_text()), str(path))
+    return from_dict(json_files.read_json(path), str(path))
 
 
 def from_dict(raw: dict, source: str = "config.json") -> Config:

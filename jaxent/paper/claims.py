@@ -5,11 +5,12 @@ The data is in claims.json. `jaxent.report.verdicts` decides.
 
 import dataclasses
 import enum
-import json
 import pathlib
 import types
 from collections.abc import Mapping
 from typing import Any
+
+from jaxent import json_files
 
 _FILE = pathlib.Path(__file__).with_name("claims.json")
 
@@ -96,7 +97,7 @@ def _parse_claim(content: Mapping) -> Claim:
     return Claim(**{**content, **parsed})
 
 
-CLAIMS = tuple(map(_parse_claim, json.loads(_FILE.read_text(encoding="utf-8"))))
+CLAIMS = tuple(map(_parse_claim, json_files.read_json(_FILE, list)))
 
 
 def find_claim(id: str) -> Claim:

@@ -5,11 +5,12 @@ recomputes what the printed numbers allow and requires that exactly these disagr
 """
 
 import dataclasses
-import json
 import pathlib
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
+
+from jaxent import json_files
 
 _FILE = pathlib.Path(__file__).with_name("errata.json")
 _NO_KEY: Mapping[str, Any] = types.MappingProxyType({})
@@ -62,7 +63,7 @@ def _parse_errata(content: Mapping) -> Iterator[Erratum]:
 
 ERRATA = tuple(
     erratum
-    for content in json.loads(_FILE.read_text(encoding="utf-8"))
+    for content in json_files.read_json(_FILE, list)
     for erratum in _parse_errata(content)
 )
 

@@ -4,10 +4,11 @@ The data is in quotes.json; `errata` says which of them do not agree with the re
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
+
+from jaxent import json_files
 
 _FILE = pathlib.Path(__file__).with_name("quotes.json")
 
@@ -38,7 +39,7 @@ def _parse_quote(content: Mapping) -> Quote:
     return Quote(**{**content, "sections": sections})
 
 
-QUOTES = tuple(map(_parse_quote, json.loads(_FILE.read_text(encoding="utf-8"))))
+QUOTES = tuple(map(_parse_quote, json_files.read_json(_FILE, list)))
 
 
 def find_quote(id: str) -> Quote:

@@ -7,11 +7,12 @@ row is one run at one step.
 """
 
 import dataclasses
-import json
 import pathlib
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from jaxent import json_files
 
 _FILE = pathlib.Path(__file__).with_name("tables.json")
 
@@ -189,7 +190,7 @@ def _parse_row(key: dict, columns: Sequence[Column], entries: Sequence) -> Row:
     return Row(read_only(key), read_only(values), read_only(sd), n)
 
 
-TABLES = tuple(map(_parse_table, json.loads(_FILE.read_text(encoding="utf-8"))))
+TABLES = tuple(map(_parse_table, json_files.read_json(_FILE, list)))
 T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12, T13, T14 = TABLES
 
 

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any, TypedDict
 
+from jaxent import json_files
 from jaxent.evaluate import humaneval, scoring
 from jaxent.train import log
 
@@ -123,9 +124,21 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def read_json(path: pathlib.Path) -> Any:
-    """Reads a JSON file; ValueError where it is none, FileNotFoundError without it."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: pathlib.Path, kind: type = dict) -> Any:
+    """Reads a JSON file; a measured number in it may be NaN.
+
+    Args:
+      path: the file.
+      kind: the type that the whole value must have.
+
+    Returns:
+      The value.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is damaged, or holds another type.
+    """
+    return json_files.read_json(path, kind, finite=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,7 +299,7 @@ def _remove_if_stale(file: pathlib.Path) -> None:
 
 def _parse_holder(file: pathlib.Path, text: str) -> dict[str, Any]:
     try:
-        holder = json.loads(text)
+        holder = json_files.parse_json(text, str(file))
         return {name: holder[name] for name in ("host", "pid", "started")}
     except (ValueError, KeyError, TypeError) as error:
         raise LockedError(

@@ -4,12 +4,12 @@ A file that it cannot read or does not know becomes a note, and nothing is fatal
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxent import json_files
 from jaxent.runs import folder as run_folder
 from jaxent.runs import quantities, schema
 
@@ -279,7 +279,7 @@ class _Reader:
 
     def _read_run(self, folder: pathlib.Path, name: str) -> list[Run]:
         record = schema.require_fields(
-            schema.read_json(folder / run_folder.RECORD), "run"
+            run_folder.read_json(folder / run_folder.RECORD), "run"
         )
         settings = schema.require_fields(record["settings"], "run settings")
         record = {**record, "settings": schema.upgrade_run_settings(settings)}
@@ -297,7 +297,7 @@ class _Reader:
             )
         summary = None
         if (folder / run_folder.SUMMARY).is_file():
-            summary = schema.read_json(folder / run_folder.SUMMARY)
+            summary = run_folder.read_json(folder / run_folder.SUMMARY)
             schema.require_fields(summary, "summary")
         else:
             steps = record["settings"].get("max_steps")
@@ -310,22 +310,19 @@ class _Reader:
 
     def _read_lines(self, file: pathlib.Path, name: str) -> Iterator[dict]:
         """The records of a metrics.jsonl; a line that is none becomes a note."""
-        lines = file.read_text(encoding="utf-8").split("\n")
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
+        for number, line in json_files.read_lines(file):
             try:
-                yield schema.require_type(json.loads(line), dict)
-            except ValueError as error:
-                self.note(f"{name}/{file.name}, line {number}", f"left out: {error}")
+                yield json_files.parse_json(line, "", finite=False, line=number)
+            except json_files.FileError as error:
+                self.note(f"{name}/{file.name}", f"left out: {error.problem}")
 
 
 def _read_evaluation(folder: pathlib.Path, name: str) -> list[Evaluation]:
     scores = schema.require_fields(
-        schema.read_json(folder / run_folder.SCORES), "scores"
+        run_folder.read_json(folder / run_folder.SCORES), "scores"
     )
     record = schema.require_fields(
-        schema.read_json(folder / run_folder.EVALUATION), "evaluation"
+        run_folder.read_json(folder / run_folder.EVALUATION), "evaluation"
     )
     settings = schema.require_fields(record["settings"], "evaluation settings")
     upgraded = schema.upgrade_evaluation_settings(settings)
@@ -352,13 +349,13 @@ def _share_passed(ended: Sequence[Content], suites: Sequence[str]) -> dict[str, 
 
 def _read_crosstalk(folder: pathlib.Path, name: str) -> list[Crosstalk]:
     content = schema.require_fields(
-        schema.read_json(folder / run_folder.CROSSTALK), "crosstalk"
+        run_folder.read_json(folder / run_folder.CROSSTALK), "crosstalk"
     )
     return [Crosstalk(name, schema.upgrade_measurement(content))]
 
 
 def _read_single(folder: pathlib.Path, name: str) -> list[Single]:
-    layers = schema.require_type(schema.read_json(folder / run_folder.MEASURE), list)
+    layers = run_folder.read_json(folder / run_folder.MEASURE, list)
     for layer in layers:
         schema.require_fields(layer, "layer")
     layers = [schema.upgrade_measurement(layer) for layer in layers]
@@ -370,7 +367,9 @@ def _layer_number(layer: Content) -> int:
 
 
 def _read_failures(folder: pathlib.Path, name: str) -> list[Note]:
-    study = schema.require_fields(schema.read_json(folder / run_folder.STUDY), "study")
+    study = schema.require_fields(
+        run_folder.read_json(folder / run_folder.STUDY), "study"
+    )
     return [
         Note(row["name"], str(row["reason"]))
         for row in study["runs"]
@@ -379,7 +378,7 @@ def _read_failures(folder: pathlib.Path, name: str) -> list[Note]:
 
 
 def _read_metrics(folder: pathlib.Path, name: str) -> list[Metric]:
-    study = schema.require_type(schema.read_json(folder / run_folder.STUDY), dict)
+    study = run_folder.read_json(folder / run_folder.STUDY)
     return [
         Metric(name, model, schema.require_fields(content, "metric"))
         for model, content in study.get("metric", {}).items()
@@ -388,7 +387,7 @@ def _read_metrics(folder: pathlib.Path, name: str) -> list[Metric]:
 
 def _read_validity(folder: pathlib.Path, name: str) -> list[Validity]:
     content = schema.require_fields(
-        schema.read_json(folder / run_folder.VALIDITY), "validity"
+        run_folder.read_json(folder / run_folder.VALIDITY), "validity"
     )
     return [Validity(name, content)]
 

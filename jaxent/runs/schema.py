@@ -4,12 +4,12 @@ The writers (`jaxent.runs.execute`, `experiments/`) and the reader
 (`jaxent.runs.records`) share this: a record that lacks a field is refused by name.
 """
 
-import json
 import pathlib
 import types
 from collections.abc import Mapping
 from typing import Any
 
+from jaxent import json_files
 from jaxent.runs import folder as run_folder
 
 READ = frozenset(
@@ -185,22 +185,6 @@ def require_type(value: Any, kind: type) -> Any:
     return value
 
 
-def read_json(file: pathlib.Path) -> Any:
-    """Reads a JSON file.
-
-    Args:
-      file: its path.
-
-    Returns:
-      The parsed value.
-
-    Raises:
-      ValueError: it holds no JSON.
-      OSError: it cannot be read.
-    """
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
 def explain_error(error: Exception) -> str:
     """Says what went wrong in reading a record, without the path of this machine.
 
@@ -218,6 +202,8 @@ def explain_error(error: Exception) -> str:
         if not error.filename:
             return str(error)
         return f"{error.strerror or error}: {pathlib.Path(error.filename).name}"
+    if isinstance(error, json_files.FileError):
+        return error.problem
     if isinstance(error, ValueError):
         return str(error)
     return f"{type(error).__name__}: {error}"

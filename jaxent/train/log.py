@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import IO, Any
 
+from jaxent import json_files
+
 
 class MetricsLog:
     r"""Appends records {"kind", "step", ...} to a file, exactly across resumes.
@@ -101,8 +103,8 @@ def _records_until(
     size = 0
     if last_step is None:
         return records, size
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        record = json.loads(line)
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        record = json_files.parse_json(line, str(path), finite=False, line=number)
         if record["step"] > last_step:
             break
         records.append(record)
@@ -121,5 +123,4 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines if line]
+    return list(json_files.read_json_lines(path, finite=False, whole=True))

@@ -36,6 +36,24 @@ def test_files_that_do_not_fit_are_refused_by_name(qwen, tmp_path):
         hf.load(str(tmp_path / "sharded"))
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"weight_map": {', "line 1: it ends within a value"),
+        ("[]", "holds a list, expected an object"),
+        ('{"metadata": {}}', "no weight_map, expected tensor names and files"),
+        ('{"weight_map": []}', "no weight_map, expected tensor names and files"),
+        ('{"weight_map": {"a": 3}}', "weight_map.a 3, expected a file's name"),
+        ('{"weight_map": {"a": "1", "a": "2"}}', "key 'a' comes twice"),
+    ],
+)
+def test_a_damaged_index_is_named(tmp_path, content, problem):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(content)
+    with pytest.raises(ValueError, match=f"{index}.*{problem}"):
+        safetensors_folder.open_folder(tmp_path)
+
+
 def test_hub_ids_work_offline_once_cached(qwen, tmp_path):
     snapshot = tmp_path / "hub" / "models--some--model" / "snapshots" / "abc"
     shutil.copytree(qwen, snapshot)

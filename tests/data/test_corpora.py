@@ -125,7 +125,7 @@ def test_examples_are_the_tokenizers_own_cut_at_length(shared, tmp_path):
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ("{bad", "train.jsonl line 2: not JSON"),
+        ("{bad", "train.jsonl, line 2: not JSON"),
         (
             '{"question": "q"}',
             "train.jsonl, row 2: column 'answer' is missing (found question),"
@@ -135,7 +135,11 @@ def test_examples_are_the_tokenizers_own_cut_at_length(shared, tmp_path):
             '{"question": "q", "answer": null}',
             "row 2: column 'answer' holds None (found question, answer)",
         ),
-        ("3", "row 2: column 'question' is missing (found no columns)"),
+        ("3", "train.jsonl, line 2: holds a number, expected an object"),
+        (
+            '{"question": "q", "answer": "smile \\ud83d"}',
+            "train.jsonl, line 2: answer: '\\ud83d' is half of a character",
+        ),
     ],
 )
 def test_a_bad_row_anywhere_is_named(tmp_path, row, expected):

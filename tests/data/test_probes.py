@@ -49,6 +49,16 @@ def write(tmp_path, made):
     return str(file)
 
 
+def test_own_file_with_a_mark_and_odd_separators(tmp_path):
+    """A probe may hold U+2028; an editor may have put a byte order mark first."""
+    made = rows(text="one\u2028two " * 15)
+    lines = [json.dumps(row, ensure_ascii=False) for row in made]
+    file = tmp_path / "own.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    plain = probes.load_probes(write(tmp_path / "..", made))
+    assert probes.load_probes(str(file)).texts == plain.texts
+
+
 def test_own_file(tmp_path):
     found = probes.load_probes(write(tmp_path, rows()))
     assert (
@@ -80,7 +90,13 @@ def test_bad_files_are_refused(tmp_path, change, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "no probes"), ("3\n", "line 1: fields 3"), ("{\n", "line 1: no JSON")],
+    [
+        ("", "no probes"),
+        ("3\n", "line 1: holds a number, expected an object"),
+        ("{\n", "line 1: it ends within a value"),
+        ('\n{"id": NaN}\n', "line 2: id: nan, expected a finite number"),
+        ('{"text": "\\ud83d"}\n', "line 1: text: .* half of a character"),
+    ],
 )
 def test_what_is_no_probe_file(tmp_path, text, message):
     (tmp_path / "own.jsonl").write_text(text)

@@ -33,12 +33,50 @@ def test_a_formula_is_no_heading(tmp_path):
 
 
 def test_files_that_hold_no_rows_are_named(tmp_path):
-    with pytest.raises(ValueError, match="a.json: a JSON dict, expected a list"):
+    with pytest.raises(ValueError, match="a.json: holds an object, expected a list"):
         list(rows.read_file(write(tmp_path, "a.json", "{}")))
-    with pytest.raises(ValueError, match="a.jsonl line 2: not JSON"):
+    with pytest.raises(ValueError, match="a.jsonl, line 2: not JSON"):
         list(rows.read_file(write(tmp_path, "a.jsonl", "{}\n{bad\n")))
     with pytest.raises(ValueError, match="a: no rows, expected those of b"):
         list(rows.check_columns([], ("text",), "a", "b"))
+
+
+def test_text_comes_as_it_was_written_on_any_system(tmp_path):
+    """Byte order marks and Windows' line ends change nothing."""
+    text = " = Nero = \n He ruled\u2028twice . \n"
+    plain = list(rows.read_file(write(tmp_path, "a.txt", text)))
+    windows = "\ufeff" + text.replace("\n", "\r\n")
+    (tmp_path / "b.txt").write_bytes(windows.encode())
+    assert list(rows.read_file(tmp_path / "b.txt")) == plain
+    assert plain == [{"title": "Nero", "text": "He ruled\u2028twice ."}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        (
+            "a.jsonl",
+            b'{"text": "\x93so\x94"}',
+            "a.jsonl, line 1: byte 0x93 is not UTF-8",
+        ),
+        ("a.jsonl", b'{"t": 1}\n{"t": "\\ud83d"}', "a.jsonl, line 2: t: .* surrogate"),
+        ("a.jsonl", b'{"t": 1}\n{"t": "cut', "a.jsonl, line 2: it ends within a value"),
+        ("a.jsonl", b"[" * 10**5, "a.jsonl, line 1: nested too deeply"),
+        ("a.json", b'[{"t": ' + b"9" * 5000 + b"}]", "a.json: a number of hundreds"),
+        ("a.json", b'{"train": []}', "a.json: holds an object, expected a list"),
+        ("a.txt", b"\xff\xfe = \0N\0", "a.txt: UTF-16, expected text in UTF-8"),
+        ("a.txt", b"one\ncaf\xe9", "a.txt, line 2: byte 0xe9 is not UTF-8"),
+    ],
+)
+def test_damaged_files_are_named_with_the_place(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=problem):
+        list(rows.read_file(tmp_path / name))
+
+
+def test_nan_may_stand_in_a_column_that_nobody_reads(tmp_path):
+    [row] = rows.read_file(write(tmp_path, "a.jsonl", '{"text": "a", "score": NaN}'))
+    assert row["text"] == "a"
 
 
 def test_rows_pass_until_one_is_wrong():

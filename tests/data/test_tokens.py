@@ -79,6 +79,107 @@ def test_missing_files_are_named(tmp_path):
         tokens.load_tokenizer(tmp_path)
 
 
+SIBLINGS = ("tokenizer_config.json", "generation_config.json")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the embedded checkpoint's tokenizer, to damage."""
+    source = pathlib.Path(tokens.__file__).parent / "checkpoints" / "tiny"
+    for name in ("tokenizer.json", *SIBLINGS):
+        if (source / name).is_file():
+            shutil.copy(source / name, tmp_path)
+    return tmp_path
+
+
+def problem_of(folder) -> str:
+    with pytest.raises(ValueError, match="json") as caught:
+        tokens.load_tokenizer(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"{folder}/")
+
+
+def test_a_damaged_tokenizer_is_named_with_the_reason(folder):
+    file = folder / "tokenizer.json"
+    whole = file.read_bytes()
+    damaged = {
+        b"": "empty, expected JSON",
+        whole[:-9]: "it ends within a value",
+        b"version https://git-lfs.github.com/spec/v1\n": "a Git LFS pointer",
+        b"<html>Not found</html>": "a page of HTML or XML",
+        b"[]": "holds a list, expected an object",
+        b"{}": f"tokenizers {tokenizers.__version__} cannot read it (Model missing",
+        b'{"model":' * 10_000: "nested too deeply",
+    }
+    for content, problem in damaged.items():
+        file.write_bytes(content)
+        found = problem_of(folder)
+        assert found.startswith("tokenizer.json") and problem in found
+    file.write_bytes(b"\xef\xbb\xbf" + whole)
+    assert tokens.load_tokenizer(folder).eos_id == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "problem"),
+    [
+        ("model", {"type": "Newer"}, "did not match any variant of untagged enum"),
+        ("model", {"type": "BPE", "vocab": {}, "merges": ["a b"]}, "out of vocabulary"),
+        ("decoder", {"type": "Newer"}, "did not match any variant of untagged enum"),
+        ("version", "9.0", "Unknown tokenizer version '9.0'"),
+        ("added_tokens", [{"id": 0}], "missing field `content`"),
+        (  # the library panics, with an exception that is no Exception
+            "normalizer",
+            {"type": "Precompiled", "precompiled_charsmap": "AAAA"},
+            "Cannot parse precompiled_charsmap",
+        ),
+    ],
+)
+def test_what_the_library_cannot_read_is_one_line(folder, part, value, problem):
+    file = folder / "tokenizer.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(content | {part: value}))
+    found = problem_of(folder)
+    assert found.startswith(f"tokenizer.json: tokenizers {tokenizers.__version__}")
+    assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        (SIBLINGS[0], b'{"eos_token": "<|e', "line 1: it ends within a value"),
+        (SIBLINGS[0], b'{"eos_token": 0}', "eos_token 0, expected the text of a token"),
+        (SIBLINGS[0], b'{"eos_token": {"content": 3}}', "expected the text of a token"),
+        (SIBLINGS[0], b'{"eos_token": ["a"]}', "expected the text of a token"),
+        (SIBLINGS[0], b'"fast"', "holds a string, expected an object"),
+        (SIBLINGS[1], b'{"do_sample": true.\n}', "line 1: not JSON"),
+        (
+            SIBLINGS[1],
+            b'{"eos_token_id": "0"}',
+            "eos_token_id '0', expected a token id",
+        ),
+        (SIBLINGS[1], b'{"eos_token_id": [0, null]}', "expected a token id or a list"),
+        (SIBLINGS[1], b'{"eos_token_id": true}', "expected a token id or a list"),
+        (SIBLINGS[1], b'{"eos_token_id": -1}', "expected a token id or a list"),
+        (SIBLINGS[1], "{}".encode("utf-16"), "UTF-16, expected text in UTF-8"),
+    ],
+)
+def test_damaged_settings_are_named(folder, name, content, problem):
+    (folder / name).write_bytes(content)
+    found = problem_of(folder)
+    assert found.startswith(name) and problem in found
+
+
+def test_half_a_character_is_refused_before_the_library_sees_it():
+    """tokenizers would raise a TypeError that says nothing of the text."""
+    folder = pathlib.Path(tokens.__file__).parent / "checkpoints" / "tiny"
+    own = tokens.load_tokenizer(folder)
+    assert own.encode(
+        ["\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")]
+    )
+    with pytest.raises(ValueError, match="text 2 of 2 holds half of a character"):
+        own.encode(["a", "smile \ud83d"])
+
+
 # DeepSeek lists "\u00fc" and twelve other letters as added tokens, which its byte-level
 # decoder then reads as lone bytes. Mistral's file gives " x" and "x" the same tokens,
 # so one leading space is lost, and nothing else.

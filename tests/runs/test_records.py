@@ -40,13 +40,13 @@ def test_older_settings_are_read_under_todays_names(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "text"),
     [
-        ("run.json", "{", "Expecting property name"),
-        ("run.json", "[]", "a JSON list, expected a dict"),
+        ("run.json", "{", "line 1: it ends within a value"),
+        ("run.json", "[]", "holds a list, expected an object"),
         ("run.json", '{"settings": {"model": "m"}}', "lacks 'condition'"),
         ("summary.json", "{}", "without a run.json beside it"),
         ("scores.json", '{"ended": [], "subset": ""}', "No such file or directory"),
         ("crosstalk.json", '{"model": "m"}', "lacks 'domains'"),
-        ("measure.json", "{}", "a JSON dict, expected a list"),
+        ("measure.json", "{}", "holds an object, expected a list"),
         ("study.json", "{}", "lacks 'runs'"),
         ("letter.docx", "", "not a record that the report knows"),
     ],

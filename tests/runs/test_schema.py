@@ -1,10 +1,10 @@
 """What records must hold, and older names."""
 
 import dataclasses
-import json
 
 import pytest
 
+from jaxent import json_files
 from jaxent.runs import schema, spec
 
 
@@ -52,16 +52,9 @@ def test_a_missing_field_is_named(kind):
         schema.require_fields(whole, kind)
 
 
-def test_what_is_no_json_is_an_error(tmp_path):
-    file = tmp_path / "run.json"
-    file.write_text("{")
-    with pytest.raises(ValueError):  # noqa: PT011, json's own message
-        schema.read_json(file)
-    file.write_text(json.dumps([1]))
-    assert schema.read_json(file) == [1]
-
-
 def test_errors_name_the_file_without_its_path():
     error = PermissionError(13, "Permission denied", "/somewhere/run.json")
     assert schema.explain_error(error) == "Permission denied: run.json"
+    damaged = json_files.FileError("/somewhere/run.json", ", line 2: not JSON")
+    assert schema.explain_error(damaged) == "line 2: not JSON"
     assert schema.explain_error(KeyError("ei")) == "KeyError: 'ei'"

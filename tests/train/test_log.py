@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from jaxent.train import log
 
 
@@ -10,6 +12,20 @@ def test_half_written_record_is_dropped(tmp_path):
     assert log.read_metrics(tmp_path / "metrics.jsonl") == [
         {"kind": "train", "step": 1}
     ]
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    """Only the last line may be cut; a disk that lost power leaves zeros."""
+    file = tmp_path / "metrics.jsonl"
+    first = json.dumps({"kind": "train", "step": 1, "loss": float("nan")}) + "\n"
+    file.write_bytes(first.encode() + bytes(64))
+    assert len(log.read_metrics(file)) == 1
+    file.write_bytes(first.encode() + bytes(64) + b"\n" + first.encode())
+    message = r"metrics\.jsonl, line 2: begins with a zero byte"
+    with pytest.raises(ValueError, match=message):
+        log.read_metrics(file)
+    with pytest.raises(ValueError, match=message):
+        log.MetricsLog(file).open(resume_step=3)
 
 
 def write_steps(path, first, last, resume_step=None):
