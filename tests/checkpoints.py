@@ -12,7 +12,7 @@ from jaxent.model import config, sharding, transformer
 
 
 def write_wide(folder) -> str:
-    """Writes a checkpoint whose every axis splits in four between groups of 128."""
+    """Writes a checkpoint whose every axis splits in four between blocks of 64."""
     raw = {
         "model_type": "qwen2",
         "vocab_size": 160,
