@@ -286,7 +286,7 @@ def assert_one_base(traced, step, arguments):
         re.findall(r"f32\[([\d,]*)\] = bitcast_convert_type", str(traced.jaxpr))
     )
     assert decoded and all(
-        shape.split(",")[-2:-1] == ["64"] and len(shape.split(",")) == 3
+        shape.split(",")[-2:-1] == ["32"] and len(shape.split(",")) == 3
         for shape in decoded
     ), decoded
     size = step.memory_analysis().argument_size_in_bytes
