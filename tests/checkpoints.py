@@ -42,8 +42,13 @@ def bitsandbytes_copy(folder: str, out, double: bool) -> torch.nn.Module:
     return model
 
 
-def assert_equal_parts(folder: str, quantize: bool, mesh_text: str) -> None:
-    """A checkpoint loaded onto a mesh equals the whole, split as the rules say."""
+def assert_equal_parts(
+    folder: str, quantize: bool, mesh_text: str
+) -> tuple[transformer.Transformer, transformer.Transformer]:
+    """A checkpoint loaded onto a mesh equals the whole, split as the rules say.
+
+    Returns both models.
+    """
     mesh = axes.parse_mesh(mesh_text)
     whole, split = hf.load(folder, quantize), hf.load(folder, quantize, mesh=mesh)
 
@@ -56,3 +61,4 @@ def assert_equal_parts(folder: str, quantize: bool, mesh_text: str) -> None:
         jax.tree.map(np.testing.assert_array_equal, value, expected.get_value())
         shardings = axes.param_shardings(value, mesh, param.logical)
         assert jax.tree.all(jax.tree.map(is_split_so, value, shardings)), name
+    return whole, split
