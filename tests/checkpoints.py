@@ -12,7 +12,7 @@ from jaxent.model import config, sharding, transformer
 
 
 def write_wide(folder) -> str:
-    """Writes a checkpoint whose every axis splits in four between groups of 128."""
+    """Writes a checkpoint whose every axis splits in four between blocks of 64."""
     raw = {
         "model_type": "qwen2",
         "vocab_size": 160,
@@ -43,8 +43,13 @@ def bitsandbytes_copy(folder: str, out, double: bool):
     return model
 
 
-def assert_equal_parts(folder: str, quantize: bool, mesh_text: str) -> None:
-    """A checkpoint loaded onto a mesh equals the whole, split as the rules say."""
+def assert_equal_parts(
+    folder: str, quantize: bool, mesh_text: str
+) -> tuple[transformer.Transformer, transformer.Transformer]:
+    """A checkpoint loaded onto a mesh equals the whole, split as the rules say.
+
+    Returns both models.
+    """
     mesh = axes.parse_mesh(mesh_text)
     whole, split = hf.load(folder, quantize), hf.load(folder, quantize, mesh=mesh)
 
@@ -57,3 +62,4 @@ def assert_equal_parts(folder: str, quantize: bool, mesh_text: str) -> None:
         jax.tree.map(np.testing.assert_array_equal, value, expected.get_value())
         shardings = axes.param_shardings(value, mesh, param.logical)
         assert jax.tree.all(jax.tree.map(is_split_so, value, shardings)), name
+    return whole, split

@@ -17,7 +17,7 @@ import numpy as np
 from jaxent.arrays import dynamic8
 
 BLOCK = 64  # elements that share a scale
-GROUP = 2 * BLOCK  # elements along K that share a row of bytes
+_HALF = BLOCK // 2  # elements in the low nibbles of a block, and in the high ones
 
 TABLE = (
     -1.0,
@@ -101,12 +101,12 @@ class Packed:
 class NF4:
     """A dense [..., K, N] weight (K inputs, N outputs) as 4-bit codes.
 
-    A column is a run of elements divided into groups of 128. In group g, elements 0..63
-    are in the low nibbles, scaled by scales[g, 0], and elements 64..127 are in the high
-    nibbles, scaled by scales[g, 1].
+    A column is a run of elements divided into blocks of 64, each with one scale.
+    Elements 0..31 of a block are in the low nibbles of its bytes, elements 32..63 in
+    the high ones.
 
-    - K % 128 == 0: a column is an output, G = K / 128 and M = N. Leading axes, groups
-      and outputs may be sliced and sharded freely.
+    - K % 64 == 0: a column is an output, G = K / 64 and M = N. Leading axes, blocks and
+      outputs may be sliced and sharded freely.
     - Otherwise blocks straddle outputs, and the whole weight is one column in [N, K]
       order: M = 1.
 
@@ -115,8 +115,8 @@ class NF4:
     they hold those instead.
 
     Attributes:
-        codes: uint8 [..., G, 64, M].
-        scales: float32 [..., G, 2, M].
+        codes: uint8 [..., G, 32, M].
+        scales: float32 [..., G, M].
         shape: (K, N).
     """
 
@@ -233,6 +233,24 @@ def _encode_chunk(blocks, short):
     return codes[:, 0::2] << 4 | codes[:, 1::2], absmax
 
 
+def blocks_straddle(inputs: int) -> bool:
+    """Whether blocks of a weight with so many inputs lie in two outputs.
+
+    Example:
+        >>> blocks_straddle(576), blocks_straddle(172)
+        (False, True)
+    """
+    return inputs % BLOCK != 0
+
+
+def _columns_and_blocks(shape: tuple[int, int]) -> tuple[int, int]:
+    """How many columns a (K, N) weight has as an `NF4`, and blocks each of them."""
+    k, n = shape
+    if blocks_straddle(k):
+        return 1, -(-k * n // BLOCK)
+    return n, k // BLOCK
+
+
 def repack(packed: Packed) -> NF4:
     """Regroups bitsandbytes' arrays into an `NF4` on the host.
 
@@ -245,22 +263,18 @@ def repack(packed: Packed) -> NF4:
     Example:
         >>> weight = repack(encode(np.ones((4, 256), np.float32)))
         >>> weight.shape, weight.codes.shape, weight.scales.shape
-        ((256, 4), (2, 64, 4), (2, 2, 4))
+        ((256, 4), (4, 32, 4), (4, 4))
     """
     n_out, n_in = packed.shape
-    n = n_out * n_in
-    absmax = packed.absmax()
-    columns = n_out if n_in % GROUP == 0 else 1
-    groups = -(-(n // columns) // GROUP)
-    nibbles = np.full((columns * groups * GROUP // 2, 2), _ZERO, np.uint8)
+    shape = (n_in, n_out)
+    columns, blocks = _columns_and_blocks(shape)
+    nibbles = np.full((columns * blocks * BLOCK // 2, 2), _ZERO, np.uint8)
     nibbles[: packed.codes.size, 0] = packed.codes >> 4
     nibbles[: packed.codes.size, 1] = packed.codes & 0xF
-    halves = nibbles.reshape(columns, groups, 2, BLOCK)
+    halves = nibbles.reshape(columns, blocks, 2, _HALF)
     codes = (halves[:, :, 0] | halves[:, :, 1] << 4).transpose(1, 2, 0)
-    padded = np.zeros(columns * groups * 2, np.float32)
-    padded[: absmax.size] = absmax
-    scales = padded.reshape(columns, groups, 2).transpose(1, 2, 0)
-    return NF4(np.ascontiguousarray(codes), np.ascontiguousarray(scales), (n_in, n_out))
+    scales = packed.absmax().reshape(columns, blocks).T
+    return NF4(np.ascontiguousarray(codes), np.ascontiguousarray(scales), shape)
 
 
 def abstract(shape: tuple[int, int], layers: int | None = None) -> NF4:
@@ -275,16 +289,14 @@ def abstract(shape: tuple[int, int], layers: int | None = None) -> NF4:
 
     Example:
         >>> abstract((256, 4), layers=3).codes.shape
-        (3, 2, 64, 4)
+        (3, 4, 32, 4)
     """
-    k, n = shape
-    columns = n if k % GROUP == 0 else 1
-    groups = -(-(k * n // columns) // GROUP)
+    columns, blocks = _columns_and_blocks(shape)
     lead = () if layers is None else (layers,)
     return NF4(
-        jax.ShapeDtypeStruct((*lead, groups, BLOCK, columns), jnp.uint8),
-        jax.ShapeDtypeStruct((*lead, groups, 2, columns), jnp.float32),
-        (k, n),
+        jax.ShapeDtypeStruct((*lead, blocks, _HALF, columns), jnp.uint8),
+        jax.ShapeDtypeStruct((*lead, blocks, columns), jnp.float32),
+        shape,
     )
 
 
@@ -308,10 +320,10 @@ def decode(weight: NF4, dtype) -> jax.Array:
     """
     low = _lookup(weight.codes & 0xF)
     high = _lookup(weight.codes >> 4)
-    values = jnp.stack([low, high], axis=-3)  # [..., G, 2, 64, M]
+    values = jnp.concatenate([low, high], axis=-2)  # [..., G, 64, M]
     values = (values * weight.scales[..., None, :]).astype(dtype)
     lead, (k, n) = weight.codes.shape[:-3], weight.shape
-    if k % GROUP == 0:
+    if not blocks_straddle(k):
         return values.reshape(*lead, k, n)
     flat = values.reshape(*lead, -1)[..., : k * n]
     return jnp.swapaxes(flat.reshape(*lead, n, k), -1, -2)

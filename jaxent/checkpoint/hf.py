@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 import tqdm
+from absl import logging
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxent.arrays import lora, nf4
@@ -98,7 +99,8 @@ def load(
     One tensor at a time is read, encoded, copied to the device and dropped: host memory
     above the finished model stays below two of the largest tensors. A checkpoint that
     bitsandbytes quantised keeps its codes and scales. On a mesh each process reads and
-    encodes only what its devices hold, as `sharding` says.
+    encodes only what its devices hold, as `sharding` says. Weights whose inputs are no
+    multiple of 64 stay in one column of NF4 blocks; a warning names the first of them.
 
     Args:
         source: A local folder or a Hub id.
@@ -128,6 +130,8 @@ def load(
     model = transformer.abstract(config)
     if mesh is not None:
         sharding.check_mesh(abstract_model(config, quantize), mesh)
+    if quantize and jax.process_index() == 0:
+        _warn_of_straddling(folder.path, config)
     reader = tensor_reader.TensorReader(folder, quantize, double, dtype)
     bar = tqdm.tqdm(
         total=len(folder.entries),
@@ -141,6 +145,23 @@ def load(
         param.set_value(_load_param(reader, row, param, config.layers, mesh, bar))
     bar.close()
     return model
+
+
+@functools.cache
+def _warn_of_straddling(folder: pathlib.Path, config: configs.Config) -> None:
+    """Says once which weight falls out of the layout that meshes split, if any does."""
+    for row in tensor_table(config):
+        if row.linear and nf4.blocks_straddle(row.shape[1]):
+            logging.warning(
+                "%s: tensor %r has %d inputs, no multiple of %d: every such weight is"
+                " kept as one column of NF4 blocks, which no mesh splits and which is"
+                " transposed at every use",
+                folder,
+                tensor_names(row, config)[0],
+                row.shape[1],
+                nf4.BLOCK,
+            )
+            return
 
 
 def check_tensors(folder: safetensors_folder.Folder, config: configs.Config) -> None:

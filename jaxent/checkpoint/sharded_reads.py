@@ -1,7 +1,7 @@
 """Tensors read onto a mesh: each process reads and encodes its devices' parts only.
 
-Below, a span is (start, stop) along one axis. Of a weight [K, N], groups are spans of
-its K / 128 groups of 128 inputs, and outputs are spans of N.
+Below, a span is (start, stop) along one axis. Of a weight [K, N], blocks are spans of
+its K / 64 blocks of 64 inputs, and outputs are spans of N.
 """
 
 import functools
@@ -57,7 +57,7 @@ def read_encoded(
 
     Args:
         read: Gives the part of the [out, in] weight at (outputs, inputs).
-        shape: (K, N), K a multiple of 128.
+        shape: (K, N), K a multiple of 64.
         double: Whether the scales are quantised too.
         shardings: The shardings of codes and scales.
 
@@ -67,8 +67,8 @@ def read_encoded(
     k, n = shape
 
     @functools.cache
-    def encode_part(groups: Span, outputs: Span) -> EncodedPart:
-        weight = read(outputs, (groups[0] * nf4.GROUP, groups[1] * nf4.GROUP))
+    def encode_part(blocks: Span, outputs: Span) -> EncodedPart:
+        weight = read(outputs, (blocks[0] * nf4.BLOCK, blocks[1] * nf4.BLOCK))
         codes, absmax = nf4.encode_blocks(np.ascontiguousarray(weight))
         return codes, absmax.reshape(len(weight), -1)
 
@@ -76,19 +76,19 @@ def read_encoded(
         return _assemble(encode_part, shape, shardings)
 
     def part_of_scales(index: Index) -> np.ndarray:
-        _, absmax = encode_part(*_groups_and_outputs(index, shape))
-        return absmax.reshape(len(absmax), -1, 2).transpose(1, 2, 0)
+        _, absmax = encode_part(*_blocks_and_outputs(index, shape))
+        return absmax.T
 
     scales_sharding: Any = shardings.scales
     spread = jax.make_array_from_callback(
-        (k // nf4.GROUP, 2, n), scales_sharding, part_of_scales
+        (k // nf4.BLOCK, n), scales_sharding, part_of_scales
     )
-    whole = axes.to_host(spread).transpose(2, 0, 1).reshape(-1)
+    whole = axes.to_host(spread).T.reshape(-1)
     scales = dynamic8.decode(dynamic8.encode(whole)).reshape(n, -1)
 
-    def encode_doubly(groups: Span, outputs: Span) -> EncodedPart:
-        codes, _ = encode_part(groups, outputs)
-        return codes, _part_of_scales(scales, groups, outputs)
+    def encode_doubly(blocks: Span, outputs: Span) -> EncodedPart:
+        codes, _ = encode_part(blocks, outputs)
+        return codes, _part_of_scales(scales, blocks, outputs)
 
     return _assemble(encode_doubly, shape, shardings)
 
@@ -104,7 +104,7 @@ def read_stored(
     Args:
         read: Gives the bytes of the codes at a span.
         scales: The block scales, float32 [N K / 64].
-        shape: (K, N), K a multiple of 128.
+        shape: (K, N), K a multiple of 64.
         shardings: The shardings of codes and scales.
 
     Returns:
@@ -113,18 +113,19 @@ def read_stored(
     k, n = shape
     scales = scales.reshape(n, -1)
 
-    def read_part(groups: Span, outputs: Span) -> EncodedPart:
+    def read_part(blocks: Span, outputs: Span) -> EncodedPart:
         whole_rows = read((outputs[0] * k // 2, outputs[1] * k // 2))
+        block_bytes = nf4.BLOCK // 2
         rows = whole_rows.reshape(-1, k // 2)
-        codes = rows[:, groups[0] * nf4.BLOCK : groups[1] * nf4.BLOCK].reshape(-1)
-        return codes, _part_of_scales(scales, groups, outputs)
+        codes = rows[:, blocks[0] * block_bytes : blocks[1] * block_bytes].reshape(-1)
+        return codes, _part_of_scales(scales, blocks, outputs)
 
     return _assemble(read_part, shape, shardings)
 
 
-def _part_of_scales(scales: np.ndarray, groups: Span, outputs: Span) -> np.ndarray:
-    """Of scales [N, K / 64] those of some groups of some outputs."""
-    return scales[slice(*outputs), 2 * groups[0] : 2 * groups[1]]
+def _part_of_scales(scales: np.ndarray, blocks: Span, outputs: Span) -> np.ndarray:
+    """Of scales [N, K / 64] those of some blocks of some outputs."""
+    return scales[slice(*outputs), slice(*blocks)]
 
 
 def _assemble(
@@ -132,18 +133,18 @@ def _assemble(
     shape: tuple[int, int],
     shardings: nf4.NF4,
 ) -> nf4.NF4:
-    """The weight on the mesh whose parts part(groups, outputs) gives."""
+    """The weight on the mesh whose parts part(blocks, outputs) gives."""
 
     @functools.cache
-    def repacked(groups: Span, outputs: Span) -> nf4.NF4:
-        codes, absmax = part(groups, outputs)
-        size = (outputs[1] - outputs[0], (groups[1] - groups[0]) * nf4.GROUP)
+    def repacked(blocks: Span, outputs: Span) -> nf4.NF4:
+        codes, absmax = part(blocks, outputs)
+        size = (outputs[1] - outputs[0], (blocks[1] - blocks[0]) * nf4.BLOCK)
         scales = np.ascontiguousarray(absmax).reshape(-1)
         return nf4.repack(nf4.Packed(codes, scales, size))
 
     def assemble_field(field: str) -> jax.Array:
         def part_of_field(index: Index):
-            return getattr(repacked(*_groups_and_outputs(index, shape)), field)
+            return getattr(repacked(*_blocks_and_outputs(index, shape)), field)
 
         return jax.make_array_from_callback(
             getattr(nf4.abstract(shape), field).shape,
@@ -154,11 +155,12 @@ def _assemble(
     return nf4.NF4(assemble_field("codes"), assemble_field("scales"), shape)
 
 
-def _groups_and_outputs(index: Index, shape: tuple[int, int]) -> tuple[Span, Span]:
-    """Of an index into codes or scales, [K / 128, ., N]."""
+def _blocks_and_outputs(index: Index, shape: tuple[int, int]) -> tuple[Span, Span]:
+    """Of an index into codes [K / 64, 32, N] or scales [K / 64, N]."""
+    assert index is not None
     k, n = shape
-    groups, _, outputs = _spans(index, (k // nf4.GROUP, nf4.BLOCK, n))
-    return groups, outputs
+    blocks, outputs = _spans((index[0], index[-1]), (k // nf4.BLOCK, n))
+    return blocks, outputs
 
 
 def _spans(index: Index, shape: tuple[int, ...]) -> tuple[Span, ...]:

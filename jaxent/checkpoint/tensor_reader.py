@@ -87,9 +87,8 @@ class TensorReader:
             return self._read_dense(name, shape, linear, mesh, logical)
         n, k = shape
         stored = bitsandbytes_nf4.is_stored(self.folder, name)
-        # Blocks that start in one output and end in another cannot be split.
-        straddling = self.quantize and k % nf4.GROUP != 0
-        if straddling or (stored and not self.quantize):
+        whole = self.quantize and nf4.blocks_straddle(k)
+        if whole or (stored and not self.quantize):
             value = self.read(name, shape, linear)
             shardings = axes.param_shardings(value, mesh, logical)
             return jax.tree.map(axes.device_put_global, value, shardings)

@@ -18,8 +18,10 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionS
 
 from jaxent.arrays import nf4
 
+_MeshAxes = str | tuple[str, ...] | None
+
 AXES = ("seed", "data", "fsdp", "tensor")
-RULES: dict[str, str | tuple[str, ...] | None] = {
+RULES: dict[str, _MeshAxes] = {
     "seed": "seed",
     "batch": ("data", "fsdp"),
     "replica": "data",
@@ -151,18 +153,23 @@ def is_unsharded(text: str | None) -> bool:
     return text == "none"
 
 
-def _mesh_axes(rule: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def _mesh_axes(rule: _MeshAxes) -> tuple[str, ...]:
     """An entry of `RULES` or of a PartitionSpec as a tuple."""
     if rule is None:
         return ()
     return (rule,) if isinstance(rule, str) else rule
 
 
+def _mesh_size(mesh: Mesh | AbstractMesh, rule: _MeshAxes) -> int:
+    """How many parts an entry of `RULES` or of a PartitionSpec makes."""
+    return math.prod(mesh.shape[name] for name in _mesh_axes(rule))
+
+
 def axis_size(mesh: Mesh | AbstractMesh | None, logical: str) -> int:
     """How many parts a logical axis is split into; 1 without a mesh."""
     if mesh is None:
         return 1
-    return math.prod(mesh.shape[name] for name in _mesh_axes(RULES[logical]))
+    return _mesh_size(mesh, RULES[logical])
 
 
 def partition_spec(*logical: str | None) -> PartitionSpec:
@@ -253,16 +260,37 @@ def param_shardings(
         logical: logical axes of the dense parameter.
 
     Returns:
-        A NamedSharding, or an NF4 of two of them. An NF4 weight is split between groups
-        of 128 inputs, or not at all if its blocks straddle outputs.
+        A NamedSharding, or an NF4 of two of them. An NF4 weight is split between blocks
+        of 64 inputs. If the embedding axis is its inputs, whose blocks the mesh does
+        not divide, its outputs are split instead. It is not split at all if its blocks
+        straddle outputs.
     """
     if not isinstance(value, nf4.NF4):
         return named_sharding(mesh, *logical)
-    *lead, k, n = logical
-    if value.shape[0] % nf4.GROUP:  # blocks straddle outputs: one column
-        k = n = None
-    sharding = named_sharding(mesh, *lead, k, None, n)
-    return nf4.NF4(sharding, sharding, value.shape)
+    *lead, inputs, outputs = logical
+    k, n = _nf4_mesh_axes(value.shape, mesh, inputs, outputs)
+    first = partition_spec(*lead)
+    codes = NamedSharding(mesh, PartitionSpec(*first, k, None, n))
+    scales = NamedSharding(mesh, PartitionSpec(*first, k, n))
+    return nf4.NF4(codes, scales, value.shape)
+
+
+def _nf4_mesh_axes(
+    shape: tuple[int, int],
+    mesh: Mesh | AbstractMesh,
+    inputs: str | None,
+    outputs: str | None,
+) -> tuple[_MeshAxes, _MeshAxes]:
+    """What the blocks and the outputs of an NF4 weight (K, N) are split over."""
+    if nf4.blocks_straddle(shape[0]):
+        return None, None
+    k, n = partition_spec(inputs, outputs)
+    k_parts, n_parts = _mesh_size(mesh, k), _mesh_size(mesh, n)
+    blocks = shape[0] // nf4.BLOCK
+    # A matmul reads the weight whole along "embed", whichever axis holds its parts.
+    if inputs == "embed" and blocks % k_parts and shape[1] % (k_parts * n_parts) == 0:
+        return None, (*_mesh_axes(n), *_mesh_axes(k))
+    return k, n
 
 
 def why_indivisible(
@@ -287,10 +315,10 @@ def why_indivisible(
     shardings = param_shardings(value, mesh, logical)
     spec = (shardings.codes if is_nf4 else shardings).spec
     for axis, (size, names) in enumerate(zip(leaf.shape, spec)):
-        parts = math.prod(mesh.shape[n] for n in _mesh_axes(names))
+        parts = _mesh_size(mesh, names)
         if size % parts:
-            is_groups = is_nf4 and axis == leaf.ndim - 3
-            unit = "groups of 128 weights" if is_groups else "elements"
+            is_blocks = is_nf4 and axis == leaf.ndim - 3
+            unit = f"blocks of {nf4.BLOCK} weights" if is_blocks else "elements"
             return (
                 f"{name}: {size} {unit} are not divisible by axis size {parts} "
                 f"({names})"

@@ -28,6 +28,7 @@ def weights():
     ties[:, 0], ties[:, 1:16] = 1, torch.from_numpy(nf4._MIDPOINTS.copy())
     return {
         "aligned": normal(256, 384),
+        "odd_number_of_blocks": normal(24, 576),
         "unaligned": normal(64, 172),
         "short_block": normal(5, 13) * 100,
         "odd": normal(3, 37),
@@ -82,6 +83,20 @@ def test_encoding_in_chunks_changes_nothing(monkeypatch):
     np.testing.assert_array_equal(whole.absmax(), chunked.absmax())
 
 
+def test_a_block_has_its_first_half_in_the_low_nibbles_and_one_scale():
+    n, k = 3, 192
+    packed = nf4.encode(
+        np.random.default_rng(0).normal(size=(n, k)).astype(np.float32), double=False
+    )
+    nibbles = np.stack([packed.codes >> 4, packed.codes & 0xF], 1).reshape(n, k)
+    weight = nf4.repack(packed)
+    for output, element in np.ndindex(n, k):
+        block, within = divmod(element, 64)
+        byte = weight.codes[block, within % 32, output]
+        assert (byte >> 4 if within >= 32 else byte & 0xF) == nibbles[output, element]
+        assert weight.scales[block, output] == packed.scales[output * 3 + block]
+
+
 def test_bytes_per_weight():
     packed = nf4.encode(np.ones((256, 512), np.float32))
     assert packed.nbytes / (256 * 512) == pytest.approx(
@@ -90,7 +105,7 @@ def test_bytes_per_weight():
     assert nf4.repack(packed).nbytes / (256 * 512) == 0.5 + 4 / 64
 
 
-@pytest.mark.parametrize("shape", [(24, 256), (7, 172)])
+@pytest.mark.parametrize("shape", [(24, 192), (7, 172)])
 def test_layer_axis_slices_and_abstract_agree(shape):
     layers = [
         nf4.repack(

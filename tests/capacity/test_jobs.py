@@ -15,7 +15,6 @@ from jaxent.runs import spec as specs
     ("mesh", "settings", "message"),
     [
         ("fsdp:8", {}, "8 places, but v5e:4x4 has 16"),
-        ("fsdp:16", {}, "are not divisible by axis size 16"),
         ("tensor:16", {}, "8 key-value heads are not divisible by axis size 16"),
         ("seed:2,fsdp:8", {"seeds": 3}, "3 seeds do not split 2 ways"),
         ("data:16,row:1", {}, "expected axis:size"),

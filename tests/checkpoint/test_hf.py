@@ -154,3 +154,16 @@ def test_every_tensor_is_read_once_and_files_are_not_kept_open(qwen, monkeypatch
         for name in hf.tensor_names(row, settings)
     ]
     assert sorted(seen) == sorted(expected)
+
+
+def test_inputs_that_are_no_multiple_of_64_are_named_once(qwen, tmp_path, caplog):
+    folder = families.write("codellama", tmp_path)
+    hf.load(qwen)
+    hf.load(folder, quantize=False)
+    assert not caplog.records
+    hf.load(folder)
+    hf.load(folder)
+    (record,) = caplog.records
+    name = "model.layers.0.self_attn.q_proj.weight"
+    message = f"{folder}: tensor '{name}' has 96 inputs, no multiple of 64: "
+    assert record.getMessage().startswith(message)

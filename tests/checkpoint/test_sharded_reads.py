@@ -10,7 +10,7 @@ from jaxent.arrays import dynamic8, nf4
 from jaxent.checkpoint import sharded_reads
 from jaxent.distributed import axes
 
-K, N = 512, 24
+N = 24
 
 
 @pytest.fixture(scope="module")
@@ -18,14 +18,15 @@ def mesh():
     return axes.parse_mesh("fsdp:4,tensor:2")
 
 
-@pytest.fixture(scope="module")
-def weight():
-    """[out, in] as a checkpoint stores it."""
-    return np.random.default_rng(0).normal(size=(N, K)).astype(np.float32)
+@pytest.fixture(scope="module", params=[512, 192], ids=["blocks", "outputs"])
+def weight(request):
+    """[out, in] as a checkpoint stores it; fsdp:4 divides 8 blocks, but not 3."""
+    size = (N, request.param)
+    return np.random.default_rng(0).normal(size=size).astype(np.float32)
 
 
-def shardings(mesh):
-    return axes.param_shardings(nf4.abstract((K, N)), mesh, ("embed", "mlp"))
+def shardings(mesh, shape):
+    return axes.param_shardings(nf4.abstract(shape), mesh, ("embed", "mlp"))
 
 
 def assert_same(split, whole):
@@ -55,7 +56,8 @@ def test_encoding_parts_equals_encoding_the_whole(mesh, weight, double):
         reads[outputs, inputs] += 1
         return weight[slice(*outputs), slice(*inputs)]
 
-    split = sharded_reads.read_encoded(read, (K, N), double, shardings(mesh))
+    shape = weight.shape[::-1]
+    split = sharded_reads.read_encoded(read, shape, double, shardings(mesh, shape))
     assert_same(split, nf4.repack(nf4.encode(weight, double=double)))
     assert set(reads.values()) == {1}
     assert len(reads) == 8
@@ -68,5 +70,6 @@ def test_stored_codes_are_read_by_rows(mesh, weight):
         return packed.codes[slice(*span)]
 
     scales = dynamic8.decode(packed.scales)
-    split = sharded_reads.read_stored(read, scales, (K, N), shardings(mesh))
+    shape = weight.shape[::-1]
+    split = sharded_reads.read_stored(read, scales, shape, shardings(mesh, shape))
     assert_same(split, nf4.repack(packed))

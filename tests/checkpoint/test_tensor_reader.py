@@ -10,7 +10,7 @@ from jaxent.checkpoint import safetensors_folder, tensor_reader
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory) -> str:
-    """A checkpoint whose every axis splits in four, between groups of 128."""
+    """A checkpoint whose every axis splits in four, between blocks of 64."""
     return checkpoints.write_wide(tmp_path_factory.mktemp("wide"))
 
 

@@ -25,7 +25,7 @@ RAW = {
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory) -> str:
-    """A checkpoint whose every axis holds two groups of 128 weights or more."""
+    """A checkpoint whose every axis holds four blocks of 64 weights or more."""
     folder = tmp_path_factory.mktemp("wide")
     hf.save(transformer.Transformer(config.from_dict(RAW), nnx.Rngs(0)), folder, RAW)
     return str(folder)
@@ -33,7 +33,7 @@ def wide(tmp_path_factory) -> str:
 
 @pytest.mark.parametrize(
     ("quantize", "text"),
-    [(False, "data:2,fsdp:2,tensor:2"), (True, "data:4,tensor:2"), (True, "data:8")],
+    [(False, "data:2,fsdp:2,tensor:2"), (True, "data:4,tensor:2"), (True, "fsdp:8")],
 )
 def test_every_mesh_decodes_the_same_tokens(wide, quantize, text):
     model, mesh = hf.load(wide, quantize), axes.parse_mesh(text)
@@ -60,18 +60,17 @@ def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(qwen):
         "expected one that splits them, such as data",
     ):
         sharding.check_mesh(model, axes.parse_mesh("tensor:8"))
+    sharding.check_mesh(model, axes.parse_mesh("fsdp:8"))  # its outputs split
+    odd = config.from_dict(RAW | {"intermediate_size": 516})
     with pytest.raises(
         ValueError,
-        match=r"1 groups of 128 weights are not divisible by axis size 8 \(fsdp\)",
+        match=r"4 blocks of 64 weights are not divisible by axis size 8 \(fsdp\)",
     ):
-        sharding.check_mesh(model, axes.parse_mesh("fsdp:8"))
+        sharding.check_mesh(hf.abstract_model(odd), axes.parse_mesh("fsdp:8"))
 
 
 def test_the_default_mesh_splits_the_model_and_the_rows(monkeypatch):
-    """Qwen-7B's 3584 inputs are 28 groups of 128, which 8 devices do not split.
-
-    The 32B's 5120 are 40.
-    """
+    """Qwen-7B's 3584 inputs are 56 blocks of 64, and the 32B's 5120 are 80."""
 
     def choose(name, rows=None):
         model = hf.abstract_model(known_configs.find_config(name))
@@ -82,7 +81,7 @@ def test_the_default_mesh_splits_the_model_and_the_rows(monkeypatch):
 
     assert choose(QWEN_7B) is None  # the devices of a CPU share its cores
     monkeypatch.setattr(axes, "is_unsharded", lambda text: False)
-    assert sizes(QWEN_7B, 16) == {"seed": 1, "data": 2, "fsdp": 4, "tensor": 1}
+    assert sizes(QWEN_7B, 16) == {"seed": 1, "data": 1, "fsdp": 8, "tensor": 1}
     assert sizes(QWEN_7B.replace("7B", "32B")) == {
         "seed": 1,
         "data": 1,

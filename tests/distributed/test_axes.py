@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,31 +83,79 @@ def test_a_wrong_mesh_is_refused(text, message):
         axes.parse_mesh(text)
 
 
-def test_nf4_weights_split_between_whole_groups():
+def random_nf4(outputs: int, inputs: int) -> nf4.NF4:
+    weight = np.random.default_rng(0).normal(size=(outputs, inputs))
+    return nf4.repack(nf4.encode(weight.astype(np.float32)))
+
+
+def test_nf4_weights_split_between_whole_blocks():
     mesh = axes.parse_mesh("fsdp:4,tensor:2")
-    weight = nf4.repack(
-        nf4.encode(jax.device_get(jax.random.normal(jax.random.key(0), (256, 512))))
-    )
+    weight = random_nf4(256, 512)
     sharded = jax.device_put(
         weight, axes.param_shardings(weight, mesh, ("embed", "mlp"))
     )
-    assert sharded.codes.addressable_shards[0].data.shape == (1, 64, 128)
-    assert sharded.scales.addressable_shards[0].data.shape == (1, 2, 128)
+    assert sharded.codes.addressable_shards[0].data.shape == (2, 32, 128)
+    assert sharded.scales.addressable_shards[0].data.shape == (2, 128)
     assert jnp.array_equal(
         nf4.decode(sharded, jnp.float32),
         nf4.decode(jax.device_put(weight), jnp.float32),
     )
+
+
+def test_where_fsdp_does_not_divide_the_blocks_it_splits_the_outputs():
+    mesh = axes.parse_mesh("fsdp:4,tensor:2")
+    weight = random_nf4(96, 192)
+    sharded = jax.device_put(
+        weight, axes.param_shardings(weight, mesh, ("embed", "mlp"))
+    )
+    assert sharded.codes.addressable_shards[0].data.shape == (3, 32, 12)
+    assert sharded.scales.addressable_shards[0].data.shape == (3, 12)
+    assert len({str(shard.index) for shard in sharded.codes.addressable_shards}) == 8
+
+    @jax.jit
+    def gather_and_decode(weight):
+        gathered = axes.gather_embed(weight, mesh, "embed", "mlp")
+        return nf4.decode(gathered, jnp.float32)
+
+    decoded = gather_and_decode(sharded)
+    assert decoded.addressable_shards[0].data.shape == (192, 48)
+    np.testing.assert_array_equal(decoded, nf4.decode(weight, jnp.float32))
+    text = gather_and_decode.lower(sharded).compile().as_text()
+    gathers = re.findall(r"= (\w+)\[[\d,]+\]\S* all-gather\(", text)
+    assert sorted(gathers) == ["f32", "u8"]  # the scales and the codes
+    assert "all-to-all" not in text and "collective-permute" not in text
+
+
+@pytest.mark.parametrize(
+    ("outputs", "inputs", "logical", "reason"),
+    [
+        (96, 192, ("embed", "mlp"), None),
+        (100, 192, ("embed", "mlp"), "3 blocks of 64 weights.*size 8 \\(fsdp\\)"),
+        (96, 192, ("mlp", "embed"), None),
+        (100, 192, ("mlp", "embed"), "100 elements.*size 8 \\(fsdp\\)"),
+        (100, 172, ("embed", "mlp"), None),
+    ],
+)
+def test_a_mesh_says_what_it_does_not_divide(outputs, inputs, logical, reason):
+    weight = random_nf4(outputs, inputs)
+    found = axes.why_indivisible("w", weight, axes.parse_mesh("fsdp:8"), logical)
+    assert found is None if reason is None else re.match(f"w: {reason}", found)
+
+
+def test_inputs_split_over_tensor_stay_whole_blocks():
+    """The activations that meet them are split there too."""
+    weight = random_nf4(96, 192)
+    found = axes.why_indivisible(
+        "w", weight, axes.parse_mesh("tensor:8"), ("mlp", "embed")
+    )
     assert (
-        axes.why_indivisible("w", weight, axes.parse_mesh("fsdp:8"), ("embed", "mlp"))
-        == "w: 4 groups of 128 weights are not divisible by axis size 8 (fsdp)"
+        found == "w: 3 blocks of 64 weights are not divisible by axis size 8 (tensor)"
     )
 
 
 def test_straddling_nf4_weights_are_kept_whole():
     mesh = axes.parse_mesh("fsdp:4,tensor:2")
-    weight = nf4.repack(
-        nf4.encode(jax.device_get(jax.random.normal(jax.random.key(0), (64, 96))))
-    )
+    weight = random_nf4(64, 96)
     sharded = jax.device_put(
         weight, axes.param_shardings(weight, mesh, ("embed", "mlp"))
     )

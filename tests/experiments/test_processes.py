@@ -49,7 +49,7 @@ def test_four_processes_lose_one_and_two_go_on_to_what_one_alone_gives(
 
 @pytest.mark.slow
 def test_four_processes_train_on_nf4_weights_as_one_does(own_probes, tmp_path):
-    """A checkpoint wide enough to split between groups of 128, quantised as it is read,
+    """A checkpoint wide enough to split between blocks of 64, quantised as it is read,
     each process its own parts.
     """
     raw = json.loads((many_processes.TINY / "config.json").read_text()) | {
