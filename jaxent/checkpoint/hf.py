@@ -16,12 +16,18 @@ import tqdm
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxent.arrays import lora, nf4
-from jaxent.checkpoint import bitsandbytes_nf4, safetensors_folder, tensor_reader
+from jaxent.checkpoint import (
+    bitsandbytes_nf4,
+    quantization,
+    safetensors_folder,
+    tensor_reader,
+)
 from jaxent.model import blocks, sharding, transformer
 from jaxent.model import config as configs
 
 # A buffer of some checkpoints, which is computed from the config.
-_IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
+_IGNORED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
+_DTYPES = {"F32": jnp.float32, "BF16": jnp.bfloat16, "F16": jnp.float16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,14 +103,16 @@ def load(
 
     One tensor at a time is read, encoded, copied to the device and dropped: host memory
     above the finished model stays below two of the largest tensors. A checkpoint that
-    bitsandbytes quantised keeps its codes and scales. On a mesh each process reads and
+    bitsandbytes quantised keeps its codes and scales, and modules that it kept dense
+    (llm_int8_skip_modules) stay dense in all layers. On a mesh each process reads and
     encodes only what its devices hold, as `sharding` says.
 
     Args:
         source: A local folder or a Hub id.
         quantize: Whether linear weights become NF4.
         dtype: Of embedding, norms, biases and head (and of linear weights unless they
-            are quantised); None: the checkpoint's.
+            are quantised); None: the checkpoint's, of layers in two dtypes the one that
+            holds both.
         double: Whether the scales of NF4 are quantised too.
         progress: Whether to show a progress bar.
         mesh: Devices to split the model over.
@@ -115,7 +123,7 @@ def load(
     Raises:
         FileNotFoundError: There is no such folder or id, or a file is missing.
         ValueError: Names, shapes, dtypes or the mesh do not fit; before anything is
-            loaded.
+            loaded. Or a tensor holds NaN or infinity.
 
     Example:
         >>> folder = pathlib.Path(configs.__file__).parents[1] / "data/checkpoints/tiny"
@@ -136,9 +144,11 @@ def load(
         disable=not progress,
         leave=False,
     )
+    stored = quantization.read_quantization(folder.path)
     for row in tensor_table(config):
         param = _parameter(model, row.path)
-        param.set_value(_load_param(reader, row, param, config.layers, mesh, bar))
+        own = _reader_of(reader, row, config, stored)
+        param.set_value(_load_param(own, row, param, config.layers, mesh, bar))
     bar.close()
     return model
 
@@ -153,6 +163,7 @@ def check_tensors(folder: safetensors_folder.Folder, config: configs.Config) -> 
     Raises:
         ValueError: A tensor is missing, surplus, or of another shape or dtype.
     """
+    stored = quantization.read_quantization(folder.path)
     left = {name for name in folder.entries if not _IGNORED.fullmatch(name)}
     for row in tensor_table(config):
         for name in tensor_names(row, config):
@@ -163,6 +174,8 @@ def check_tensors(folder: safetensors_folder.Folder, config: configs.Config) -> 
                 )
             left -= {name, *(name + suffix for suffix in bitsandbytes_nf4.SUFFIXES)}
             _check_tensor(folder, name, row)
+            if row.linear:
+                quantization.check_stored(stored, folder, name)
     if config.tied and "lm_head.weight" in left:
         head = folder.read("lm_head.weight")
         if not np.array_equal(head, folder.read("model.embed_tokens.weight")):
@@ -184,7 +197,7 @@ def _check_tensor(folder: safetensors_folder.Folder, name: str, row: TensorRow) 
     if bitsandbytes_nf4.is_stored(folder, name):
         if not row.linear:
             raise ValueError(f"{where} is NF4, expected an unquantised one")
-    elif entry.dtype not in ("F32", "BF16", "F16"):
+    elif entry.dtype not in _DTYPES:
         raise ValueError(f"{where} has dtype {entry.dtype}, expected F32, BF16 or F16")
     elif entry.shape != row.shape:
         raise ValueError(f"{where} has shape {entry.shape}, expected {row.shape}")
@@ -225,6 +238,36 @@ def set_param(model: transformer.Transformer, path: str, value: Any) -> None:
 
 def _parameter(model: transformer.Transformer, path: str) -> Any:
     return functools.reduce(getattr, path.split("."), model)
+
+
+def _reader_of(
+    reader: tensor_reader.TensorReader,
+    row: TensorRow,
+    config: configs.Config,
+    stored: quantization.Quantization | None,
+) -> tensor_reader.TensorReader:
+    """How one parameter's tensors are read: all its layers alike.
+
+    Weights that bitsandbytes kept as they are stay so. Where it kept some layers and
+    quantised others, all are kept dense in a dtype that holds every value.
+    """
+    names = tensor_names(row, config)
+    packed = [bitsandbytes_nf4.is_stored(reader.folder, name) for name in names]
+    quantize = reader.quantize and row.linear
+    if stored is not None and not all(packed):
+        quantize = False
+    if quantize or reader.dtype is not None:
+        return dataclasses.replace(reader, quantize=quantize)
+    # A model with NF4 weights computes with every bit of their values.
+    decoded = jnp.float32 if reader.quantize else tensor_reader.STORED_DTYPE
+    dtypes = {
+        decoded if is_packed else _DTYPES[reader.folder.entries[name].dtype]
+        for name, is_packed in zip(names, packed)
+    }
+    if not any(packed) and len(dtypes) == 1:
+        return dataclasses.replace(reader, quantize=quantize)
+    dtype = functools.reduce(jnp.promote_types, dtypes)
+    return dataclasses.replace(reader, quantize=quantize, dtype=dtype)
 
 
 def _load_param(
