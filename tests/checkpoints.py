@@ -27,13 +27,14 @@ def write_wide(folder) -> str:
     return str(folder)
 
 
-def bitsandbytes_copy(folder: str, out, double: bool) -> torch.nn.Module:
+def bitsandbytes_copy(folder: str, out, double: bool, **options) -> torch.nn.Module:
     """Writes the checkpoint as bitsandbytes quantises it; returns its model."""
     settings = transformers.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=double,
         bnb_4bit_compute_dtype=torch.float32,
+        **options,
     )
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, quantization_config=settings, dtype=torch.float32
