@@ -140,7 +140,8 @@ def open_folder(folder: pathlib.Path, stem: str = "model") -> Folder:
 
 def _with_prefix(entries: dict[str, Entry]) -> dict[str, Entry]:
     """Entries under the names of a model with a head."""
-    if "embed_tokens.weight" not in entries:
+    has_prefix = any(name.startswith(_PREFIX) for name in entries)
+    if has_prefix or "embed_tokens.weight" not in entries:
         return entries
     return {
         name if name.startswith("lm_head.") else _PREFIX + name: entry

@@ -178,7 +178,7 @@ _EXPECTED: dict[str, tuple[Any, ...]] = {
     # hidden_states[-1] would be taken before the final norm.
     "tie_last_hidden_states": (True, None),
     # Another file than model.safetensors would hold the weights.
-    "transformers_weights": ("model.safetensors", "model.safetensors.index.json"),
+    "transformers_weights": ("model.safetensors",),
 }
 # False is no way to say that these are off.
 _NOT_OFF = frozenset(["is_causal", "tie_last_hidden_states"])
