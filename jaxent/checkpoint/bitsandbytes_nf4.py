@@ -68,7 +68,7 @@ def read_codes(
     Raises:
         ValueError: The tensor has not as many bytes.
     """
-    size = _check_codes(folder, name, shape)
+    size = check_codes(folder, name, shape)
     if span is None:
         return folder.read(name).view(np.uint8).reshape(-1)
     start, stop = span
@@ -78,10 +78,22 @@ def read_codes(
     return flat[start - first * size : stop - first * size]
 
 
-def _check_codes(
+def check_codes(
     folder: safetensors_folder.Folder, name: str, shape: tuple[int, int]
 ) -> int:
-    """Bytes of an element of the tensor that holds a weight's codes."""
+    """Checks by its header alone that a tensor can hold a weight's codes.
+
+    Args:
+        folder: The checkpoint.
+        name: The weight's name.
+        shape: Its shape, (out, in).
+
+    Returns:
+        Bytes of an element of the tensor.
+
+    Raises:
+        ValueError: The tensor has not as many bytes.
+    """
     entry = folder.entries[name]
     size = _STORAGE.get(entry.dtype)
     expected = -(-math.prod(shape) // 2)
@@ -122,7 +134,7 @@ def read_scales(
         raise ValueError(f"{where}: its 16-value table is not NF4's")
     scales = folder.read(name + ".absmax")
     if name + ".nested_absmax" not in folder.entries:
-        _check_finite(scales, where)
+        _check_scales(scales, shape, where)
         return scales
     block = state.get("nested_blocksize")
     if block != dynamic8.BLOCK:
@@ -135,11 +147,16 @@ def read_scales(
         np.float32(state["nested_offset"]),
         folder.read(name + ".nested_quant_map"),
     )
-    _check_finite(dynamic8.decode(double), where)
+    _check_scales(dynamic8.decode(double), shape, where)
     return double
 
 
-def _check_finite(scales: np.ndarray, where: str) -> None:
+def _check_scales(scales: np.ndarray, shape: tuple[int, int], where: str) -> None:
+    blocks = -(-math.prod(shape) // nf4.BLOCK)
+    if scales.shape != (blocks,):
+        raise ValueError(
+            f"{where}: block scales of shape {scales.shape}, expected ({blocks},)"
+        )
     if not np.isfinite(scales).all():
         bad = int(np.flatnonzero(~np.isfinite(scales))[0])
         raise ValueError(f"{where}: NaN or infinity in block scale {bad}")

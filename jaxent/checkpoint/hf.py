@@ -197,6 +197,8 @@ def _check_tensor(folder: safetensors_folder.Folder, name: str, row: TensorRow) 
     if bitsandbytes_nf4.is_stored(folder, name):
         if not row.linear:
             raise ValueError(f"{where} is NF4, expected an unquantised one")
+        n, k = row.shape
+        bitsandbytes_nf4.check_codes(folder, name, (n, k))
     elif entry.dtype not in _DTYPES:
         raise ValueError(f"{where} has dtype {entry.dtype}, expected F32, BF16 or F16")
     elif entry.shape != row.shape:

@@ -104,7 +104,20 @@ def test_scales_that_are_no_numbers_are_named(qwen, tmp_path):
     checkpoints.bitsandbytes_copy(qwen, tmp_path, double=False)
     file = tmp_path / "model.safetensors"
     tensors = safetensors.torch.load_file(file)
-    tensors[f"{NAME}.absmax"][7] = float("nan")
-    safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
+    scales = tensors[f"{NAME}.absmax"]
+
+    def write(name, value):
+        changed = tensors | {name: value}
+        safetensors.torch.save_file(changed, file, metadata={"format": "pt"})
+
+    write(f"{NAME}.absmax", scales.where(torch.arange(256) != 7, torch.nan))
     with pytest.raises(ValueError, match=f"'{NAME}': NaN or infinity in block scale 7"):
+        hf.load(str(tmp_path))
+    write(f"{NAME}.absmax", scales[:-1].clone())
+    with pytest.raises(
+        ValueError, match=r"scales of shape \(255,\), expected \(256,\)"
+    ):
+        hf.load(str(tmp_path))
+    write(NAME, tensors[NAME][:-1].clone())
+    with pytest.raises(ValueError, match=f"'{NAME}' has shape .*expected 8192 bytes"):
         hf.load(str(tmp_path))
