@@ -25,6 +25,7 @@ from jaxent.checkpoint import (
 from jaxent.model import blocks, sharding, transformer
 from jaxent.model import config as configs
 
+_EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 # A buffer of some checkpoints, which is computed from the config.
 _IGNORED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
 _DTYPES = {"F32": jnp.float32, "BF16": jnp.bfloat16, "F16": jnp.float16}
@@ -63,7 +64,7 @@ def tensor_table(config: configs.Config) -> list[TensorRow]:
         A row a parameter, in the order of loading.
     """
     d, v = config.embed, config.vocab
-    rows = [TensorRow("model.embed_tokens.weight", "embed_tokens.weight", (v, d))]
+    rows = [TensorRow(_EMBEDDING, "embed_tokens.weight", (v, d))]
     for module, (k, n) in blocks.linear_shapes(config).items():
         path = lora.PATHS[module]
         rows.append(_layer_row(f"{path}.weight", (n, k), linear=True))
@@ -76,7 +77,7 @@ def tensor_table(config: configs.Config) -> list[TensorRow]:
     rows.append(_layer_row("post_attention_layernorm.weight", (d,)))
     rows.append(TensorRow("model.norm.weight", "norm.weight", (d,)))
     if not config.tied:
-        rows.append(TensorRow("lm_head.weight", "lm_head.weight", (v, d)))
+        rows.append(TensorRow(_HEAD, "lm_head.weight", (v, d)))
     return rows
 
 
@@ -133,6 +134,7 @@ def load(
     folder = safetensors_folder.open_folder(safetensors_folder.locate(source))
     config = configs.read_config(folder.path)
     check_tensors(folder, config)
+    folder = _with_embedding(folder, config)
     model = transformer.abstract(config)
     if mesh is not None:
         sharding.check_mesh(abstract_model(config, quantize), mesh)
@@ -164,6 +166,7 @@ def check_tensors(folder: safetensors_folder.Folder, config: configs.Config) -> 
         ValueError: A tensor is missing, surplus, or of another shape or dtype.
     """
     stored = quantization.read_quantization(folder.path)
+    folder = _with_embedding(folder, config)
     left = {name for name in folder.entries if not _IGNORED.fullmatch(name)}
     for row in tensor_table(config):
         for name in tensor_names(row, config):
@@ -176,19 +179,29 @@ def check_tensors(folder: safetensors_folder.Folder, config: configs.Config) -> 
             _check_tensor(folder, name, row)
             if row.linear:
                 quantization.check_stored(stored, folder, name)
-    if config.tied and "lm_head.weight" in left:
-        head = folder.read("lm_head.weight")
-        if not np.array_equal(head, folder.read("model.embed_tokens.weight")):
+    if config.tied and _HEAD in left:
+        if not np.array_equal(folder.read(_HEAD), folder.read(_EMBEDDING)):
             raise ValueError(
-                f"{folder.path}: config ties the head, but 'lm_head.weight' differs"
-                " from the embedding"
+                f"{folder.path}: config ties the head, but {_HEAD!r} differs"
+                " from the embedding (tie_word_embeddings: false would use it)"
             )
-        left.remove("lm_head.weight")
+        left.remove(_HEAD)
     if left:
         raise ValueError(
             f"{folder.path}: surplus tensor {min(left)!r}, which no {config.family}"
             " parameter uses"
         )
+
+
+def _with_embedding(
+    folder: safetensors_folder.Folder, config: configs.Config
+) -> safetensors_folder.Folder:
+    """Of a tied pair that was saved under the head's name, under the embedding's."""
+    entries = dict(folder.entries)
+    if not config.tied or _EMBEDDING in entries or _HEAD not in entries:
+        return folder
+    entries[_EMBEDDING] = entries.pop(_HEAD)
+    return dataclasses.replace(folder, entries=entries)
 
 
 def _check_tensor(folder: safetensors_folder.Folder, name: str, row: TensorRow) -> None:

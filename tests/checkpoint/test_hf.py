@@ -197,6 +197,19 @@ def test_a_decoder_saved_without_its_head(qwen, tmp_path):
         hf.load(str(tmp_path / "headless"))
 
 
+def test_a_tied_pair_saved_under_the_heads_name(qwen, tmp_path):
+    """Of tensors that share memory, savers keep one: not always the embedding."""
+    name = "model.embed_tokens.weight"
+    folder = edit(
+        qwen, tmp_path / "head", lambda t: t.update({"lm_head.weight": t.pop(name)})
+    )
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    ours = hf.load(folder)
+    table = ours.embed_tokens.weight.get_value()
+    np.testing.assert_array_equal(table, theirs.model.embed_tokens.weight.detach())
+    assert same(ours, hf.load(qwen))
+
+
 def test_one_file_wins_over_an_index_left_over(tmp_path):
     """save_pretrained into a folder that had shards, as transformers reads it."""
     families.write("qwen2_tied", tmp_path, max_shard_size="400KB")
