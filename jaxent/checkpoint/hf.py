@@ -131,21 +131,12 @@ def load(
         >>> load(str(folder)).config.layers
         4
     """
-    folder = safetensors_folder.open_folder(safetensors_folder.locate(source))
-    config = configs.read_config(folder.path)
-    check_tensors(folder, config)
-    folder = _with_embedding(folder, config)
+    folder, config = _open_checked(source)
     model = transformer.abstract(config)
     if mesh is not None:
         sharding.check_mesh(abstract_model(config, quantize), mesh)
     reader = tensor_reader.TensorReader(folder, quantize, double, dtype)
-    bar = tqdm.tqdm(
-        total=len(folder.entries),
-        desc="load",
-        unit="tensor",
-        disable=not progress,
-        leave=False,
-    )
+    bar = _progress_bar(len(folder.entries), progress)
     stored = quantization.read_quantization(folder.path)
     for row in tensor_table(config):
         param = _parameter(model, row.path)
@@ -153,6 +144,20 @@ def load(
         param.set_value(_load_param(own, row, param, config.layers, mesh, bar))
     bar.close()
     return model
+
+
+def _open_checked(source: str) -> tuple[safetensors_folder.Folder, configs.Config]:
+    """A checkpoint's headers and configuration, which fit each other."""
+    folder = safetensors_folder.open_folder(safetensors_folder.locate(source))
+    config = configs.read_config(folder.path)
+    check_tensors(folder, config)
+    return _with_embedding(folder, config), config
+
+
+def _progress_bar(total: int, shown: bool) -> tqdm.tqdm:
+    return tqdm.tqdm(
+        total=total, desc="load", unit="tensor", disable=not shown, leave=False
+    )
 
 
 def check_tensors(folder: safetensors_folder.Folder, config: configs.Config) -> None:
