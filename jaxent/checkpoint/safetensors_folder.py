@@ -21,8 +21,13 @@ _WANTED = [
     "special_tokens_map.json",
     "adapter_config.json",
 ]
-# The same weights in another format, and files of other checkpoints below the folder.
-_UNWANTED = ["consolidated*", "*/*"]
+# The same weights in another format, and other checkpoints below the folder.
+_UNWANTED = [
+    "consolidated*",
+    "*/*.safetensors",
+    "*/*.safetensors.index.json",
+    "*/*.model",
+]
 _PREFIX = "model."
 
 

@@ -1,11 +1,14 @@
 """Tokenizers exactly as their tokenizer.json says."""
 
+import codecs
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 
 import tokenizers
 import transformers
@@ -14,6 +17,7 @@ from absl import logging
 from jaxent.data import generation_config
 
 _SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
+_TOKEN_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 # Tokens that transformers' classes have where no file names them.
 _LLAMA = {"eos_token": "</s>"}
 _QWEN = {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
@@ -137,7 +141,8 @@ def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
             f"{file}: no such file, expected the checkpoint's tokenizer.json"
         )
     folder = file.parent
-    raw = tokenizers.Tokenizer.from_file(str(file))
+    content = file.read_bytes()
+    raw = tokenizers.Tokenizer.from_buffer(content.removeprefix(codecs.BOM_UTF8))
     fast = _load_fast(folder)
     ends = generation_config.read_generation_ends(folder)
     _add_defaults(fast, raw, folder, ends)
@@ -147,7 +152,7 @@ def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
     adds_bos = bos is not None and fast("a")["input_ids"][:1] == [bos]
     tokenizer = Tokenizer(
         fast,
-        hashlib.sha256(file.read_bytes()).hexdigest(),
+        hashlib.sha256(content).hexdigest(),
         bos if adds_bos else None,
         eos,
         eos if pad is None else pad,
@@ -160,7 +165,7 @@ def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
 
 def _load_fast(folder: pathlib.Path) -> transformers.PreTrainedTokenizerFast:
     """transformers' tokenizer of a folder, with every token that its files name."""
-    named = _read_settings(folder / "tokenizer_config.json")
+    named, *_ = (_read_settings(folder / name) for name in _TOKEN_FILES)
     # transformers 5 reads tokens as dictionaries only where they state their type.
     plain = {
         name: named[name].get("content")
@@ -168,12 +173,34 @@ def _load_fast(folder: pathlib.Path) -> transformers.PreTrainedTokenizerFast:
         if isinstance(named.get(name), dict) and "__type" not in named[name]
     }
     try:
-        return transformers.PreTrainedTokenizerFast.from_pretrained(folder, **plain)
-    except (AttributeError, KeyError, TypeError) as error:
+        with _without_marks(folder) as readable:
+            return transformers.PreTrainedTokenizerFast.from_pretrained(
+                readable, **plain
+            )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{folder}: tokenizer_config.json, special_tokens_map.json or"
-            f" added_tokens.json has a value that transformers cannot use ({error})"
+            f"{folder}: {', '.join(_TOKEN_FILES)} or tokenizer.json has a value that"
+            f" transformers cannot use ({error})"
         ) from error
+
+
+@contextlib.contextmanager
+def _without_marks(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The folder, or one with its token files without the byte order marks they have.
+
+    transformers reads no UTF-8 that starts with one.
+    """
+    names = ("tokenizer.json", "chat_template.jinja", *_TOKEN_FILES)
+    files = [folder / name for name in names]
+    contents = {file.name: file.read_bytes() for file in files if file.is_file()}
+    if not any(content.startswith(codecs.BOM_UTF8) for content in contents.values()):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as copy:
+        for name, content in contents.items():
+            plain = content.removeprefix(codecs.BOM_UTF8)
+            (pathlib.Path(copy) / name).write_bytes(plain)
+        yield pathlib.Path(copy)
 
 
 def _add_defaults(
@@ -253,4 +280,4 @@ def _warn_of_unapplied(folder: pathlib.Path) -> None:
 
 def _read_settings(file: pathlib.Path) -> dict:
     """The dictionary of a JSON file; empty where there is none."""
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return json.loads(file.read_text(encoding="utf-8-sig")) if file.is_file() else {}

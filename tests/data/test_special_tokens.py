@@ -1,5 +1,6 @@
 """Special and added tokens are those that transformers finds in the same files."""
 
+import codecs
 import json
 
 import published_files
@@ -194,6 +195,17 @@ def test_truncation_and_padding_of_the_file_are_left(tmp_path):
     own.save(folder + "/tokenizer.json")
     ours = tokens.load_tokenizer(folder)
     assert ours.encode(["ab ab ab ab"]) == [[1, *[8, 7] * 4]]
+
+
+def test_byte_order_marks_change_nothing(tmp_path):
+    folder = tmp_path / "model"
+    plain = tokens.load_tokenizer(write(folder, {NAMED: PLAIN, ADDED: {"<new>": 9}}))
+    for name in ("tokenizer.json", NAMED, ADDED):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(codecs.BOM_UTF8 + content)
+    marked = tokens.load_tokenizer(folder)
+    assert marked.encode(["a<new>"]) == plain.encode(["a<new>"])
+    assert marked.eos_id == plain.eos_id
 
 
 def test_a_value_that_is_no_token_is_named(tmp_path):
