@@ -27,7 +27,7 @@ def write_wide(folder) -> str:
     return str(folder)
 
 
-def bitsandbytes_copy(folder: str, out, double: bool):
+def bitsandbytes_copy(folder: str, out, double: bool, **options):
     """Writes the checkpoint as bitsandbytes quantises it; returns its model."""
     torch = pytest.importorskip("torch")
     settings = transformers.BitsAndBytesConfig(
@@ -35,6 +35,7 @@ def bitsandbytes_copy(folder: str, out, double: bool):
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=double,
         bnb_4bit_compute_dtype=torch.float32,
+        **options,
     )
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, quantization_config=settings, dtype=torch.float32

@@ -223,7 +223,9 @@ def _encode_chunk(blocks, short):
     Row `short` is divided by its scale instead of multiplied by the inverse (-1: none).
     """
     x = blocks.astype(jnp.float32)
-    absmax = jnp.abs(x).max(1)
+    # A maximum may pass over NaN.
+    finite = jnp.isfinite(x).all(1)
+    absmax = jnp.where(finite, jnp.abs(x).max(1), jnp.nan)
     safe = jnp.where(absmax == 0, 1, absmax)[:, None]
     scaled = x * jax.lax.optimization_barrier(1 / safe)
     divided = jax.lax.optimization_barrier(x / safe)

@@ -2,8 +2,11 @@
 
 A weight has its codes under its own name, and beside them its block scales (`.absmax`),
 their second level (`.nested_absmax`, `.nested_quant_map`) where there is one, the 16
-values (`.quant_map`), and a JSON state as bytes.
+values (`.quant_map`), and a JSON state as bytes. The bytes of the codes may lie in a
+tensor of another dtype (`bnb_4bit_quant_storage`).
 """
+
+import math
 
 import numpy as np
 
@@ -14,6 +17,10 @@ from jaxent.checkpoint import safetensors_folder
 _STATE = ".quant_state.bitsandbytes__nf4"
 SUFFIXES = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", _STATE)
 """What is added to a weight's name in the names of the tensors beside it."""
+
+
+# Bytes of an element of the dtypes in which codes may lie.
+_STORAGE = {"U8": 1, "I8": 1, "F16": 2, "BF16": 2, "F32": 4, "F64": 8}
 
 
 def is_stored(folder: safetensors_folder.Folder, name: str) -> bool:
@@ -38,7 +45,64 @@ def read_packed(
         ValueError: Its state is not one that this package reads.
     """
     scales = read_scales(folder, name, shape)
-    return nf4.Packed(folder.read(name).reshape(-1), scales, shape)
+    return nf4.Packed(read_codes(folder, name, shape), scales, shape)
+
+
+def read_codes(
+    folder: safetensors_folder.Folder,
+    name: str,
+    shape: tuple[int, int],
+    span: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """The codes of a quantised weight, or some of them.
+
+    Args:
+        folder: The checkpoint.
+        name: The weight's name.
+        shape: Its shape, (out, in).
+        span: Bytes from start to stop; None for all.
+
+    Returns:
+        uint8 [out in / 2], or [stop - start].
+
+    Raises:
+        ValueError: The tensor has not as many bytes.
+    """
+    size = check_codes(folder, name, shape)
+    if span is None:
+        return folder.read(name).view(np.uint8).reshape(-1)
+    start, stop = span
+    first = start // size
+    part = folder.read(name, (slice(first, -(-stop // size)),))
+    flat = np.ascontiguousarray(part).view(np.uint8).reshape(-1)
+    return flat[start - first * size : stop - first * size]
+
+
+def check_codes(
+    folder: safetensors_folder.Folder, name: str, shape: tuple[int, int]
+) -> int:
+    """Checks by its header alone that a tensor can hold a weight's codes.
+
+    Args:
+        folder: The checkpoint.
+        name: The weight's name.
+        shape: Its shape, (out, in).
+
+    Returns:
+        Bytes of an element of the tensor.
+
+    Raises:
+        ValueError: The tensor has not as many bytes.
+    """
+    entry = folder.entries[name]
+    size = _STORAGE.get(entry.dtype)
+    expected = -(-math.prod(shape) // 2)
+    if size is None or math.prod(entry.shape) * size != expected:
+        raise ValueError(
+            f"{entry.file}: tensor {name!r} has shape {entry.shape} and dtype"
+            f" {entry.dtype}, expected {expected} bytes of NF4 codes"
+        )
+    return size
 
 
 def read_scales(
@@ -70,18 +134,32 @@ def read_scales(
         raise ValueError(f"{where}: its 16-value table is not NF4's")
     scales = folder.read(name + ".absmax")
     if name + ".nested_absmax" not in folder.entries:
+        _check_scales(scales, shape, where)
         return scales
     block = state.get("nested_blocksize")
     if block != dynamic8.BLOCK:
         raise ValueError(
             f"{where}: nested_blocksize {block!r}, expected {dynamic8.BLOCK}"
         )
-    return dynamic8.Dynamic8(
+    double = dynamic8.Dynamic8(
         scales,
         folder.read(name + ".nested_absmax"),
         np.float32(state["nested_offset"]),
         folder.read(name + ".nested_quant_map"),
     )
+    _check_scales(dynamic8.decode(double), shape, where)
+    return double
+
+
+def _check_scales(scales: np.ndarray, shape: tuple[int, int], where: str) -> None:
+    blocks = -(-math.prod(shape) // nf4.BLOCK)
+    if scales.shape != (blocks,):
+        raise ValueError(
+            f"{where}: block scales of shape {scales.shape}, expected ({blocks},)"
+        )
+    if not np.isfinite(scales).all():
+        bad = int(np.flatnonzero(~np.isfinite(scales))[0])
+        raise ValueError(f"{where}: NaN or infinity in block scale {bad}")
 
 
 def decode_scales(scales: np.ndarray | dynamic8.Dynamic8) -> np.ndarray:

@@ -17,12 +17,19 @@ from absl import logging
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxent.arrays import lora, nf4
-from jaxent.checkpoint import bitsandbytes_nf4, safetensors_folder, tensor_reader
+from jaxent.checkpoint import (
+    bitsandbytes_nf4,
+    quantization,
+    safetensors_folder,
+    tensor_reader,
+)
 from jaxent.model import blocks, sharding, transformer
 from jaxent.model import config as configs
 
+_EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 # A buffer of some checkpoints, which is computed from the config.
-_IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
+_IGNORED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
+_DTYPES = {"F32": jnp.float32, "BF16": jnp.bfloat16, "F16": jnp.float16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +65,7 @@ def tensor_table(config: configs.Config) -> list[TensorRow]:
         A row a parameter, in the order of loading.
     """
     d, v = config.embed, config.vocab
-    rows = [TensorRow("model.embed_tokens.weight", "embed_tokens.weight", (v, d))]
+    rows = [TensorRow(_EMBEDDING, "embed_tokens.weight", (v, d))]
     for module, (k, n) in blocks.linear_shapes(config).items():
         path = lora.PATHS[module]
         rows.append(_layer_row(f"{path}.weight", (n, k), linear=True))
@@ -71,7 +78,7 @@ def tensor_table(config: configs.Config) -> list[TensorRow]:
     rows.append(_layer_row("post_attention_layernorm.weight", (d,)))
     rows.append(TensorRow("model.norm.weight", "norm.weight", (d,)))
     if not config.tied:
-        rows.append(TensorRow("lm_head.weight", "lm_head.weight", (v, d)))
+        rows.append(TensorRow(_HEAD, "lm_head.weight", (v, d)))
     return rows
 
 
@@ -98,7 +105,8 @@ def load(
 
     One tensor at a time is read, encoded, copied to the device and dropped: host memory
     above the finished model stays below two of the largest tensors. A checkpoint that
-    bitsandbytes quantised keeps its codes and scales. On a mesh each process reads and
+    bitsandbytes quantised keeps its codes and scales, and modules that it kept dense
+    (llm_int8_skip_modules) stay dense in all layers. On a mesh each process reads and
     encodes only what its devices hold, as `sharding` says. Weights whose inputs are no
     multiple of 64 stay in one column of NF4 blocks; a warning names the first of them.
 
@@ -106,7 +114,8 @@ def load(
         source: A local folder or a Hub id.
         quantize: Whether linear weights become NF4.
         dtype: Of embedding, norms, biases and head (and of linear weights unless they
-            are quantised); None: the checkpoint's.
+            are quantised); None: the checkpoint's, of layers in two dtypes the one that
+            holds both.
         double: Whether the scales of NF4 are quantised too.
         progress: Whether to show a progress bar.
         mesh: Devices to split the model over.
@@ -117,32 +126,26 @@ def load(
     Raises:
         FileNotFoundError: There is no such folder or id, or a file is missing.
         ValueError: Names, shapes, dtypes or the mesh do not fit; before anything is
-            loaded.
+            loaded. Or a tensor holds NaN or infinity.
 
     Example:
         >>> folder = pathlib.Path(configs.__file__).parents[1] / "data/checkpoints/tiny"
         >>> load(str(folder)).config.layers
         4
     """
-    folder = safetensors_folder.open_folder(safetensors_folder.locate(source))
-    config = configs.read_config(folder.path)
-    check_tensors(folder, config)
+    folder, config = _open_checked(source)
     model = transformer.abstract(config)
     if mesh is not None:
         sharding.check_mesh(abstract_model(config, quantize), mesh)
     if quantize and jax.process_index() == 0:
         _warn_of_straddling(folder.path, config)
     reader = tensor_reader.TensorReader(folder, quantize, double, dtype)
-    bar = tqdm.tqdm(
-        total=len(folder.entries),
-        desc="load",
-        unit="tensor",
-        disable=not progress,
-        leave=False,
-    )
+    bar = _progress_bar(len(folder.entries), progress)
+    stored = quantization.read_quantization(folder.path)
     for row in tensor_table(config):
         param = _parameter(model, row.path)
-        param.set_value(_load_param(reader, row, param, config.layers, mesh, bar))
+        own = _reader_of(reader, row, config, stored)
+        param.set_value(_load_param(own, row, param, config.layers, mesh, bar))
     bar.close()
     return model
 
@@ -164,6 +167,20 @@ def _warn_of_straddling(folder: pathlib.Path, config: configs.Config) -> None:
             return
 
 
+def _open_checked(source: str) -> tuple[safetensors_folder.Folder, configs.Config]:
+    """A checkpoint's headers and configuration, which fit each other."""
+    folder = safetensors_folder.open_folder(safetensors_folder.locate(source))
+    config = configs.read_config(folder.path)
+    check_tensors(folder, config)
+    return _with_embedding(folder, config), config
+
+
+def _progress_bar(total: int, shown: bool) -> tqdm.tqdm:
+    return tqdm.tqdm(
+        total=total, desc="load", unit="tensor", disable=not shown, leave=False
+    )
+
+
 def check_tensors(folder: safetensors_folder.Folder, config: configs.Config) -> None:
     """Checks that each tensor is used once and each parameter filled once.
 
@@ -174,6 +191,8 @@ def check_tensors(folder: safetensors_folder.Folder, config: configs.Config) -> 
     Raises:
         ValueError: A tensor is missing, surplus, or of another shape or dtype.
     """
+    stored = quantization.read_quantization(folder.path)
+    folder = _with_embedding(folder, config)
     left = {name for name in folder.entries if not _IGNORED.fullmatch(name)}
     for row in tensor_table(config):
         for name in tensor_names(row, config):
@@ -184,19 +203,31 @@ def check_tensors(folder: safetensors_folder.Folder, config: configs.Config) -> 
                 )
             left -= {name, *(name + suffix for suffix in bitsandbytes_nf4.SUFFIXES)}
             _check_tensor(folder, name, row)
-    if config.tied and "lm_head.weight" in left:
-        head = folder.read("lm_head.weight")
-        if not np.array_equal(head, folder.read("model.embed_tokens.weight")):
+            if row.linear:
+                quantization.check_stored(stored, folder, name)
+    if config.tied and _HEAD in left:
+        if not np.array_equal(folder.read(_HEAD), folder.read(_EMBEDDING)):
             raise ValueError(
-                f"{folder.path}: config ties the head, but 'lm_head.weight' differs"
-                " from the embedding"
+                f"{folder.path}: config ties the head, but {_HEAD!r} differs"
+                " from the embedding (tie_word_embeddings: false would use it)"
             )
-        left.remove("lm_head.weight")
+        left.remove(_HEAD)
     if left:
         raise ValueError(
             f"{folder.path}: surplus tensor {min(left)!r}, which no {config.family}"
             " parameter uses"
         )
+
+
+def _with_embedding(
+    folder: safetensors_folder.Folder, config: configs.Config
+) -> safetensors_folder.Folder:
+    """Of a tied pair that was saved under the head's name, under the embedding's."""
+    entries = dict(folder.entries)
+    if not config.tied or _EMBEDDING in entries or _HEAD not in entries:
+        return folder
+    entries[_EMBEDDING] = entries.pop(_HEAD)
+    return dataclasses.replace(folder, entries=entries)
 
 
 def _check_tensor(folder: safetensors_folder.Folder, name: str, row: TensorRow) -> None:
@@ -205,7 +236,9 @@ def _check_tensor(folder: safetensors_folder.Folder, name: str, row: TensorRow) 
     if bitsandbytes_nf4.is_stored(folder, name):
         if not row.linear:
             raise ValueError(f"{where} is NF4, expected an unquantised one")
-    elif entry.dtype not in ("F32", "BF16", "F16"):
+        n, k = row.shape
+        bitsandbytes_nf4.check_codes(folder, name, (n, k))
+    elif entry.dtype not in _DTYPES:
         raise ValueError(f"{where} has dtype {entry.dtype}, expected F32, BF16 or F16")
     elif entry.shape != row.shape:
         raise ValueError(f"{where} has shape {entry.shape}, expected {row.shape}")
@@ -246,6 +279,36 @@ def set_param(model: transformer.Transformer, path: str, value: Any) -> None:
 
 def _parameter(model: transformer.Transformer, path: str) -> Any:
     return functools.reduce(getattr, path.split("."), model)
+
+
+def _reader_of(
+    reader: tensor_reader.TensorReader,
+    row: TensorRow,
+    config: configs.Config,
+    stored: quantization.Quantization | None,
+) -> tensor_reader.TensorReader:
+    """How one parameter's tensors are read: all its layers alike.
+
+    Weights that bitsandbytes kept as they are stay so. Where it kept some layers and
+    quantised others, all are kept dense in a dtype that holds every value.
+    """
+    names = tensor_names(row, config)
+    packed = [bitsandbytes_nf4.is_stored(reader.folder, name) for name in names]
+    quantize = reader.quantize and row.linear
+    if stored is not None and not all(packed):
+        quantize = False
+    if quantize or reader.dtype is not None:
+        return dataclasses.replace(reader, quantize=quantize)
+    # A model with NF4 weights computes with every bit of their values.
+    decoded = jnp.float32 if reader.quantize else tensor_reader.STORED_DTYPE
+    dtypes = {
+        decoded if is_packed else _DTYPES[reader.folder.entries[name].dtype]
+        for name, is_packed in zip(names, packed)
+    }
+    if not any(packed) and len(dtypes) == 1:
+        return dataclasses.replace(reader, quantize=quantize)
+    dtype = functools.reduce(jnp.promote_types, dtypes)
+    return dataclasses.replace(reader, quantize=quantize, dtype=dtype)
 
 
 def _load_param(

@@ -13,6 +13,7 @@ from jaxent.checkpoint import real_model
 _WANTED = [
     "*.safetensors",
     "*.safetensors.index.json",
+    "added_tokens.json",
     "config.json",
     "generation_config.json",
     "tokenizer*",
@@ -20,6 +21,14 @@ _WANTED = [
     "special_tokens_map.json",
     "adapter_config.json",
 ]
+# The same weights in another format, and other checkpoints below the folder.
+_UNWANTED = [
+    "consolidated*",
+    "*/*.safetensors",
+    "*/*.safetensors.index.json",
+    "*/*.model",
+]
+_PREFIX = "model."
 
 
 def locate(source: str) -> pathlib.Path:
@@ -44,7 +53,9 @@ def locate(source: str) -> pathlib.Path:
         )
     try:
         return pathlib.Path(
-            huggingface_hub.snapshot_download(source, allow_patterns=_WANTED)
+            huggingface_hub.snapshot_download(
+                source, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
+            )
         )
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -56,11 +67,12 @@ def locate(source: str) -> pathlib.Path:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One tensor: its file, and what the file's header says of it."""
+    """One tensor: its file, its name there, and what the file's header says of it."""
 
     file: pathlib.Path
     shape: tuple[int, ...]
     dtype: str
+    stored: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +98,8 @@ class Folder:
         entry = self.entries[name]
         with safetensors.safe_open(entry.file, framework="np") as file:
             if part:
-                return file.get_slice(name)[part]
-            return file.get_tensor(name)
+                return file.get_slice(entry.stored)[part]
+            return file.get_tensor(entry.stored)
 
 
 def open_folder(folder: pathlib.Path, stem: str = "model") -> Folder:
@@ -96,25 +108,28 @@ def open_folder(folder: pathlib.Path, stem: str = "model") -> Folder:
     Args:
         folder: The folder.
         stem: The files' name: STEM.safetensors, or STEM.safetensors.index.json and the
-            shards that it names.
+            shards that it names. Where both are there, the single file is read and the
+            index is left over, as in transformers.
 
     Returns:
-        The table of tensors.
+        The table of tensors. A decoder saved without its head has names without
+        "model."; here they have it.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is damaged, a tensor is in two files, or the index and the
-            shards differ.
+        ValueError: A file is damaged, a tensor is in two files, or in another than the
+            index says. A name that the index has and no shard holds is no error here:
+            tied heads and buffers are such, and what is needed is missed later.
     """
     index = folder / f"{stem}.safetensors.index.json"
     single = folder / f"{stem}.safetensors"
     weight_map: dict[str, str] | None = None
-    if index.is_file():
+    if single.is_file():
+        files = [single]
+    elif index.is_file():
         names = _read_index(index)
         weight_map = names
         files = sorted({folder / file for file in names.values()})
-    elif single.is_file():
-        files = [single]
     else:
         raise FileNotFoundError(
             f"{folder}: found {_describe_pickles(folder)},"
@@ -125,7 +140,18 @@ def open_folder(folder: pathlib.Path, stem: str = "model") -> Folder:
         entries |= _read_header(file, entries)
     if weight_map is not None:
         _check_index(index, weight_map, entries)
-    return Folder(folder, entries)
+    return Folder(folder, _with_prefix(entries) if stem == "model" else entries)
+
+
+def _with_prefix(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Entries under the names of a model with a head."""
+    has_prefix = any(name.startswith(_PREFIX) for name in entries)
+    if has_prefix or "embed_tokens.weight" not in entries:
+        return entries
+    return {
+        name if name.startswith("lm_head.") else _PREFIX + name: entry
+        for name, entry in entries.items()
+    }
 
 
 def _read_index(index: pathlib.Path) -> dict[str, str]:
@@ -159,7 +185,7 @@ def _read_header(file: pathlib.Path, seen: dict[str, Entry]) -> dict[str, Entry]
             for name in opened.keys():  # noqa: SIM118 (a file is no mapping)
                 header = opened.get_slice(name)
                 shape = tuple(header.get_shape())
-                entries[name] = Entry(file, shape, header.get_dtype())
+                entries[name] = Entry(file, shape, header.get_dtype(), name)
     except safetensors.SafetensorError as error:
         raise ValueError(
             f"{file}: truncated or damaged safetensors file ({error})"
@@ -175,7 +201,7 @@ def _check_index(
     index: pathlib.Path, weight_map: dict[str, str], entries: dict[str, Entry]
 ) -> None:
     for name, file in weight_map.items():
-        if name not in entries or entries[name].file.name != file:
+        if name in entries and entries[name].file.name != file:
             raise ValueError(
                 f"{index}: tensor {name!r} is not in {file} as the index says"
             )

@@ -9,10 +9,17 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxent.arrays import nf4
-from jaxent.checkpoint import bitsandbytes_nf4, safetensors_folder, sharded_reads
+from jaxent.checkpoint import (
+    bitsandbytes_nf4,
+    finite,
+    safetensors_folder,
+    sharded_reads,
+)
 from jaxent.distributed import axes
 
 Logical = tuple[str | None, ...]
+STORED_DTYPE = jnp.bfloat16
+"""What NF4 of bitsandbytes is decoded to where no dtype is asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +50,8 @@ class TensorReader:
             A numpy array or an NF4 of numpy arrays; a linear weight is [in, out].
 
         Raises:
-            ValueError: It cannot be encoded, or bitsandbytes encoded it in another way.
+            ValueError: It holds NaN or infinity, or bitsandbytes encoded it in another
+                way.
         """
         if bitsandbytes_nf4.is_stored(self.folder, name):
             n, k = shape
@@ -51,14 +59,16 @@ class TensorReader:
             weight = nf4.repack(packed)
             if self.quantize:
                 return weight
-            return np.asarray(nf4.decode(weight, self.dtype or jnp.bfloat16))
+            decoded = nf4.decode(weight, self.dtype or STORED_DTYPE)
+            return np.asarray(decoded)
         value = self.folder.read(name)
         if linear and self.quantize:
             try:
                 return nf4.repack(nf4.encode(value, double=self.double))
             except ValueError as error:
                 raise ValueError(f"{self._where(name)}: {error}") from error
-        return self._cast(value.T if linear else value)
+        value = self._cast(name, value)
+        return value.T if linear else value
 
     def read_onto(
         self,
@@ -81,7 +91,8 @@ class TensorReader:
             An array or an NF4; a linear weight is [in, out].
 
         Raises:
-            ValueError: It cannot be encoded, or bitsandbytes encoded it in another way.
+            ValueError: It holds NaN or infinity, or bitsandbytes encoded it in another
+                way.
         """
         if not linear:
             return self._read_dense(name, shape, linear, mesh, logical)
@@ -98,7 +109,9 @@ class TensorReader:
         if stored:
             scales = bitsandbytes_nf4.read_scales(self.folder, name, (n, k))
             return sharded_reads.read_stored(
-                lambda span: self.folder.read(name, (slice(*span),)),
+                lambda span: bitsandbytes_nf4.read_codes(
+                    self.folder, name, (n, k), span
+                ),
                 bitsandbytes_nf4.decode_scales(scales),
                 (k, n),
                 shardings,
@@ -122,16 +135,26 @@ class TensorReader:
         logical: Logical,
     ) -> jax.Array:
         def part(spans: tuple[sharded_reads.Span, ...]) -> np.ndarray:
-            if linear:
-                return self._cast(self.folder.read(name, _slices(spans[::-1])).T)
-            return self._cast(self.folder.read(name, _slices(spans)))
+            stored = spans[::-1] if linear else spans
+            value = self._cast(name, self.folder.read(name, _slices(stored)))
+            return value.T if linear else value
 
         own_shape = shape[::-1] if linear else shape
         sharding = axes.named_sharding(mesh, *logical)
         return sharded_reads.read_dense(part, own_shape, sharding)
 
-    def _cast(self, value: np.ndarray) -> np.ndarray:
-        return value if self.dtype is None else value.astype(self.dtype)
+    def _cast(self, name: str, value: np.ndarray) -> np.ndarray:
+        """The value in the reader's dtype, all of it finite."""
+        if self.dtype is not None:
+            with np.errstate(over="ignore"):  # infinity is found below
+                value = value.astype(self.dtype)
+        bad = finite.first_not_finite(value)
+        if bad is not None:
+            raise ValueError(
+                f"{self._where(name)}: NaN or infinity in element {bad} of shape"
+                f" {value.shape} as {value.dtype}"
+            )
+        return value
 
     def _where(self, name: str) -> str:
         return f"{self.folder.entries[name].file}: tensor {name!r}"

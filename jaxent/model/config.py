@@ -9,75 +9,16 @@ import dataclasses
 import pathlib
 
 from jaxent import json_files
+from jaxent.model import config_keys, config_values
 
 FAMILIES = ("qwen2", "qwen3", "llama", "mistral")
 
-# Keys that change nothing in what this package computes: generation, training and
-# bookkeeping.
-_HARMLESS = frozenset(
-    [
-        "_name_or_path",
-        "architectures",
-        "attention_dropout",
-        "bad_words_ids",
-        "bos_token_id",
-        "chunk_size_feed_forward",
-        "diversity_penalty",
-        "dtype",
-        "eos_token_id",
-        "id2label",
-        "initializer_range",
-        "is_decoder",
-        "is_encoder_decoder",
-        "label2id",
-        "layer_types",
-        "max_window_layers",
-        "model_type",
-        "output_attentions",
-        "output_hidden_states",
-        "pad_token_id",
-        "pretraining_tp",
-        "problem_type",
-        "quantization_config",
-        "return_dict",
-        "torch_dtype",
-        "torchscript",
-        "transformers_version",
-        "use_cache",
-        "use_sliding_window",
-        "sliding_window",
-        "max_position_embeddings",
-    ]
-)
-_READ = frozenset(
-    [
-        "vocab_size",
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "head_dim",
-        "rms_norm_eps",
-        "rope_theta",
-        "rope_scaling",
-        "rope_parameters",
-        "tie_word_embeddings",
-        "hidden_act",
-        "attention_bias",
-        "mlp_bias",
-    ]
-)
+# Classes of transformers have these where a config.json does not say.
+_CONTEXT = {"qwen2": 32768, "qwen3": 32768, "llama": 2048, "mistral": 131072}
+_KV_HEADS = {"qwen2": 32, "mistral": 8}
+_WINDOW = 4096
+_MAX_WINDOW_LAYERS = 28
 
-_NEEDED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-)
-# Qwen3's defaults of these do not follow from its other keys.
-_NEEDED_BY_QWEN3 = ("num_key_value_heads", "head_dim")
 # Rope scalings understood, each with its keys.
 _ROPE: dict[str, set[str]] = {
     "default": set(),
@@ -86,9 +27,13 @@ _ROPE: dict[str, set[str]] = {
         "factor",
         "low_freq_factor",
         "high_freq_factor",
-        "original_max_position_embeddings",
     },
 }
+# Every kind of rope may state these; only llama3 uses the second.
+_ROPE_KEYS = frozenset(
+    ["rope_theta", "original_max_position_embeddings", "rope_type", "type"]
+)
+_FULL, _SLIDING = "full_attention", "sliding_attention"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,12 +142,28 @@ def read_config(folder: str | pathlib.Path) -> Config:
         >>> read_config(data / "checkpoints" / "tiny").family
         'qwen2'
     """
+    raw = read_raw(folder)
+    return from_dict(raw, str(pathlib.Path(folder) / "config.json"))
+
+
+def read_raw(folder: str | pathlib.Path) -> dict:
+    """The dictionary of a checkpoint folder's config.json, unchecked.
+
+    Args:
+        folder: a folder that holds config.json.
+
+    Returns:
+        The dictionary.
+
+    Raises:
+        FileNotFoundError: there is no config.json.
+    """
     path = pathlib.Path(folder) / "config.json"
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file, expected a Hugging Face checkpoint's config.json"
         )
-    return from_dict(json_files.read_json(path), str(path))
+    return json_files.read_json(path)
 
 
 def from_dict(raw: dict, source: str = "config.json") -> Config:
@@ -237,85 +198,147 @@ def from_dict(raw: dict, source: str = "config.json") -> Config:
         raise ValueError(
             f"{source}: model_type {family!r}, expected one of {', '.join(FAMILIES)}"
         )
-    _check_keys(raw, family, source)
-    heads = raw["num_attention_heads"]
+    config_keys.check_keys(raw, family, source)
+    vocab = _count(raw, "vocab_size", source)
+    config_values.check_token_ids(raw, vocab, source)
+    context = _count(raw, "max_position_embeddings", source, _CONTEXT[family])
+    layers = _count(raw, "num_hidden_layers", source)
+    heads = _count(raw, "num_attention_heads", source)
+    embed = _count(raw, "hidden_size", source)
     return Config(
         family=family,
-        vocab=raw["vocab_size"],
-        embed=raw["hidden_size"],
-        mlp=raw["intermediate_size"],
-        layers=raw["num_hidden_layers"],
+        vocab=vocab,
+        embed=embed,
+        mlp=_count(raw, "intermediate_size", source),
+        layers=layers,
         heads=heads,
-        kv_heads=raw.get("num_key_value_heads") or heads,
-        head_dim=raw.get("head_dim") or raw["hidden_size"] // heads,
-        context=raw.get("max_position_embeddings", 2048),
-        norm_eps=raw.get("rms_norm_eps", 1e-6),
-        rope=_read_rope(raw, source),
-        tied=raw.get("tie_word_embeddings", False),
+        kv_heads=_read_kv_heads(raw, family, heads, source),
+        head_dim=_read_head_dim(raw, embed, heads, source),
+        context=context,
+        norm_eps=config_values.read_number(
+            raw, "rms_norm_eps", 1e-6, source, below=1.0
+        ),
+        rope=_read_rope(raw, context, source),
+        tied=bool(raw.get("tie_word_embeddings")),
         qkv_bias=family == "qwen2",
         qk_norm=family == "qwen3",
-        window=_read_window(raw, family, source),
+        window=_read_window(raw, family, layers, source),
     )
 
 
-def _check_keys(raw: dict, family: str, source: str) -> None:
-    """Raises ValueError for unknown, missing and unsupported keys."""
-    unknown = sorted(set(raw) - _HARMLESS - _READ)
-    if unknown:
+def _count(raw: dict, key: str, source: str, default: int = 0) -> int:
+    """A positive whole number; null means the default."""
+    given = {} if raw.get(key) is None else raw
+    return config_values.read_count(given, key, default, source)
+
+
+def _read_kv_heads(raw: dict, family: str, heads: int, source: str) -> int:
+    """As the family's class has it: null is one for each head, absence its default."""
+    if "num_key_value_heads" in raw or family not in _KV_HEADS:
+        return _count(raw, "num_key_value_heads", source, heads)
+    return _KV_HEADS[family]
+
+
+def _read_head_dim(raw: dict, embed: int, heads: int, source: str) -> int:
+    """Even, as the rotation of pairs needs it."""
+    if raw.get("head_dim") is None and embed % heads:
         raise ValueError(
-            f"{source}: unknown key {unknown[0]!r} = {raw[unknown[0]]!r}; "
-            "refusing to guess what it changes"
+            f"{source}: hidden_size {embed} is not a multiple of num_attention_heads "
+            f"{heads}"
         )
-    needed = _NEEDED + (_NEEDED_BY_QWEN3 if family == "qwen3" else ())
-    missing = [key for key in needed if key not in raw]
-    if missing:
-        raise ValueError(f"{source}: key {missing[0]!r} is missing")
-    _expect(source, "hidden_act", raw.get("hidden_act", "silu"), "silu")
-    _expect(source, "mlp_bias", raw.get("mlp_bias", False), False)
-    if family != "qwen2":
-        _expect(source, "attention_bias", raw.get("attention_bias", False), False)
+    size = _count(raw, "head_dim", source, embed // heads)
+    if size % 2:
+        raise ValueError(f"{source}: head_dim {size}, expected an even number")
+    return size
 
 
-def _expect(source: str, key: str, value, expected) -> None:
-    if value != expected:
-        raise ValueError(f"{source}: {key} {value!r}, expected {expected!r}")
+def _read_rope(raw: dict, context: int, source: str) -> Rope:
+    """From transformers 4's rope_theta + rope_scaling or 5's rope_parameters.
 
-
-def _read_rope(raw: dict, source: str) -> Rope:
-    """From transformers 4's rope_theta + rope_scaling or 5's rope_parameters."""
-    rope = {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
-    kind = rope.pop("rope_type", None) or rope.pop("type", None) or "default"
-    rope.pop("type", None)
-    theta = rope.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0
-    problem = f"{source}: rope scaling {kind!r} with {rope}"
+    As in transformers, rope_scaling wins as a whole, and a theta inside over one beside
+    it.
+    """
+    stated = raw.get("rope_scaling") or raw.get("rope_parameters") or {}
+    if not isinstance(stated, dict):
+        raise ValueError(f"{source}: rope scaling {stated!r}, expected a dictionary")
+    rope = {key: value for key, value in stated.items() if value is not None}
+    kind = rope.get("rope_type") or rope.get("type") or "default"
+    problem = f"{source}: rope scaling {kind!r} with {stated}"
     if kind not in _ROPE:
         raise ValueError(f"{problem}, expected one of {', '.join(_ROPE)}")
-    if set(rope) != _ROPE[kind]:
+    theta = config_values.read_number(raw, "rope_theta", 10000.0, source)
+    theta = config_values.read_number(rope, "rope_theta", theta, source)
+    original = raw.get("original_max_position_embeddings")
+    if original is not None:
+        rope["original_max_position_embeddings"] = original
+    rope.setdefault("original_max_position_embeddings", context)
+    if rope.get("partial_rotary_factor") == 1:
+        del rope["partial_rotary_factor"]
+    if set(rope) - _ROPE_KEYS != _ROPE[kind]:
         keys = ", ".join(sorted(_ROPE[kind])) or "nothing"
         raise ValueError(f"{problem}, expected {keys}")
     bands = None
     if kind == "llama3":
         bands = Bands(
-            float(rope["low_freq_factor"]),
-            float(rope["high_freq_factor"]),
-            rope["original_max_position_embeddings"],
+            config_values.read_number(rope, "low_freq_factor", None, source),
+            config_values.read_number(rope, "high_freq_factor", None, source),
+            _count(rope, "original_max_position_embeddings", source),
         )
-    return Rope(float(theta), float(rope.get("factor", 1.0)), bands)
+    factor = 1.0
+    if kind != "default":
+        factor = config_values.read_number(rope, "factor", None, source)
+    return Rope(theta, factor, bands)
 
 
-def _read_window(raw: dict, family: str, source: str) -> int | None:
-    """Sliding window in tokens.
+def _read_window(raw: dict, family: str, layers: int, source: str) -> int | None:
+    """Sliding window in tokens, as transformers resolves it.
 
-    Qwen states one but uses it only with use_sliding_window, above max_window_layers.
+    Llama's class knows none. Qwen's uses one only with use_sliding_window. Layers
+    without layer_types have it from max_window_layers on (Qwen) or all (Mistral).
     """
-    qwen = family in ("qwen2", "qwen3")
-    if family == "llama" or (qwen and not raw.get("use_sliding_window", False)):
+    window = raw.get("sliding_window", _WINDOW)
+    is_qwen = family in ("qwen2", "qwen3")
+    if family == "llama" or (is_qwen and not raw.get("use_sliding_window")):
+        window = None
+    if window is not None:
+        window = config_values.read_count(raw, "sliding_window", _WINDOW, source)
+    full = layers
+    if window is not None:
+        full = 0
+        if is_qwen:
+            full = config_values.read_count(
+                raw, "max_window_layers", _MAX_WINDOW_LAYERS, source, least=0
+            )
+    kinds = [_FULL] * min(full, layers) + [_SLIDING] * max(layers - full, 0)
+    if raw.get("layer_types") is not None:
+        kinds = _read_layer_types(raw["layer_types"], layers, source)
+    if _SLIDING not in kinds:
         return None
-    layer_types = set(raw.get("layer_types") or ())
-    lower_layers = raw.get("max_window_layers", 28) if qwen else 0
-    if lower_layers > 0 or len(layer_types) > 1:
+    if window is None:
+        raise ValueError(
+            f"{source}: layer_types has {_SLIDING!r}, but the model has no sliding "
+            f"window (sliding_window {raw.get('sliding_window')!r}, use_sliding_window "
+            f"{raw.get('use_sliding_window')!r})"
+        )
+    if _FULL in kinds:
         raise ValueError(
             f"{source}: a sliding window on some layers only (max_window_layers "
             f"{raw.get('max_window_layers')}) is not supported"
         )
-    return raw.get("sliding_window")
+    return window
+
+
+def _read_layer_types(stated, layers: int, source: str) -> list[str]:
+    """One of two kinds of attention a layer."""
+    kinds = (_FULL, _SLIDING)
+    if not isinstance(stated, list) or len(stated) != layers:
+        raise ValueError(
+            f"{source}: layer_types {stated!r}, expected a list of {layers}, one a "
+            "layer (num_hidden_layers)"
+        )
+    for kind in stated:
+        if kind not in kinds:
+            raise ValueError(
+                f"{source}: layer_types has {kind!r}, expected {' or '.join(kinds)}"
+            )
+    return stated

@@ -1,10 +1,9 @@
 """What bitsandbytes quantised is read without quantising it again."""
 
-import copy
 import json
 
-import bitsandbytes
 import bitsandbytes.functional as bnb
+import bitsandbytes_models
 import checkpoints
 import families
 import jax
@@ -27,32 +26,6 @@ def run(model, *args):
     return model.logits(model(*args))
 
 
-def decoded(weight) -> torch.Tensor:
-    """A Params4bit as bitsandbytes decodes it, a block a row.
-
-    With AVX-512, its CPU kernel (0.50.2) reads wrong scales where rows are a multiple
-    of 32 but not of a block's 64.
-    """
-    state = copy.copy(weight.quant_state)
-    shape, state.shape = state.shape, torch.Size((state.shape.numel() // 64, 64))
-    return bnb.dequantize_4bit(weight.data, state).reshape(shape)
-
-
-def with_decoded_weights(model) -> torch.nn.Module:
-    """bitsandbytes' model with plain linear layers of the decoded values."""
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, bitsandbytes.nn.Linear4bit):
-                plain = torch.nn.Linear(
-                    child.in_features, child.out_features, bias=child.bias is not None
-                )
-                plain.weight.data = decoded(child.weight)
-                if child.bias is not None:
-                    plain.bias.data = child.bias.data.float()
-                setattr(parent, name, plain)
-    return model
-
-
 @pytest.mark.parametrize("family", families.ALL, indirect=True)
 @pytest.mark.parametrize("double", [True, False])
 def test_reads_what_bitsandbytes_quantised_without_requantising(
@@ -61,10 +34,11 @@ def test_reads_what_bitsandbytes_quantised_without_requantising(
     theirs = checkpoints.bitsandbytes_copy(family, tmp_path, double)
     ours = hf.load(str(tmp_path))
     weight = theirs.model.layers[1].mlp.down_proj.weight
-    expected = decoded(weight).numpy().T
+    expected = bitsandbytes_models.decoded(weight).numpy().T
     one = jax.tree.map(lambda x: x[1], ours.layers.mlp.down_proj.weight.get_value())
     np.testing.assert_array_equal(nf4.decode(one, jnp.float32), expected)
-    logits = with_decoded_weights(theirs)(torch.tensor(TOKENS)).logits.detach().numpy()
+    plain = bitsandbytes_models.with_decoded_weights(theirs)
+    logits = plain(torch.tensor(TOKENS)).logits.detach().numpy()
     np.testing.assert_allclose(
         run(ours, *ARGS), logits, atol=5e-5 * np.abs(logits).max()
     )
@@ -103,3 +77,47 @@ def test_other_states_are_refused_by_name(qwen, tmp_path, key, value, message):
     folder = safetensors_folder.open_folder(tmp_path)
     with pytest.raises(ValueError, match=f"tensor '{NAME}': {message}"):
         bitsandbytes_nf4.read_packed(folder, NAME, (128, 128))
+
+
+@pytest.mark.parametrize("storage", [torch.bfloat16, torch.float32])
+def test_codes_in_a_wider_dtype_are_the_same_bytes(qwen, tmp_path, storage):
+    """As FSDP needs it: bnb_4bit_quant_storage."""
+    folders = []
+    for name, dtype in (("bytes", torch.uint8), ("wide", storage)):
+        out = tmp_path / name
+        checkpoints.bitsandbytes_copy(qwen, out, True, bnb_4bit_quant_storage=dtype)
+        folders.append(safetensors_folder.open_folder(out))
+    shape = (128, 128)
+    narrow, wide = (
+        bitsandbytes_nf4.read_codes(folder, NAME, shape) for folder in folders
+    )
+    assert folders[1].entries[NAME].dtype != "U8"
+    np.testing.assert_array_equal(wide, narrow)
+    for span in ((0, 5), (3, 4), (130, 1027)):
+        part = bitsandbytes_nf4.read_codes(folders[1], NAME, shape, span)
+        np.testing.assert_array_equal(part, narrow[slice(*span)])
+    with pytest.raises(ValueError, match="expected 4096 bytes of NF4 codes"):
+        bitsandbytes_nf4.read_codes(folders[0], NAME, (64, 128))
+
+
+def test_scales_that_are_no_numbers_are_named(qwen, tmp_path):
+    checkpoints.bitsandbytes_copy(qwen, tmp_path, double=False)
+    file = tmp_path / "model.safetensors"
+    tensors = safetensors.torch.load_file(file)
+    scales = tensors[f"{NAME}.absmax"]
+
+    def write(name, value):
+        changed = tensors | {name: value}
+        safetensors.torch.save_file(changed, file, metadata={"format": "pt"})
+
+    write(f"{NAME}.absmax", scales.where(torch.arange(256) != 7, torch.nan))
+    with pytest.raises(ValueError, match=f"'{NAME}': NaN or infinity in block scale 7"):
+        hf.load(str(tmp_path))
+    write(f"{NAME}.absmax", scales[:-1].clone())
+    with pytest.raises(
+        ValueError, match=r"scales of shape \(255,\), expected \(256,\)"
+    ):
+        hf.load(str(tmp_path))
+    write(NAME, tensors[NAME][:-1].clone())
+    with pytest.raises(ValueError, match=f"'{NAME}' has shape .*expected 8192 bytes"):
+        hf.load(str(tmp_path))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import families
+import huggingface_hub.utils
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -112,3 +113,51 @@ def test_an_index_that_does_not_fit_its_shards_is_refused(tmp_path):
     write_shards(tmp_path, {"2": {"a": one}}, {"a": "1", "b": "2"})
     with pytest.raises(ValueError, match="2: tensor 'a' is also in 1"):
         safetensors_folder.open_folder(tmp_path)
+
+
+def test_only_what_is_read_is_downloaded():
+    """As of mistralai/Mistral-7B-v0.3: the same 14.5 GB once more are left."""
+    files = [
+        "added_tokens.json",
+        "checkpoint-500/model.safetensors",
+        "config.json",
+        "consolidated.00.pth",
+        "consolidated.safetensors",
+        "generation_config.json",
+        "model-00001-of-00003.safetensors",
+        "model.safetensors.index.json",
+        "original/consolidated.00.safetensors",
+        "params.json",
+        "pytorch_model.bin",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    kept = huggingface_hub.utils.filter_repo_objects(
+        files,
+        allow_patterns=safetensors_folder._WANTED,
+        ignore_patterns=safetensors_folder._UNWANTED,
+    )
+    assert list(kept) == [
+        "added_tokens.json",
+        "config.json",
+        "generation_config.json",
+        "model-00001-of-00003.safetensors",
+        "model.safetensors.index.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+
+
+def test_names_get_the_prefix_that_a_model_with_a_head_has(tmp_path):
+    one = np.ones(2, np.float32)
+    names = ("embed_tokens.weight", "layers.0.mlp.up_proj.weight", "lm_head.weight")
+    tensors = {name: one * i for i, name in enumerate(names)}
+    safetensors.numpy.save_file(tensors, tmp_path / "model.safetensors")
+    folder = safetensors_folder.open_folder(tmp_path)
+    assert sorted(folder.entries) == sorted(
+        ["model.embed_tokens.weight", f"model.{names[1]}", "lm_head.weight"]
+    )
+    np.testing.assert_array_equal(folder.read(f"model.{names[1]}"), one)
+    np.testing.assert_array_equal(folder.read("lm_head.weight", (slice(1),)), [2])

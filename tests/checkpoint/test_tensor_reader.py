@@ -28,6 +28,17 @@ def test_what_bitsandbytes_quantised_is_read_onto_a_mesh(wide, tmp_path, double)
     checkpoints.assert_equal_parts(str(tmp_path), True, "fsdp:4,tensor:2")
 
 
+def test_wider_codes_and_kept_modules_are_read_onto_a_mesh(wide, tmp_path):
+    checkpoints.bitsandbytes_copy(
+        wide,
+        tmp_path,
+        double=True,
+        bnb_4bit_quant_storage=pytest.importorskip("torch").bfloat16,
+        llm_int8_skip_modules=["lm_head", "model.layers.1.mlp"],
+    )
+    checkpoints.assert_equal_parts(str(tmp_path), True, "fsdp:4,tensor:2")
+
+
 def test_linear_weights_are_transposed_and_the_rest_is_cast(wide):
     folder = safetensors_folder.open_folder(safetensors_folder.locate(wide))
     name = "model.layers.1.mlp.up_proj.weight"
