@@ -52,17 +52,20 @@ def sv_energy(
     Returns:
       The energy by module and layer, and in total.
     """
-    singular, change, base = {}, {}, {}
+    singular: dict[str, np.ndarray] = {}
+    change: dict[str, np.ndarray] = {}
+    base: dict[str, np.ndarray] = {}
     for module, path in lora.PATHS.items():
         if path not in adapter.params:
             continue
         group, _ = path.split(".")
         weight = getattr(getattr(model.layers, group), module).weight.get_value()
-        base[module] = np.float64(axes.to_host(jax.jit(_layer_squares)(weight)))
+        squares = axes.to_host(jax.jit(_layer_squares)(weight))
+        base[module] = squares.astype(np.float64)
         factors = adapter.params[path]
         if factors.magnitude is not None:
             squares = _change_squares(weight, factors, adapter.config)
-            change[module] = np.float64(axes.to_host(squares))
+            change[module] = axes.to_host(squares).astype(np.float64)
             continue
         factors = axes.to_host(factors)
         singular[module] = np.stack(
