@@ -47,7 +47,7 @@ def open_all() -> tuple[validate.Checkpoint, lora.Adapter | None]:
     checkpoint = validate.open_checkpoint(FLAGS.model)
     if not FLAGS.adapter:
         return checkpoint, None
-    return checkpoint, peft.load_adapter(FLAGS.adapter, checkpoint.config)
+    return checkpoint, peft.load_adapter(FLAGS.adapter, checkpoint.config, FLAGS.model)
 
 
 def load(checkpoint: validate.Checkpoint, adapter: lora.Adapter | None, mesh):

@@ -97,7 +97,9 @@ def settings() -> dict:
 
 def make_runner(config: configs.Config, mesh) -> loop.Runner:
     """The model in the form --weights asks for, on the mesh if there is one."""
-    adapter = peft.load_adapter(FLAGS.adapter, config) if FLAGS.adapter else None
+    adapter = None
+    if FLAGS.adapter:
+        adapter = peft.load_adapter(FLAGS.adapter, config, FLAGS.model)
     checkpoint = validate.open_checkpoint(FLAGS.model)
     model, adapter, compute = checkpoints.load(checkpoint, adapter, mesh)
     if FLAGS.weights == "nf4":

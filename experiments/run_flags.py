@@ -26,6 +26,12 @@ flags.DEFINE_list(
     list(_PAPER["lora_target_modules"]),
     "adapted linear modules, or all-linear",
 )
+flags.DEFINE_enum(
+    "tuner",
+    "lora",
+    ["lora", "rslora", "dora"],
+    "lora: scaling alpha / r; rslora: alpha / sqrt(r); dora: magnitudes trained too",
+)
 flags.DEFINE_integer("max_steps", _PAPER["max_steps"], "optimizer steps")
 flags.DEFINE_float("learning_rate", _PAPER["learning_rate"], "peak learning rate")
 flags.DEFINE_float(

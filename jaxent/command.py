@@ -75,7 +75,8 @@ GROUPS = {
         "curriculum_steps companions target humaneval limit prompt"
     ),
     "LoRA": (
-        "lora_r lora_alpha lora_dropout lora_target_modules intervention interventions"
+        "tuner lora_r lora_alpha lora_dropout lora_target_modules intervention "
+        "interventions"
     ),
     "optimisation": (
         "max_steps learning_rate warmup_ratio batch_size micro_batch_size seed seeds "

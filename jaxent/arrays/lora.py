@@ -1,6 +1,10 @@
 """LoRA adapters (Hu et al. 2022) as a tree of their own, with PEFT's semantics.
 
-    y = x W + (alpha / rank) * dropout(x) A' B        A [R, K], B [R, N]
+    y = x W + scaling * dropout(x) A' B        A [R, K], B [R, N]
+
+with scaling alpha / rank, or alpha / sqrt(rank) for rank-stabilised LoRA (Kalajdzievski
+2023). DoRA (Liu et al. 2024) trains the length of every output's weights too; see
+`jaxent.arrays.dora`.
 
 The tree maps a module path inside a layer to its factors, each with a leading layer
 axis: {"self_attn.q_proj": LoraParams(a [L, R, K], b [L, R, N]), ...}. The model scans
@@ -11,6 +15,7 @@ The rank is never the last axis, because a TPU pads the last axis to 128.
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -32,10 +37,23 @@ class LoraParams:
     Attributes:
         a: float32 [L, R, K].
         b: float32 [L, R, N].
+        bias: float32 [L, N], what is added to x A' B before scaling (PEFT's
+            lora_bias), or None.
+        magnitude: float32 [L, N], DoRA's lengths of the outputs' weights, or None.
+        gain: float32 [L, N], DoRA's magnitude over the length of the changed weights
+            where that is computed once (`jaxent.model.convert.with_gains`), or None.
     """
 
     a: Any
     b: Any
+    bias: Any = None
+    magnitude: Any = None
+    gain: Any = None
+
+    def vectors(self) -> dict[str, Any]:
+        """The fields [L, N] that are there, by name."""
+        named = {name: getattr(self, name) for name in ("bias", "magnitude", "gain")}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,15 +62,19 @@ class LoraConfig:
 
     Attributes:
         rank: R, inner dimension of the factors.
-        alpha: numerator of the scaling alpha / rank.
+        alpha: numerator of the scaling.
         dropout: probability that an element of a module's input is zeroed.
         modules: adapted linear modules, names out of `MODULES`.
+        use_rslora: whether the scaling is alpha / sqrt(rank).
+        use_dora: whether the outputs' magnitudes are trained.
     """
 
     rank: int = 64
     alpha: float = 128.0
     dropout: float = 0.05
     modules: tuple[str, ...] = MODULES
+    use_rslora: bool = False
+    use_dora: bool = False
 
     def __post_init__(self):
         unknown = [m for m in self.modules if m not in MODULES]
@@ -69,8 +91,8 @@ class LoraConfig:
 
     @property
     def scaling(self) -> float:
-        """alpha / rank."""
-        return self.alpha / self.rank
+        """alpha / rank, or alpha / sqrt(rank)."""
+        return self.alpha / (math.sqrt(self.rank) if self.use_rslora else self.rank)
 
 
 @functools.partial(
@@ -82,7 +104,7 @@ class Adapter:
 
     Attributes:
         params: {module path inside a layer: LoraParams}, with leading layer axes.
-        config: rank, alpha, dropout and modules; static under jit.
+        config: what the factors mean; static under jit.
     """
 
     params: dict[str, LoraParams]
@@ -90,21 +112,31 @@ class Adapter:
 
 
 def init_adapter(
-    key, config: LoraConfig, layers: int, shapes: dict[str, tuple[int, int]]
+    key,
+    config: LoraConfig,
+    layers: int,
+    shapes: dict[str, tuple[int, int]],
+    norms: Mapping[str, Any] | None = None,
 ) -> Adapter:
     """Draws PEFT's default initial adapter.
 
-    A ~ U(-1/sqrt(K), 1/sqrt(K)), which is Kaiming with a = sqrt 5, and B = 0: the
-    adapted model computes what the bare model computes.
+    A ~ U(-1/sqrt(K), 1/sqrt(K)), which is Kaiming with a = sqrt 5, B = 0, and DoRA's
+    magnitudes are the lengths of the base's weights: the adapted model computes what
+    the bare model computes.
 
     Args:
         key: JAX random key. A module's factors depend on it and on the module alone.
         config: rank and modules of the adapter.
         layers: L, number of layers.
         shapes: (K, N) of each module, as `blocks.linear_shapes` gives them.
+        norms: by module the lengths of the base's weights, float32 [L, N], as
+            `convert.weight_norms` gives them; for DoRA only.
 
     Returns:
         The adapter, its factors in float32.
+
+    Raises:
+        ValueError: the adapter is DoRA's and there are no norms.
 
     Example:
         >>> config = LoraConfig(rank=2, alpha=4.0, modules=("q_proj",))
@@ -114,6 +146,8 @@ def init_adapter(
         >>> adapter.params["self_attn.q_proj"].b.shape
         (3, 2, 6)
     """
+    if config.use_dora and norms is None:
+        raise ValueError("DoRA begins from the lengths of the base's weights: no norms")
     params = {}
     for index, module in enumerate(MODULES):
         if module not in config.modules:
@@ -124,16 +158,17 @@ def init_adapter(
         shape = (layers, k, config.rank)
         a = jax.random.uniform(module_key, shape, jnp.float32, -bound, bound)
         b = jnp.zeros((layers, config.rank, n), jnp.float32)
-        params[PATHS[module]] = LoraParams(a.mT, b)
+        magnitude = norms[module] if config.use_dora and norms else None
+        params[PATHS[module]] = LoraParams(a.mT, b, magnitude=magnitude)
     return Adapter(params, config)
 
 
 def delta_weight(factors: LoraParams, config: LoraConfig) -> jax.Array:
-    """The dense change of a weight, (alpha / rank) A' B.
+    """The dense low-rank change of a weight, scaling A' B, before DoRA's magnitudes.
 
     Args:
         factors: a [..., R, K] and b [..., R, N].
-        config: gives alpha and rank.
+        config: gives the scaling.
 
     Returns:
         float32 [..., K, N].

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AbstractMesh
 
 from jaxent.arrays import lora
@@ -150,7 +151,8 @@ def abstract_state(
 
     def make(key: jax.Array) -> steps.TrainState:
         shapes = blocks.linear_shapes(config)
-        adapter = lora.init_adapter(key, lora_config, config.layers, shapes)
+        norms = {m: jnp.zeros((config.layers, n)) for m, (_, n) in shapes.items()}
+        adapter = lora.init_adapter(key, lora_config, config.layers, shapes, norms)
         return steps.init_state(adapter, hyper)
 
     return jax.eval_shape(make, jax.random.key(0))

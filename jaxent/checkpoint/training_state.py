@@ -88,11 +88,17 @@ def _is_adapter(node) -> bool:
 def _without_configs(state):
     """The state with every adapter-shaped tree as its bare parameters.
 
-    This is the layout on disk: it does not depend on how an adapter is wrapped.
+    This is the layout on disk: it does not depend on how an adapter is wrapped, and
+    names no parameter that the adapter does not have.
     """
 
     def unwrap(node):
-        return node.params if _is_adapter(node) else node
+        if not _is_adapter(node):
+            return node
+        return {
+            path: {"a": factors.a, "b": factors.b} | factors.vectors()
+            for path, factors in node.params.items()
+        }
 
     return jax.tree.map(unwrap, state, is_leaf=_is_adapter)
 
@@ -101,6 +107,9 @@ def _with_configs(like, restored):
     """`_without_configs` undone: `restored` with the adapters of `like`."""
 
     def wrap(node, value):
-        return lora.Adapter(value, node.config) if _is_adapter(node) else value
+        if not _is_adapter(node):
+            return value
+        params = {path: lora.LoraParams(**named) for path, named in value.items()}
+        return lora.Adapter(params, node.config)
 
     return jax.tree.map(wrap, like, restored, is_leaf=_is_adapter)

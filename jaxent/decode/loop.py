@@ -119,6 +119,8 @@ def decode(
             f"{len(prompts)} prompts, the shortest of {min(lengths, default=0)} "
             "tokens: expected non-empty prompts"
         )
+    adapter = convert.with_gains(runner.model, runner.adapter)
+    runner = dataclasses.replace(runner, adapter=adapter)
     order = sorted(range(len(prompts)), key=lambda row: -lengths[row])
     while order:
         longest = lengths[order[0]]

@@ -1,16 +1,18 @@
 """SV energy of an adapter: how far it moves the weights, relative to them (Table 10).
 
-The paper does not define it. Here: sum of squared singular values of (alpha / r) A' B
-over sum of squared singular values of the base weight, both over all layers.
+The paper does not define it. Here: sum of squared singular values of scaling A' B over
+sum of squared singular values of the base weight, both over all layers. DoRA's change
+is that of its merged weight.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxent.arrays import lora
+from jaxent.arrays import dora, lora
 from jaxent.distributed import axes
 from jaxent.model import layers, transformer
 
@@ -23,7 +25,8 @@ class SvEnergy:
       total: over all modules and layers.
       modules: by module.
       layers: by module, [L].
-      singular: the change's singular values by module, [L, R] descending.
+      singular: the change's singular values by module, [L, R] descending; none of
+        DoRA's modules, whose change has no low rank.
     """
 
     total: float
@@ -36,11 +39,11 @@ def sv_energy(
     model: transformer.Transformer,
     adapter: lora.Adapter,
 ) -> SvEnergy:
-    """The SV energy of an adapter, from its thin factors: A' B itself is never formed.
+    """The SV energy of an adapter, LoRA's from its thin factors.
 
     With A' = Qa Ra and B' = Qb Rb, the singular values of A' B are those of Ra Rb'
-    [R, R]. The base's sum of squares is that of its (decoded) entries, a layer at a
-    time.
+    [R, R]: A' B itself is never formed. The base's sum of squares, and that of DoRA's
+    change, is that of its (decoded) entries, a layer at a time.
 
     Args:
       model: the base model.
@@ -49,11 +52,22 @@ def sv_energy(
     Returns:
       The energy by module and layer, and in total.
     """
-    singular, change, base = {}, {}, {}
+    singular: dict[str, np.ndarray] = {}
+    change: dict[str, np.ndarray] = {}
+    base: dict[str, np.ndarray] = {}
     for module, path in lora.PATHS.items():
         if path not in adapter.params:
             continue
-        factors = axes.to_host(adapter.params[path])
+        group, _ = path.split(".")
+        weight = getattr(getattr(model.layers, group), module).weight.get_value()
+        squares = axes.to_host(jax.jit(_layer_squares)(weight))
+        base[module] = squares.astype(np.float64)
+        factors = adapter.params[path]
+        if factors.magnitude is not None:
+            squares = _change_squares(weight, factors, adapter.config)
+            change[module] = axes.to_host(squares).astype(np.float64)
+            continue
+        factors = axes.to_host(factors)
         singular[module] = np.stack(
             [
                 adapter.config.scaling * thin_singular(a, b)
@@ -61,9 +75,6 @@ def sv_energy(
             ]
         )
         change[module] = (singular[module] ** 2).sum(1)
-        group, _ = path.split(".")
-        weight = getattr(getattr(model.layers, group), module).weight.get_value()
-        base[module] = np.float64(axes.to_host(jax.jit(_layer_squares)(weight)))
     total = sum(v.sum() for v in change.values()) / sum(v.sum() for v in base.values())
     return SvEnergy(
         total=float(total),
@@ -100,3 +111,15 @@ def _layer_squares(weight) -> jax.Array:
         return jnp.sum(jnp.square(layers.dense_weight(layer, jnp.float32)))
 
     return jax.lax.map(squares, weight)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _change_squares(weight, factors, config) -> jax.Array:
+    """Sum of squares of what DoRA changes each layer of a stacked weight by: [L]."""
+
+    def squares(inputs):
+        layer, own = inputs
+        dense = layers.dense_weight(layer, jnp.float32)
+        return jnp.sum(jnp.square(dora.merge_weight(dense, own, config) - dense))
+
+    return jax.lax.map(squares, (weight, factors))

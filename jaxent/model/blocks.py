@@ -124,9 +124,14 @@ class Linear(nnx.Module):
         factors = ctx.adapter.params.get(lora.PATHS[self.module])
         if factors is not None:
             inputs, outputs = self.logical
+            vectors = {
+                name: axes.gather_embed(value, ctx.mesh, outputs)
+                for name, value in factors.vectors().items()
+            }
             factors = lora.LoraParams(
                 axes.gather_embed(factors.a, ctx.mesh, None, inputs),
                 axes.gather_embed(factors.b, ctx.mesh, None, outputs),
+                **vectors,
             )
         return factors, ctx.adapter.config
 

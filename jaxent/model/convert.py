@@ -1,19 +1,26 @@
 """A model with other forms of its linear weights: dense, merged, layer by layer."""
 
+import dataclasses
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxent.arrays import lora
+from jaxent.arrays import dora, lora
 from jaxent.model import blocks, layers, transformer
+
+
+def linear_module(stack: blocks.Block, path: str) -> blocks.Linear:
+    """A linear module, named by its path inside a layer."""
+    group, module = path.split(".")
+    return getattr(getattr(stack, group), module)
 
 
 def linear_param(stack: blocks.Block, path: str) -> nnx.Param:
     """The weight of a linear module, named by its path inside a layer."""
-    group, module = path.split(".")
-    return getattr(getattr(stack, group), module).weight
+    return linear_module(stack, path).weight
 
 
 def unstack_layers(model: transformer.Transformer, dtype) -> tuple[blocks.Block, ...]:
@@ -53,7 +60,8 @@ def to_dense(
     """The model with every linear weight dense.
 
     NF4 weights are decoded one layer at a time. With an adapter the weights are
-    W + (alpha / rank) A' B, added in float32 and cast once, as PEFT's merge_and_unload.
+    W + scaling A' B, or DoRA's, computed in float32 and cast once, as PEFT's
+    merge_and_unload; biases of the adapter are added to the model's.
 
     Args:
         model: a model, dense or NF4; it is not changed.
@@ -62,6 +70,9 @@ def to_dense(
 
     Returns:
         The dense model.
+
+    Raises:
+        ValueError: the adapter has a bias where the model has none.
 
     Example:
         >>> from jaxent.model import config
@@ -85,7 +96,20 @@ def to_dense(
         factors = None if adapter is None else adapter.params.get(path)
         config = None if adapter is None else adapter.config
         param.set_value(_merge_layers(param.get_value(), factors, dtype, config))
+        if factors is not None and factors.bias is not None:
+            _merge_bias(linear_module(result.layers, path), factors, config)
     return result
+
+
+def _merge_bias(module: blocks.Linear, factors: lora.LoraParams, config) -> None:
+    if module.bias is None:
+        raise ValueError(
+            f"{module.module}: the adapter has a bias (lora_bias) and the model has"
+            " none to merge it into; expected an adapter without, or no merge"
+        )
+    bias = module.bias.get_value()
+    merged = bias.astype(jnp.float32) + config.scaling * factors.bias
+    module.bias.set_value(merged.astype(bias.dtype))
 
 
 @functools.partial(jax.jit, static_argnames=("dtype", "config"))
@@ -96,7 +120,73 @@ def _merge_layers(weight, factors, dtype, config):
         weight, factors = inputs
         dense = layers.dense_weight(weight, jnp.float32)
         if factors is not None:
-            dense = dense + lora.delta_weight(factors, config)
+            dense = dora.merge_weight(dense, factors, config)
         return dense.astype(dtype)
 
     return jax.lax.map(merge_layer, (weight, factors))
+
+
+def weight_norms(
+    model: transformer.Transformer, modules: Sequence[str] = lora.MODULES
+) -> dict[str, jax.Array]:
+    """The length of every output's weights, with which DoRA's magnitudes begin.
+
+    NF4 weights are decoded one layer at a time.
+
+    Args:
+        model: a model, dense or NF4.
+        modules: names out of `lora.MODULES`.
+
+    Returns:
+        By module float32 [L, N].
+    """
+
+    def norms(weight):
+        return dora.column_norms(layers.dense_weight(weight, jnp.float32))
+
+    return {
+        module: jax.lax.map(
+            norms, linear_param(model.layers, lora.PATHS[module]).get_value()
+        )
+        for module in modules
+    }
+
+
+def with_gains(
+    model: transformer.Transformer, adapter: lora.Adapter | None
+) -> lora.Adapter | None:
+    """The adapter for a model that does not change: DoRA's gains computed once.
+
+    Without it every pass computes the lengths of all changed weights, which costs a
+    step of decoding more than the step itself.
+
+    Args:
+        model: the base model.
+        adapter: its adapter, or None.
+
+    Returns:
+        The adapter; one without magnitudes is returned as it came.
+    """
+    if adapter is None or not adapter.config.use_dora:
+        return adapter
+    params = {
+        path: dataclasses.replace(
+            factors,
+            gain=_layer_gains(
+                linear_param(model.layers, path).get_value(), factors, adapter.config
+            ),
+        )
+        for path, factors in adapter.params.items()
+    }
+    return lora.Adapter(params, adapter.config)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _layer_gains(weight, factors, config):
+    """Gains [L, N] of one module."""
+
+    def layer_gain(inputs):
+        weight, factors = inputs
+        return dora.gain(layers.dense_weight(weight, jnp.float32), factors, config)
+
+    return jax.lax.map(layer_gain, (weight, factors))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxent.arrays import lora, nf4
+from jaxent.arrays import dora, lora, nf4
 from jaxent.model import config as configs
 
 _DROPOUT_STEPS = 1 << 16
@@ -28,12 +28,14 @@ class TransposedWeight:
 
 
 def dense_weight(weight, dtype) -> jax.Array:
-    """A weight, dense or NF4, as a dense [K, N] array of dtype.
+    """A weight of any form as a dense [K, N] array of dtype.
 
     No other function looks inside an NF4 weight.
     """
     if isinstance(weight, nf4.NF4):
         return nf4.decode(weight, dtype)
+    if isinstance(weight, TransposedWeight):
+        return weight.rows.T.astype(dtype)
     return weight.astype(dtype)
 
 
@@ -87,27 +89,39 @@ def linear(
     config: lora.LoraConfig | None,
     keys,
 ) -> jax.Array:
-    """x W + bias + (alpha / rank) dropout(x) A' B, as PEFT's lora.Linear.
+    """x W + bias + scaling dropout(x) A' B, as PEFT's lora.Linear.
+
+    With DoRA's magnitudes it is gain * dropout(x) (W + scaling A' B) instead of the
+    same without gain; see `dora.gain`.
 
     Args:
         x: [B, T, K].
         weight: dense [K, N], `TransposedWeight` or NF4.
         bias: [N] or None.
         factors: one layer's A [R, K] and B [R, N], or None for the bare layer.
-        config: alpha, rank and dropout of the factors.
+        config: scaling and dropout of the factors.
         keys: [B], each row's dropout key; None for evaluation.
 
     Returns:
         [B, T, N] in x's dtype.
     """
-    y = weight_matmul(x, weight)
-    if bias is not None:
-        y = y + bias.astype(x.dtype)
+    base = weight_matmul(x, weight)
+    y = base if bias is None else base + bias.astype(x.dtype)
     if factors is None or config is None:
         return y
     h = x if keys is None else dropout(x, config.dropout, keys)
     low_rank = matmul(h, factors.a.astype(x.dtype).T)
-    return y + matmul(low_rank, factors.b.astype(x.dtype)) * config.scaling
+    change = matmul(low_rank, factors.b.astype(x.dtype)) * config.scaling
+    if factors.bias is not None:
+        change = change + factors.bias.astype(x.dtype) * config.scaling
+    if factors.magnitude is None:
+        return y + change
+    gain = factors.gain
+    if gain is None:
+        gain = dora.gain(dense_weight(weight, jnp.float32), factors, config)
+    # As in PEFT dropout acts on what the gain adds of the base, not on the base.
+    base = base if h is x else weight_matmul(h, weight)
+    return y + (gain - 1).astype(x.dtype) * base + gain.astype(x.dtype) * change
 
 
 def fold_in_rows(keys, data) -> jax.Array:

@@ -164,7 +164,8 @@ def adapter_shardings(
 ) -> lora.Adapter:
     """The shardings of an adapter.
 
-    A is split like its weight's inputs and B like its outputs; the rank is not split.
+    A is split like its weight's inputs; B, biases and magnitudes are split like its
+    outputs. The rank is not split.
 
     Args:
         adapter: gives the adapted modules.
@@ -175,14 +176,17 @@ def adapter_shardings(
         An adapter of NamedShardings.
     """
 
-    def split(last: str | None):
-        return axes.named_sharding(mesh, *lead, "layer", None, last)
+    def split(*logical: str | None):
+        return axes.named_sharding(mesh, *lead, "layer", *logical)
 
     params = {}
     for module, path in lora.PATHS.items():
         if path in adapter.params:
             inputs, outputs = blocks.LINEAR_AXES[module]
-            params[path] = lora.LoraParams(split(inputs), split(outputs))
+            vectors = dict.fromkeys(adapter.params[path].vectors(), split(outputs))
+            params[path] = lora.LoraParams(
+                split(None, inputs), split(None, outputs), **vectors
+            )
     return lora.Adapter(params, adapter.config)
 
 

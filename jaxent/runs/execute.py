@@ -147,7 +147,7 @@ def _seed_run(
     assert mixture is not None, f"{run.condition} does not train"
     start = None
     if validated.start:
-        adapter = peft.load_adapter(str(validated.start), base.model.config)
+        adapter = peft.load_adapter(str(validated.start), base.model.config, run.model)
         start = axes.to_host(adapter)
 
     def batch_at(step: int) -> tuple[batches.Batch, int]:

@@ -18,6 +18,7 @@ _EMBEDDED = pathlib.Path(corpora.__file__).parent / "checkpoints"
 TINY_MODEL = str(_EMBEDDED / "tiny")
 # 0.3 and 1.0M parameters, trained alike.
 TINY_LADDER = (str(_EMBEDDED / "tiny-small"), TINY_MODEL)
+TUNERS = ("lora", "rslora", "dora")
 # What each changes about `RunSpec`'s defaults (sections 2.2 and 6.3).
 INTERVENTIONS: dict[str, dict[str, Any]] = {
     "strong": {},
@@ -52,7 +53,8 @@ class RunSpec:
       csr_lambda: None becomes 0.1 for B4 and 0 otherwise.
 
     Raises:
-      ValueError: micro_batch_size is no divisor of batch_size.
+      ValueError: micro_batch_size is no divisor of batch_size, or tuner none of
+        `TUNERS`.
 
     Example:
       >>> run = RunSpec("Qwen/Qwen2.5-Coder-7B", "B4", seed=1)
@@ -71,6 +73,7 @@ class RunSpec:
     lora_alpha: float = paper_settings.STRONG["lora_alpha"]
     lora_dropout: float = paper_settings.STRONG["lora_dropout"]
     lora_target_modules: tuple[str, ...] = paper_settings.STRONG["lora_target_modules"]
+    tuner: str = "lora"
     max_steps: int = paper_settings.STRONG["max_steps"]
     learning_rate: float = paper_settings.STRONG["learning_rate"]
     warmup_ratio: float = paper_settings.STRONG["warmup_ratio"]
@@ -98,6 +101,10 @@ class RunSpec:
             is_csr = self.condition == "B4"
             weight = paper_settings.CSR_LAMBDA if is_csr else 0.0
             object.__setattr__(self, "csr_lambda", weight)
+        if self.tuner not in TUNERS:
+            raise ValueError(
+                f"--tuner {self.tuner!r}: expected one of {', '.join(TUNERS)}"
+            )
         if self.batch_size % self.micro_batch_size:
             raise ValueError(
                 f"--micro_batch_size {self.micro_batch_size}: "
@@ -106,9 +113,14 @@ class RunSpec:
 
     @property
     def lora_config(self) -> lora.LoraConfig:
-        """The adapter's rank, scale, dropout and modules."""
+        """The adapter's rank, scale, dropout, modules and kind."""
         return lora.LoraConfig(
-            self.lora_r, self.lora_alpha, self.lora_dropout, self.lora_target_modules
+            self.lora_r,
+            self.lora_alpha,
+            self.lora_dropout,
+            self.lora_target_modules,
+            use_rslora=self.tuner == "rslora",
+            use_dora=self.tuner == "dora",
         )
 
     @property
@@ -148,6 +160,8 @@ class RunSpec:
         parts = [self.condition, self.intervention, f"seed{self.seed}"]
         if self.condition == "B4" or self.csr_lambda:
             parts.append(f"lambda{self.csr_lambda:g}")
+        if self.tuner != "lora":
+            parts.append(self.tuner)
         if self.adapter:
             parts.append(f"from-{_adapter_label(self.adapter)}")
         return f"{model}/{'-'.join(parts)}"

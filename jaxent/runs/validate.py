@@ -121,7 +121,9 @@ def validate_run(
     concepts.label_probes(probe_set.labels)
     for one in filter(None, (probe_set, csr_probes)):
         encode_probes(checkpoint, one)
-    start = _locate_start(root / run.adapter, lora_config) if run.adapter else None
+    start = None
+    if run.adapter:
+        start = _locate_start(root / run.adapter, lora_config, checkpoint.config)
     length = min(run.max_length, checkpoint.config.context)
     return ValidatedRun(run, checkpoint, probe_set, csr_probes, start, length)
 
@@ -154,14 +156,16 @@ def rows_at_a_time(run: specs.RunSpec) -> int:
     return run.batch_size // run.micro_batch_size
 
 
-def _locate_start(folder: pathlib.Path, lora_config: lora.LoraConfig) -> pathlib.Path:
+def _locate_start(
+    folder: pathlib.Path, lora_config: lora.LoraConfig, config: configs.Config
+) -> pathlib.Path:
     """The adapter folder to begin from: the folder, or the adapter of a run folder.
 
     ValueError where its LoRA settings are not the run's.
     """
     of_run = run_folder.RunFolder(folder)
     folder = of_run.adapter if of_run.begun else folder
-    adapter_config = peft.load_adapter_config(folder)
+    adapter_config = peft.load_adapter_config(str(folder), config)
     if adapter_config != lora_config:
         raise ValueError(
             f"adapter {folder}: {adapter_config}, expected the run's {lora_config}"

@@ -22,7 +22,7 @@ from jaxent.checkpoint import training_state
 from jaxent.data import batches
 from jaxent.distributed import axes, processes
 from jaxent.measure import penalty
-from jaxent.model import blocks, transformer
+from jaxent.model import blocks, convert, transformer
 from jaxent.model import config as configs
 from jaxent.train import log as logs
 from jaxent.train import step as steps
@@ -183,12 +183,21 @@ def initial_state(
     """
     make = _state_maker(model.config, plan)
     key = jax.random.fold_in(jax.random.key(seed), 0)
-    shardings = _shardings(jax.eval_shape(make, key, start), plan)
-    return jax.jit(make, out_shardings=shardings)(key, start)
+    norms = _magnitudes(model, plan.lora_config) if start is None else None
+    shardings = _shardings(jax.eval_shape(make, key, start, norms), plan)
+    return jax.jit(make, out_shardings=shardings)(key, start, norms)
+
+
+def _magnitudes(model: transformer.Transformer, lora_config: lora.LoraConfig):
+    """What DoRA's magnitudes begin with; None for LoRA."""
+    if not lora_config.use_dora:
+        return None
+    norms = functools.partial(convert.weight_norms, modules=lora_config.modules)
+    return jax.jit(norms)(model)
 
 
 def _state_maker(config: configs.Config, plan: LoopConfig):
-    """make(key, start) gives the state before the first step."""
+    """make(key, start, norms) gives the state before the first step."""
     return functools.partial(
         _make_state,
         lora_config=plan.lora_config,
@@ -197,10 +206,10 @@ def _state_maker(config: configs.Config, plan: LoopConfig):
     )
 
 
-def _make_state(key, start, lora_config, config, train_config):
+def _make_state(key, start, norms, lora_config, config, train_config):
     if start is None:
         shapes = blocks.linear_shapes(config)
-        start = lora.init_adapter(key, lora_config, config.layers, shapes)
+        start = lora.init_adapter(key, lora_config, config.layers, shapes, norms)
     return steps.init_state(start, train_config)
 
 
@@ -222,7 +231,10 @@ def _restore(
 ) -> steps.TrainState:
     """A run's state at a step, on this plan's mesh whatever mesh saved it."""
     make = _state_maker(model.config, plan)
-    shapes = jax.eval_shape(make, jax.random.key(0), None)
+    norms = jax.eval_shape(
+        functools.partial(_magnitudes, lora_config=plan.lora_config), model
+    )
+    shapes = jax.eval_shape(make, jax.random.key(0), None, norms)
     shardings = _shardings(shapes, plan)
     if plan.compute.mesh is None:
         device = shardings

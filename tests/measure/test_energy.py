@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from train import test_step
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.measure import energy
-from jaxent.model import layers
+from jaxent.model import convert, layers
 
 
 def dense_layer(weight, index):
@@ -58,3 +60,21 @@ def test_a_fresh_adapter_has_none(qwen):
     model = hf.load(qwen)
     fresh = jax.tree.map(np.zeros_like, test_step.filled(model))
     assert energy.sv_energy(model, fresh).total == 0
+
+
+def test_doras_energy_is_its_merged_weights(qwen):
+    model = hf.load(qwen)
+    plain = test_step.filled(model)
+    path = lora.PATHS["up_proj"]
+    norms = convert.weight_norms(model, ("up_proj",))["up_proj"]
+    factors = dataclasses.replace(plain.params[path], magnitude=1.5 * norms)
+    config = dataclasses.replace(plain.config, modules=("up_proj",), use_dora=True)
+    adapter = lora.Adapter({path: factors}, config)
+    found = energy.sv_energy(model, adapter)
+    merged = convert.to_dense(model, np.float32, adapter).layers.mlp.up_proj.weight
+    base = convert.to_dense(model, np.float32).layers.mlp.up_proj.weight
+    before = np.float64(base.get_value())
+    change = np.float64(merged.get_value()) - before
+    expected = (change**2).sum((1, 2)) / (before**2).sum((1, 2))
+    np.testing.assert_allclose(found.layers["up_proj"], expected, rtol=1e-4)
+    assert found.singular == {}

@@ -107,3 +107,18 @@ def test_the_embedded_ladder_is_two_sizes_trained_alike():
         assert losses == sorted(losses, reverse=True), domain
     assert len({(f / "tokenizer.json").read_bytes() for f in folders}) == 1
     assert sum(f.stat().st_size for folder in folders for f in folder.iterdir()) < 10e6
+
+
+def test_the_tuner_decides_the_adapters_kind():
+    kinds = {
+        tuner: specs.RunSpec("m", tuner=tuner).lora_config for tuner in specs.TUNERS
+    }
+    assert kinds["lora"] == specs.RunSpec("m").lora_config
+    assert kinds["rslora"].scaling == 128 / 64**0.5 == 8 * kinds["lora"].scaling
+    assert kinds["dora"].use_dora and not kinds["rslora"].use_dora
+    assert specs.RunSpec("m", tuner="dora").name == "m/B3-strong-seed0-dora"
+    assert specs.run_from_json({"model": "m"}).tuner == "lora"
+    with pytest.raises(
+        ValueError, match="--tuner 'full': expected one of lora, rslora"
+    ):
+        specs.RunSpec("m", tuner="full")
