@@ -146,6 +146,25 @@ def delta_weight(factors: LoraParams, config: LoraConfig) -> jax.Array:
     return config.scaling * jnp.matmul(factors.a.mT, factors.b, precision="highest")
 
 
+def merge_weight(weight, factors: LoraParams, config: LoraConfig) -> jax.Array:
+    """A weight with its factors added, as PEFT's merge_and_unload computes it.
+
+    Args:
+        weight: W [..., K, N].
+        factors: a [..., R, K] and b [..., R, N].
+        config: gives alpha and rank.
+
+    Returns:
+        float32 [..., K, N], W + (alpha / rank) A' B, not rounded to W's dtype yet.
+
+    Example:
+        >>> factors = LoraParams(jnp.ones((1, 2)), jnp.full((1, 2), 0.5))
+        >>> merge_weight(jnp.eye(2), factors, LoraConfig(rank=1, alpha=4.0)).tolist()
+        [[3.0, 2.0], [2.0, 3.0]]
+    """
+    return weight.astype(jnp.float32) + delta_weight(factors, config)
+
+
 def parameter_count(adapter: Adapter) -> int:
     """Number of trained parameters.
 

@@ -96,7 +96,7 @@ def _merge_layers(weight, factors, dtype, config):
         weight, factors = inputs
         dense = layers.dense_weight(weight, jnp.float32)
         if factors is not None:
-            dense = dense + lora.delta_weight(factors, config)
+            dense = lora.merge_weight(dense, factors, config)
         return dense.astype(dtype)
 
     return jax.lax.map(merge_layer, (weight, factors))
