@@ -18,6 +18,14 @@ _WANTED = [
     "tokenizer*",
     "*.model",
     "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template*",
+    "additional_chat_templates/*",
+    "LICENSE*",
+    "NOTICE*",
+    "USE_POLICY*",
     "adapter_config.json",
 ]
 
