@@ -221,6 +221,47 @@ def test_a_head_stored_beside_its_embedding_is_written_once(tmp_path):
     assert "lm_head.weight" not in written(make(folder), tmp_path / "ours")
 
 
+VARIANTS = {
+    "plain": {},
+    "rslora": {"use_rslora": True},
+    "dora": {"use_dora": True},
+    "lora bias": {"lora_bias": True, "target_modules": ["q_proj", "v_proj"]},
+    "patterns": {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"up_proj": 5}},
+    "some layers": {"layers_to_transform": [0, 2], "target_modules": ["q_proj"]},
+    "a trained head": {"modules_to_save": ["lm_head"]},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_peft_trained_is_merged_as_pefts_or_refused_by_name(variant, tmp_path):
+    """No scale, magnitude, bias or module of another kind of adapter is lost."""
+    folder = families.write("qwen2_untied", tmp_path / "base")
+    base = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    options = {"target_modules": "all-linear", "r": 4, "lora_alpha": 6}
+    settings = peft.LoraConfig(
+        **options | VARIANTS[variant], init_lora_weights=False, task_type="CAUSAL_LM"
+    )
+    theirs = peft.get_peft_model(base, settings).to(torch.bfloat16)
+    theirs.save_pretrained(tmp_path / "adapter")
+    try:
+        adapter = adapters.load_adapter(
+            str(tmp_path / "adapter"), config.read_config(folder)
+        )
+    except ValueError as error:
+        refused = str(error)
+    else:
+        refused = None
+    if refused:
+        assert variant != "plain", refused
+        return
+    base = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    again = peft.PeftModel.from_pretrained(base, tmp_path / "adapter")
+    expected = again.merge_and_unload().state_dict()
+    ours = written(make(folder, adapter), tmp_path / "ours")
+    for name, tensor in expected.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=1e-6, atol=1e-7)
+
+
 def test_what_float16_cannot_hold_is_refused(qwen, tmp_path):
     c = config.read_config(qwen)
     adapter = jax.tree.map(
