@@ -76,7 +76,8 @@ FOREIGN = {
 
 GROUPS = {
     "model": (
-        "model models adapter load_in_4bit dtype weights preset compared base merge"
+        "model models adapter load_in_4bit dtype weights preset compared base merge "
+        "spec"
     ),
     "data": (
         "condition conditions data_root max_train_samples max_length packing "

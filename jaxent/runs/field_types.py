@@ -103,8 +103,8 @@ def describe(hint: Any) -> str:
         return " or ".join(map(describe, arguments))
     if origin is typing.Literal:
         return f"one of {', '.join(map(repr, arguments))}"
-    if origin in (list, tuple):
-        return f"a list of {describe(arguments[0])}"
+    if hint in (list, tuple) or origin in (list, tuple):
+        return f"a list of {describe(arguments[0])}" if arguments else "a list"
     if isinstance(origin or hint, type) and issubclass(origin or hint, Mapping):
         return "an object"
     return _NAMES.get(hint, str(hint))
