@@ -6,9 +6,9 @@ r"""A study of your own: models, mixtures, seeds and tables from one file.
         --output_dir=runs/short
 
 docs/studies.md says what the file holds; the paper's studies are files of the same kind
-(jaxent/runs/studies/). Flags win over the file's settings, but not over what one model
-or one entry of its runs says for itself. With --preset=tiny the tiny preset's settings
-hold where the file says nothing; its models are the file's.
+(jaxent/runs/studies/). Flags win over the file's settings, but not over what a model,
+an intervention or an entry of its runs says for itself. With --preset=tiny the tiny
+preset's settings hold where the file says nothing; the models are the file's.
 
 Writes runs/<model>/<condition>-.../ and runs/<name of the study>/. A killed study
 continues where it was.

@@ -136,9 +136,10 @@ class StudySpec:
 def expand(study: StudySpec) -> list[specs.RunSpec]:
     """The runs of a study, model by model and cell by cell.
 
-    A setting of a cell wins over one of its model, that over one of the study, and that
-    over one of the intervention. B0 trains nothing: it is there once, with seed 0. A
-    run that two cells ask for is there once.
+    A setting of a cell wins over one of its model, that over one of the study's own
+    intervention, that over one of the study, and that over one of the paper's
+    intervention. B0 trains nothing: it is there once, with seed 0. A run that two cells
+    ask for is there once.
 
     Args:
       study: the study.
@@ -208,16 +209,20 @@ def _settings(
     swept: Sequence[str],
 ) -> dict[str, Any]:
     """The fields of a run but model and seed."""
-    own = {**study.settings, **model.settings, **values}
-    label = own.get("intervention", "strong")
-    known = {**specs.INTERVENTIONS, **study.interventions}
+    special = {**model.settings, **values}
+    label = {**study.settings, **special}.get("intervention", "strong")
+    known = dict.fromkeys([*specs.INTERVENTIONS, *study.interventions])
     if label not in known:
         raise ValueError(
             f"{_where(study, cell)}.intervention {label!r}, expected one of "
             f"{', '.join(known)}"
         )
+    if label in study.interventions:
+        chosen = {**study.settings, **study.interventions[label], **special}
+    else:
+        chosen = {**specs.INTERVENTIONS[label], **study.settings, **special}
     labels = [_label(name, values[name]) for name in swept if name not in _IN_NAME]
-    return {**known[label], **own, "intervention": "-".join([label, *labels])}
+    return {**chosen, "intervention": "-".join([label, *labels])}
 
 
 def _label(name: str, value: Any) -> str:

@@ -1,10 +1,13 @@
 import dataclasses
 import json
+import pathlib
+import re
 
 import pytest
 
 from jaxent.runs import spec, study_file, study_spec
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOOD = {
     "name": "own",
     "models": ["a/s", {"model": "a/m", "seeds": [3], "micro_batch_size": 2}],
@@ -83,6 +86,17 @@ def test_the_papers_studies_are_sound(name):
     study = study_file.read_study(study_file.FOLDER / f"{name}.json")
     assert study.name == name and study.tables
     runs = study_spec.expand(study)
+    for table in study.tables:
+        assert any(map(table.selects, runs)), table.title
+
+
+def test_the_example_of_the_document_is_sound():
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    example = re.search(r"^    \{\n(.*?)^    \}\n", text, re.MULTILINE | re.DOTALL)
+    study = study_file.parse_study(json.loads(example[0]), "docs/studies.md")
+    runs = study_spec.expand(study)
+    assert len(runs) == (1 + 2 * 2 * 3 + 2 * 3 + 3) + (1 + 4 + 2 + 1)
+    assert {run.max_steps for run in runs if run.intervention == "short"} == {100}
     for table in study.tables:
         assert any(map(table.selects, runs)), table.title
 

@@ -55,7 +55,8 @@ def test_the_more_special_setting_wins():
 def test_interventions_of_its_own_and_swept_settings_are_in_the_names():
     own = {"small": {"lora_r": 8, "max_steps": 9}}
     cell = Cell({"intervention": ("small",), "learning_rate": (1e-4, 3e-4)})
-    runs = study_spec.expand(study(cell, models=MODELS[:1], interventions=own))
+    one = study(cell, models=MODELS[:1], interventions=own, settings={"lora_r": 2})
+    runs = study_spec.expand(one)
     assert [run.name for run in runs] == [
         "s/B3-small-learning_rate0.0001-seed0",
         "s/B3-small-learning_rate0.0003-seed0",
