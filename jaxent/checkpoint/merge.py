@@ -8,6 +8,7 @@ import dataclasses
 import json
 import math
 import operator
+import os
 import pathlib
 import re
 from typing import Any
@@ -238,6 +239,7 @@ def write(
             shard[name] = merge_tensor(merge, tensors[name])
             bar.update()
         safetensors.numpy.save_file(shard, out / file, metadata={"format": "pt"})
+        _grant_reading(out / file)
     bar.close()
     if split.is_sharded:
         parameters = sum(tensor.size for tensor in tensors.values())
@@ -247,6 +249,13 @@ def write(
         }
         text = json.dumps(index, indent=2, sort_keys=True) + "\n"
         (out / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+
+
+def _grant_reading(file: pathlib.Path) -> None:
+    """Gives a file the usual rights; safetensors leaves it to its owner alone."""
+    masked = os.umask(0)
+    os.umask(masked)
+    file.chmod(0o666 & ~masked)
 
 
 def _nbytes(tensor: PlannedTensor) -> int:

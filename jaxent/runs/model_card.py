@@ -14,7 +14,7 @@ import huggingface_hub
 from huggingface_hub import utils as hub_utils
 
 from jaxent.arrays import lora
-from jaxent.data import sources
+from jaxent.data import corpora, sources
 from jaxent.runs import before_after, console, quantities
 from jaxent.runs import folder as run_folder
 
@@ -252,7 +252,7 @@ def _recipe(settings: Mapping[str, Any], summary: run_folder.Summary) -> str:
     modules = settings.get("lora_target_modules", ())
     weights = "4-bit NF4" if settings.get("load_in_4bit") else "unquantised"
     text = (
-        f"LoRA of rank {settings.get('lora_r')}, alpha {settings.get('lora_alpha')}, "
+        f"LoRA of rank {settings['lora_r']}, alpha {settings['lora_alpha']:g}, "
         f"on {hide_paths(modules)}, over {weights} base weights; "
         f"{summary.get('steps')} optimizer steps of {settings.get('batch_size')} "
         f"examples, {summary.get('tokens')} tokens in all; seed {settings['seed']}."
@@ -270,7 +270,10 @@ def _recipe(settings: Mapping[str, Any], summary: run_folder.Summary) -> str:
 
 def _data(record: run_folder.RunRecord) -> str:
     root = record["settings"].get("data_root")
-    where = f"local files ({hide_paths(root)})" if root else "the Hugging Face Hub"
+    where = "the Hugging Face Hub"
+    if root:
+        is_embedded = root == corpora.EMBEDDED
+        where = "jaxent itself" if is_embedded else f"local files ({hide_paths(root)})"
     rows = list(record.get("corpus", {}).items())
     if not rows:
         return ""

@@ -184,6 +184,9 @@ def test_shards_and_index_are_those_of_transformers(tmp_path):
     assert_equal(ours, whole)
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     model.save_pretrained(tmp_path / "theirs", max_shard_size="400KB")
+    (tmp_path / "plain").write_text("")
+    rights = (tmp_path / "plain").stat().st_mode  # others may read it, if they may read
+    assert {file.stat().st_mode for file in (tmp_path / "ours").iterdir()} == {rights}
     found, expected = (
         json.loads((tmp_path / f / "model.safetensors.index.json").read_text())
         for f in ("ours", "theirs")

@@ -56,7 +56,7 @@ def test_the_text_has_base_recipe_data_csr_measures_and_code(tmp_path):
         f"[{HUB}](https://huggingface.co/{HUB})",
         "| revision | 0a1b2c |",
         "| hash of config and weights | abcd1234 |",
-        "LoRA of rank 64, alpha 128.0, on q_proj, k_proj,",
+        "LoRA of rank 64, alpha 128, on q_proj, k_proj,",
         "| learning_rate | 0.0001 |",
         "| gsm8k | c0de |",
         "| csr_lambda | 0.1 |",
@@ -97,6 +97,12 @@ def test_folders_of_this_machine_are_not_published(tmp_path):
     assert "datasets" not in card.data.to_dict()
     named = card_of(folder, base=HUB)
     assert named.data.base_model == HUB and "own-model" not in named.text.split("##")[0]
+
+
+def test_the_embedded_texts_are_no_files_of_the_user(tmp_path):
+    settings = {"data_root": "embedded"}
+    text = card_of(fake(tmp_path, condition="B3", settings=settings)).text
+    assert "Read from jaxent itself" in text
 
 
 def test_a_relative_folder_is_no_hub_id(tmp_path, monkeypatch):
