@@ -240,6 +240,7 @@ def _base_section(record: run_folder.RunRecord, base: str | None) -> str:
     rows = [
         ("model", base or hide_paths(settings["model"])),
         ("revision", settings.get("revision")),
+        ("commit on the Hub", record.get("model_commit")),
         ("parameters", record.get("parameters")),
         ("hash of config and weights", record.get("model_hash")),
         ("sha256 of tokenizer.json", record.get("tokenizer")),

@@ -10,8 +10,6 @@ from typing import Any
 from jaxent.runs import spec as specs
 
 NO_SETTINGS: Mapping[str, Any] = types.MappingProxyType({})
-# The fields that the name of a run holds, `RunSpec.name`.
-_IN_NAME = ("model", "condition", "intervention", "seed", "csr_lambda", "adapter")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,10 +186,9 @@ def _expand_cell(
         seeds = cell.seeds
     else:
         seeds = study.seeds if model.seeds is None else model.seeds
-    swept = [name for name, values in cell.values.items() if len(values) > 1]
     runs = []
     for values in itertools.product(*cell.values.values()):
-        chosen = _settings(study, model, cell, dict(zip(cell.values, values)), swept)
+        chosen = _settings(study, model, cell, dict(zip(cell.values, values)))
         of_base = chosen.get("condition") == "B0"
         for seed in (0,) if of_base else seeds:
             run = _make_run(study, cell, chosen | {"model": model.name, "seed": seed})
@@ -202,11 +199,7 @@ def _expand_cell(
 
 
 def _settings(
-    study: StudySpec,
-    model: Model,
-    cell: Cell,
-    values: Mapping[str, Any],
-    swept: Sequence[str],
+    study: StudySpec, model: Model, cell: Cell, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The fields of a run but model and seed."""
     special = {**model.settings, **values}
@@ -221,8 +214,21 @@ def _settings(
         chosen = {**study.settings, **study.interventions[label], **special}
     else:
         chosen = {**specs.INTERVENTIONS[label], **study.settings, **special}
-    labels = [_label(name, values[name]) for name in swept if name not in _IN_NAME]
-    return {**chosen, "intervention": "-".join([label, *labels])}
+    return {**chosen, "intervention": label}
+
+
+def _with_label(run: specs.RunSpec, cell: Cell) -> specs.RunSpec:
+    """The run, its intervention's label with what tells it from others of its cell.
+
+    That is each setting of several values that the run's name does not show by itself.
+    """
+    labels = [run.intervention]
+    for name, values in cell.values.items():
+        own = getattr(run, name)
+        others = [dataclasses.replace(run, **{name: one}) for one in values]
+        if [other.name for other in others].count(run.name) > 1:
+            labels.append(_label(name, own))
+    return dataclasses.replace(run, intervention="-".join(labels))
 
 
 def _label(name: str, value: Any) -> str:
@@ -233,7 +239,7 @@ def _label(name: str, value: Any) -> str:
 
 def _make_run(study: StudySpec, cell: Cell, chosen: Mapping[str, Any]) -> specs.RunSpec:
     try:
-        run = specs.RunSpec(**chosen)
+        run = _with_label(specs.RunSpec(**chosen), cell)
         # Each of these checks its own settings.
         _ = run.mixture, run.lora_config, run.train_config, run.csr
     except (ValueError, TypeError) as error:
