@@ -31,6 +31,7 @@ _CONDITIONS = {
 }
 # A path that begins at the root, at home or at the current folder.
 _LOCAL_PATH = re.compile(r"(?<![\w.:/-])(?:~|\.{0,2})/(?:[^/\s,]+/)*([^/\s,]+)/?")
+_FILES = (".json", ".jsonl", ".parquet", ".csv", ".txt")
 _ELSEWHERE = ("model", "revision", "seed")  # settings that other sections show
 
 _PEFT_CODE = """\
@@ -61,7 +62,7 @@ def hub_id(name: str | None) -> str | None:
       >>> hub_id("Qwen/Qwen2.5-Coder-7B"), hub_id("/models/qwen")
       ('Qwen/Qwen2.5-Coder-7B', None)
     """
-    if not name or name.count("/") != 1 or pathlib.Path(name).is_dir():
+    if not name or name.count("/") != 1 or pathlib.Path(name).exists():
         return None
     try:
         hub_utils.validate_repo_id(name)
@@ -195,10 +196,17 @@ def _metadata(
 
 def _data_sets(record: run_folder.RunRecord) -> list[str]:
     """The Hub ids of what the run read from the Hub."""
-    if record["settings"].get("data_root"):
-        return []
+    settings = record["settings"]
     ids = {source.name: source.hub[0] for source in sources.SOURCES}
     found = [ids[name] for name in record.get("corpus", {}) if name in ids]
+    if settings.get("data_root"):
+        found = []
+    # Data of one's own: id[:configuration], or domain=id[:configuration].
+    own = [settings.get("dataset"), *(settings.get("domain") or ())]
+    for text in filter(None, own):
+        name = hub_id(text.rpartition("=")[2].partition(":")[0])
+        if name and pathlib.PurePath(name).suffix not in _FILES:
+            found.append(name)
     return list(dict.fromkeys(found))
 
 

@@ -99,6 +99,15 @@ def test_folders_of_this_machine_are_not_published(tmp_path):
     assert named.data.base_model == HUB and "own-model" not in named.text.split("##")[0]
 
 
+def test_own_data_of_the_hub_is_named_and_files_are_not(tmp_path):
+    domain = ["law=me/law:en", "math=data/math.jsonl", "code=/x/code"]
+    settings = {"dataset": "me/texts", "domain": domain}
+    record = {"corpus": {"dataset": "1"}, "model_commit": "0a1b"}
+    card = card_of(fake(tmp_path, condition="B2", settings=settings, record=record))
+    assert card.data.datasets == ["me/texts", "me/law"]
+    assert "| commit on the Hub | 0a1b |" in card.text and "/x/" not in card.text
+
+
 def test_the_embedded_texts_are_no_files_of_the_user(tmp_path):
     settings = {"data_root": "embedded"}
     text = card_of(fake(tmp_path, condition="B3", settings=settings)).text
