@@ -28,7 +28,6 @@ from absl import flags
 
 from jaxent import command
 from jaxent.data import mix
-from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("conditions", list(mix.CONDITIONS), "conditions of Table 1")
@@ -61,30 +60,13 @@ from jaxent.runs import questions, summary_table
 from jaxent.runs import spec as specs
 from jaxent.stats import proportions
 
-BY = ("model", "intervention", "condition")
-CODING = (
-    "HumanEval (%)",
-    "HumanEval+ (%)",
-    "HumanEval+ passes",
-    "of",
-    "SV energy",
-    "final loss",
-)
-RESULTS = (
-    "EI before",
-    "EI",
-    "EI change",
-    "SEI",
-    "V-purity",
-    "domain accuracy",
-    "drift",
-)
+STUDY = questions.paper_study("companions")
 
 
 def runs() -> list[specs.RunSpec]:
     """Every condition under every intervention, model and seed."""
     return questions.companions(
-        studies.models([paper_models.HUB[paper_models.QWEN_32B]]),
+        studies.models(studies.models_of(STUDY)),
         studies.seeds([0]),
         FLAGS.conditions,
         FLAGS.interventions,
@@ -122,8 +104,9 @@ def table(finished: list) -> str:
         (run, summary | {"coding": evaluate_runs.coding_scores(root / run.name)})
         for run, summary in finished
     ]
-    rows = summary_table.summarise_runs(scored, BY, CODING + RESULTS)
-    shown = summary_table.format_summary(rows, BY, (CODING, RESULTS))
+    by = STUDY.tables[0].by
+    rows = summary_table.summarise_runs(scored, by, ("SV energy", "HumanEval+ (%)"))
+    shown = studies.format_tables(STUDY.tables, scored)
     return "\n\n".join([shown, *correlations(rows)])
 
 

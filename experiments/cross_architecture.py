@@ -21,7 +21,6 @@ import study_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.paper import models as paper_models
 
 flags.adopt_module_key_flags(study_flags)
 command.parse(__name__, __doc__)
@@ -31,36 +30,13 @@ import studies
 from jaxent.runs import questions
 from jaxent.runs import spec as specs
 
-_NAMES = (
-    paper_models.QWEN_7B,
-    paper_models.DEEPSEEK,
-    paper_models.MISTRAL,
-    paper_models.CODELLAMA,
-)
-MODELS = [paper_models.HUB[name] for name in _NAMES]
-RESULTS = (
-    "EI before",
-    "EI",
-    "EI change",
-    "V-purity",
-    "domain accuracy",
-    "SEI",
-    "CVO",
-    "final loss",
-)
-MARGINS = (
-    "EI before",
-    "domain margin",
-    "register margin",
-    "shape margin",
-    "V-purity before",
-)
+STUDY = questions.paper_study("cross_architecture")
 
 
 def runs() -> list[specs.RunSpec]:
     """B3 on every model and seed."""
     return questions.cross_architecture(
-        studies.models(MODELS, specs.TINY_LADDER),
+        studies.models(studies.models_of(STUDY), specs.TINY_LADDER),
         studies.seeds(()) or None,
         studies.settings(),
     )
@@ -68,16 +44,7 @@ def runs() -> list[specs.RunSpec]:
 
 def table(finished: list) -> str:
     """The base models, then by model, mean ± SD over seeds, and by seed."""
-    base = [(run, summary) for run, summary in finished if run.condition == "B0"]
-    tuned = [(run, summary) for run, summary in finished if run.condition == "B3"]
-    by = ("model", "condition")
-    return "\n\n".join(
-        [
-            studies.section("Base models", base, by, MARGINS),
-            studies.section("By model", tuned, by, RESULTS),
-            studies.section("By seed", tuned, (*by, "seed"), RESULTS),
-        ]
-    )
+    return studies.format_tables(STUDY.tables, finished)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import study_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -30,27 +29,16 @@ command.parse(__name__, __doc__)
 
 import studies
 
-from jaxent.runs import questions, summary_table
+from jaxent.runs import questions
 from jaxent.runs import spec as specs
 
-BY = ("model", "intervention", "csr_lambda")
-DRIFT = (
-    "CSR probes' drift",
-    "outside",
-    "drift",
-    "drift outside",
-    "CSR / LM gradient",
-    "CSR loss",
-    "SV energy",
-    "final loss",
-)
-RESULTS = ("EI before", "EI", "SEI", "CVO", "V-purity", "domain accuracy")
+STUDY = questions.paper_study("csr_lambda")
 
 
 def runs() -> list[specs.RunSpec]:
     """B4 at every lambda, intervention, model and seed."""
     return questions.csr_lambda(
-        studies.models([paper_models.HUB[paper_models.QWEN_32B]]),
+        studies.models(studies.models_of(STUDY)),
         studies.seeds([0]),
         [float(x) for x in FLAGS.lambdas],
         FLAGS.interventions,
@@ -63,8 +51,7 @@ def table(finished: list) -> str:
 
     Drift is mean |h - h0|^2 / mean |h0|^2, in total and outside the target's subspace.
     """
-    rows = summary_table.summarise_runs(finished, BY, DRIFT + RESULTS)
-    return summary_table.format_summary(rows, BY, (DRIFT, RESULTS))
+    return studies.format_tables(STUDY.tables, finished)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ from absl import flags
 
 from jaxent import command
 from jaxent.data import mix
-from jaxent.stats import intervals
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
@@ -64,11 +63,10 @@ import devices
 
 from jaxent.distributed import processes
 from jaxent.measure import penalty
-from jaxent.runs import base_model, console, execute, quantities, queue, validate
+from jaxent.runs import base_model, before_after, console, execute, queue, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
-from jaxent.stats import differences
 from jaxent.train import loop
 
 _ENDED = (
@@ -76,13 +74,6 @@ _ENDED = (
     loop.NonFiniteError,
     run_folder.LockedError,
 )
-QUANTITIES = {
-    "CVO": "cvo",
-    "EI (literal)": "ei",
-    "nested EI": "nested_ei",
-    "SEI": "sei",
-    "V-purity": "v_purity",
-}
 
 
 def read_flags() -> tuple[specs.RunSpec, pathlib.Path]:
@@ -105,32 +96,13 @@ def read_flags() -> tuple[specs.RunSpec, pathlib.Path]:
 
 def format_summary(summary: dict) -> str:
     """Estimates and accuracies before and after, and their paired change over sets."""
-    before, after = (
-        quantities.Measured(summary[when]["step"], summary[when])
-        for when in ("before", "after")
-    )
-    names = dict(QUANTITIES)
-    names |= {f"accuracy, {c}": f"{c}_accuracy" for c in before.record["accuracy"]}
     rows = []
-    for title, name in names.items():
-        change = format_change(before.sets(name), after.sets(name))
-        rows.append([title, before.value(name), after.value(name), *change])
-    header = ["", "before", f"after step {after.step}"]
+    for one in before_after.list_changes(summary):
+        change = before_after.format_interval(one.change, one.change_interval, "+")
+        rows.append([one.title, one.before, one.after, change, one.p])
+    header = ["", "before", f"after step {summary['after']['step']}"]
     header += ["change over sets [95%]", "sign-flip p"]
     return console.format_table(header, rows)
-
-
-def format_change(before, after) -> tuple[str, float | None]:
-    """The change's mean and interval over probe sets [R], and its exact p.
-
-    "-" and None where a value is undefined in some set.
-    """
-    if before is None or after is None:
-        return "-", None
-    change = after - before
-    low, high = intervals.t_interval(change)
-    text = f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
-    return text, differences.sign_flip(change)
 
 
 def train_seeds(run: specs.RunSpec, out: pathlib.Path) -> None:

@@ -24,7 +24,6 @@ import study_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -43,24 +42,13 @@ import studies
 from jaxent.runs import questions
 from jaxent.runs import spec as specs
 
-BY = ("model", "condition")
-RESULTS = (
-    "EI before",
-    "EI",
-    "EI change",
-    "SEI",
-    "CVO",
-    "V-purity",
-    "domain accuracy",
-    "final loss",
-)
-COURSE = ("EI", "SEI", "V-purity", "domain accuracy")
+STUDY = questions.paper_study("reversibility")
 
 
 def runs() -> list[specs.RunSpec]:
     """B3 on every model and seed, then what continues it."""
     return questions.reversibility(
-        studies.models([paper_models.HUB[paper_models.QWEN_14B]]),
+        studies.models(studies.models_of(STUDY)),
         studies.seeds([0]),
         FLAGS.then,
         FLAGS.further_steps,
@@ -73,16 +61,7 @@ def table(finished: list) -> str:
 
     Step 0 is the end of B3.
     """
-    first = [(run, summary) for run, summary in finished if not run.adapter]
-    then = [(run, summary) for run, summary in finished if run.adapter]
-    continued = [run for run, _ in then]
-    return "\n\n".join(
-        [
-            studies.section("B3 from the base model", first, BY, RESULTS),
-            studies.section("Continued from its adapter", then, BY, RESULTS),
-            studies.course("Continued, by step", continued, (*BY, "seed"), COURSE),
-        ]
-    )
+    return studies.format_tables(STUDY.tables, finished)
 
 
 if __name__ == "__main__":

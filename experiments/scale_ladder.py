@@ -23,7 +23,6 @@ import study_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.paper import models as paper_models
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -39,32 +38,13 @@ import studies
 from jaxent.runs import questions
 from jaxent.runs import spec as specs
 
-_NAMES = (paper_models.QWEN_7B, paper_models.QWEN_14B, paper_models.QWEN_32B)
-MODELS = [paper_models.HUB[name] for name in _NAMES]
-RESULTS = (
-    "EI before",
-    "EI",
-    "EI change",
-    "V-purity",
-    "domain accuracy",
-    "SEI",
-    "CVO",
-    "final loss",
-)
-MARGINS = (
-    "EI before",
-    "domain margin",
-    "register margin",
-    "shape margin",
-    "V-purity before",
-)
-COURSE = ("EI", "SEI", "V-purity", "domain accuracy")
+STUDY = questions.paper_study("scale_ladder")
 
 
 def runs() -> list[specs.RunSpec]:
     """B3 on every model and seed, B2 on the compared ones."""
     return questions.scale_ladder(
-        studies.models(MODELS, specs.TINY_LADDER),
+        studies.models(studies.models_of(STUDY), specs.TINY_LADDER),
         studies.seeds(()) or None,
         FLAGS.compared,
         studies.settings(),
@@ -73,17 +53,7 @@ def runs() -> list[specs.RunSpec]:
 
 def table(finished: list) -> str:
     """Table 7, then by model, by seed, and by step, mean ± SD over seeds."""
-    base = [(run, summary) for run, summary in finished if run.condition == "B0"]
-    tuned = [(run, s) for run, s in finished if run.condition in ("B3", "B2")]
-    by = ("model", "condition")
-    return "\n\n".join(
-        [
-            studies.section("Base models", base, by, MARGINS),
-            studies.section("By model", tuned, by, RESULTS),
-            studies.section("By seed", tuned, (*by, "seed"), RESULTS),
-            studies.course("By step", [run for run, _ in tuned], by, COURSE),
-        ]
-    )
+    return studies.format_tables(STUDY.tables, finished)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from absl import flags
 
 from jaxent import command
 from jaxent.distributed import processes
-from jaxent.runs import dry_run, queue, summary_table
+from jaxent.runs import dry_run, queue, study_spec, summary_table
 from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
 
@@ -28,6 +28,11 @@ def models(
 def seeds(published: Sequence[int]) -> list[int]:
     """The seeds of --seeds, or the study's."""
     return [int(s) for s in FLAGS.seeds] if FLAGS.seeds else list(published)
+
+
+def models_of(study: study_spec.StudySpec) -> list[str]:
+    """The names of a study's models."""
+    return [model.name for model in study.models]
 
 
 def settings() -> dict:
@@ -73,7 +78,7 @@ def _run(study: Study) -> None:
             print(dry_run.format_plan(runs, out, FLAGS.teraflops) + remark)
             return
         outcomes, is_primary = _train(study, runs, out)
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         sys.exit(f"{study.name}: {error}")
     failed = study.after(outcomes, is_primary) if study.after else []
     if not is_primary:
@@ -98,16 +103,26 @@ def _train(
     return outcomes, processes.shutdown()
 
 
-def section(title: str, found: list, by: Sequence[str], quantities: Sequence[str]):
-    """A titled table of runs' summaries, mean ± SD over what `by` leaves open."""
-    rows = summary_table.summarise_runs(found, by, quantities)
-    return f"{title}\n{summary_table.format_summary(rows, by, (quantities,))}"
+def format_tables(tables: Sequence[study_spec.Table], finished: list) -> str:
+    """A study's tables, mean ± SD over what each leaves open.
+
+    Args:
+        tables: what is shown.
+        finished: (run, its summary) of every finished run.
+    """
+    return "\n\n".join(_format_table(table, finished) for table in tables)
 
 
-def course(title: str, runs: list, by: Sequence[str], quantities: Sequence[str]):
-    """A titled table of runs' measurements, a row a step."""
-    measured = run_outcomes.read_measurements(runs, pathlib.Path(FLAGS.output_dir))
-    rows = summary_table.summarise_steps(measured, by, quantities)
-    return (
-        f"{title}\n{summary_table.format_summary(rows, (*by, 'step'), (quantities,))}"
-    )
+def _format_table(table: study_spec.Table, finished: list) -> str:
+    chosen = [(run, summary) for run, summary in finished if table.selects(run)]
+    columns = [column for block in table.blocks for column in block]
+    by: tuple[str, ...] = table.by
+    if table.steps:
+        out = pathlib.Path(FLAGS.output_dir)
+        measured = run_outcomes.read_measurements([run for run, _ in chosen], out)
+        rows = summary_table.summarise_steps(measured, by, columns)
+        by = (*by, "step")
+    else:
+        rows = summary_table.summarise_runs(chosen, by, columns)
+    shown = summary_table.format_summary(rows, by, table.blocks)
+    return f"{table.title}\n{shown}" if table.title else shown

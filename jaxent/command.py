@@ -58,6 +58,14 @@ FOREIGN = {
     "fp16": "use --dtype=bfloat16 or --dtype=float32: float16 is not supported",
     "out": "use --output_dir",
     "output": "use --output_dir",
+    "repo_id": "use --push_to_hub",
+    "hub_model_id": "use --push_to_hub",
+    "hub_private_repo": "use --private",
+    "lora_model_dir": "use --adapter",
+    "adapter_name_or_path": "use --adapter",
+    "export_dir": "use --output_dir",
+    "save_dir": "use --output_dir",
+    "export_size": "use --max_shard_size, such as 5GB",
     "resume_from_checkpoint": "use --resume: it finds the newest checkpoint itself",
     "save_every": "use --save_steps",
     "eval_every": "use --measure_steps",
@@ -69,7 +77,10 @@ FOREIGN = {
 """Flags of other tools, or of other scripts, and what to use here."""
 
 GROUPS = {
-    "model": "model models adapter load_in_4bit dtype weights preset compared",
+    "model": (
+        "model models adapter load_in_4bit dtype weights preset compared base merge "
+        "spec"
+    ),
     "data": (
         "condition conditions data_root max_train_samples max_length packing "
         "curriculum_steps companions target humaneval limit prompt"
@@ -94,7 +105,10 @@ GROUPS = {
         "gt_time_limit_factor allow_unsandboxed"
     ),
     "devices": "mesh topology topologies compiler_effort",
-    "output": "output_dir output_file save_steps resume dry_run teraflops title runs",
+    "output": (
+        "output_dir output_file save_steps resume dry_run teraflops title runs "
+        "max_shard_size push_to_hub private base_model_id"
+    ),
 }
 """Group of --help to its flags; a script's other flags come under its own name."""
 

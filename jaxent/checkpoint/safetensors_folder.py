@@ -13,12 +13,19 @@ from jaxent.checkpoint import real_model
 _WANTED = [
     "*.safetensors",
     "*.safetensors.index.json",
-    "added_tokens.json",
     "config.json",
     "generation_config.json",
     "tokenizer*",
     "*.model",
     "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template*",
+    "additional_chat_templates/*",
+    "LICENSE*",
+    "NOTICE*",
+    "USE_POLICY*",
     "adapter_config.json",
 ]
 # The same weights in another format, and other checkpoints below the folder.

@@ -2,8 +2,8 @@
 
 A run folder holds, in the order in which they are written: run.json (settings,
 hashes, versions, device), metrics.jsonl (records of steps and measurements) with
-checkpoints/, adapter/ (PEFT's format), and summary.json. A run is finished once its
-summary is there.
+checkpoints/, adapter/ (PEFT's format, with a model card), and summary.json. A run is
+finished once its summary is there.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from jaxent.checkpoint import peft
 from jaxent.data import batches, corpora
 from jaxent.distributed import axes, processes
 from jaxent.measure import concepts
-from jaxent.runs import base_model, measurement, validate
+from jaxent.runs import base_model, measurement, model_card, validate
 from jaxent.runs import folder as run_folder
 from jaxent.train import log, loop
 from jaxent.train import step as steps
@@ -191,5 +191,16 @@ def _summarise(
     if processes.is_primary():
         of_metrics = measurement.summarise_metrics(metrics.records)
         summary = concepts.to_plain({**of_metrics, **of_adapter})
-    processes.broadcast_from_primary(lambda: begun.folder.write_summary(summary))
+    processes.broadcast_from_primary(
+        lambda: _write_results(begun.folder, adapter is not None, summary)
+    )
     return summary
+
+
+def _write_results(
+    folder: run_folder.RunFolder, has_adapter: bool, summary: run_folder.Summary
+) -> None:
+    """Writes the adapter's model card, then the summary, which ends the run."""
+    if has_adapter:
+        model_card.write_adapter_card(folder, summary)
+    folder.write_summary(summary)

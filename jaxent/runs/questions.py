@@ -1,4 +1,4 @@
-"""The paper's questions as lists of runs: pure functions of models, seeds, settings."""
+"""The paper's questions as lists of runs: its studies on other models and seeds."""
 
 import dataclasses
 import types
@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxent.data import mix
-from jaxent.paper import models as paper_models
 from jaxent.paper import settings as paper_settings
-from jaxent.paper import tables as paper_tables
 from jaxent.runs import spec as specs
+from jaxent.runs import study_file, study_spec
 
 _CURRICULUM = paper_settings.STRONG["curriculum_steps"]
 _NO_SETTINGS: Mapping[str, Any] = types.MappingProxyType({})
@@ -50,6 +49,19 @@ def runs(
     ]
 
 
+def paper_study(name: str) -> study_spec.StudySpec:
+    """A study of the paper as `study_file.FOLDER` holds it.
+
+    Args:
+      name: such as "csr_lambda".
+
+    Example:
+      >>> [model.seeds for model in paper_study("scale_ladder").models]
+      [(42, 0, 1), (42, 0, 1), (0, 1, 2, 3, 4, 5, 6, 7)]
+    """
+    return study_file.read_study(study_file.FOLDER / f"{name}.json")
+
+
 def csr_lambda(
     models: Sequence[str],
     seeds: Sequence[int] = (0,),
@@ -70,33 +82,34 @@ def csr_lambda(
       >>> [run.csr_lambda for run in csr_lambda(["m"])]
       [0.03, 0.1, 0.3]
     """
-    return [
-        run
-        for model in models
-        for intervention in interventions
-        for weight in lambdas
-        for run in runs(model, "B4", intervention, seeds, settings, csr_lambda=weight)
-    ]
+    study = paper_study("csr_lambda").with_cell(
+        0,
+        values={
+            "intervention": tuple(interventions),
+            "csr_lambda": tuple(lambdas),
+        },
+    )
+    return _expand(study, models, seeds, settings)
 
 
-def seeds(model: str) -> tuple[int, ...]:
-    """A model's seeds under B3 in Tables 3 and 6; 0 for a model that is in neither.
-
-    Example:
-      >>> seeds("Qwen/Qwen2.5-Coder-7B")
-      (42, 0, 1)
-    """
-    published = [
-        row.key["seed"]
-        for row in (*paper_tables.T3.rows, *paper_tables.T6.rows)
-        if paper_models.HUB[row.key["model"]] == model
-    ]
-    return tuple(dict.fromkeys(published)) or (0,)
+def _expand(
+    study: study_spec.StudySpec,
+    models: Sequence[str],
+    only_seeds: Sequence[int] | None,
+    settings: Mapping[str, Any],
+) -> list[specs.RunSpec]:
+    """The runs of a study on these models, with its own seeds or these."""
+    study = study.with_models(models).with_settings(settings)
+    if only_seeds is not None:
+        study = study.with_seeds(only_seeds)
+    return study_spec.expand(study)
 
 
-def _seeds(model: str, only_seeds: Sequence[int] | None) -> Sequence[int]:
-    """The seeds that are asked for, or the published ones."""
-    return seeds(model) if only_seeds is None else only_seeds
+def _ladder(name: str) -> study_spec.StudySpec:
+    """A study whose published models are those of Tables 3 and 6, with their seeds."""
+    both = [paper_study(one) for one in ("scale_ladder", "cross_architecture")]
+    known = {model.name: model for study in both for model in study.models}
+    return dataclasses.replace(paper_study(name), models=tuple(known.values()))
 
 
 def scale_ladder(
@@ -123,16 +136,8 @@ def scale_ladder(
       ['s/B0', 's/B3-strong-seed0', 's/B2-strong-seed0']
     """
     compared = models[-1:] if compared is None else compared
-    if strangers := set(compared) - set(models):
-        raise ValueError(
-            f"{sorted(strangers)[0]} is to be compared under B2: "
-            f"expected one of the models {', '.join(models)}"
-        )
-    ladder = cross_architecture(models, only_seeds, settings)
-    for model in compared:
-        model_seeds = _seeds(model, only_seeds)
-        ladder += runs(model, "B2", "strong", model_seeds, settings)
-    return ladder
+    study = _ladder("scale_ladder").with_cell(2, models=tuple(compared))
+    return _expand(study, models, only_seeds, settings)
 
 
 def cross_architecture(
@@ -151,11 +156,7 @@ def cross_architecture(
       >>> [run.name for run in cross_architecture(["a/s"], only_seeds=(0,))]
       ['s/B0', 's/B3-strong-seed0']
     """
-    chosen = []
-    for model in models:
-        chosen += runs(model, "B0", "strong", (0,), settings)
-        chosen += runs(model, "B3", "strong", _seeds(model, only_seeds), settings)
-    return chosen
+    return _expand(_ladder("cross_architecture"), models, only_seeds, settings)
 
 
 def companions(
@@ -181,23 +182,18 @@ def companions(
       >>> [run.name for run in companions(["a/s"], (0,), ("B0", "B2"), ("light",))]
       ['s/B0', 's/B2-light-seed0']
     """
-    chosen = []
-    trained = [condition for condition in conditions if condition != "B0"]
-    for model in models:
-        if "B0" in conditions:
-            chosen += runs(model, "B0", "strong", (0,), settings)
-        for intervention in interventions:
-            for condition in trained:
-                some = runs(model, condition, intervention, only_seeds, settings)
-                if condition == "B5":
-                    some = [_shorten_curriculum(run) for run in some]
-                chosen += some
-    return chosen
+    trained = tuple(condition for condition in conditions if condition != "B0")
+    study = paper_study("companions").with_cell(
+        1, values={"intervention": tuple(interventions), "condition": trained}
+    )
+    chosen = _expand(study, models, only_seeds, settings)
+    return [_shorten_curriculum(run) for run in chosen if run.condition in conditions]
 
 
 def _shorten_curriculum(run: specs.RunSpec) -> specs.RunSpec:
-    """The run, its math a fifth of a run that is no longer than the published math."""
-    if run.curriculum_steps != _CURRICULUM or run.max_steps > _CURRICULUM:
+    """B5, its math a fifth of a run that is no longer than the published math."""
+    is_long = run.curriculum_steps != _CURRICULUM or run.max_steps > _CURRICULUM
+    if run.condition != "B5" or is_long:
         return run
     return dataclasses.replace(run, curriculum_steps=max(1, run.max_steps // 5))
 
@@ -225,19 +221,13 @@ def reversibility(
       >>> then.name, then.adapter == first.name, then.max_steps
       ('s/B2-strong-seed0-from-B3-strong-seed0', True, 1500)
     """
-    chosen = []
-    for model in models:
-        for seed in only_seeds:
-            (first,) = runs(model, "B3", "strong", (seed,), settings)
-            steps = max(1, first.max_steps * 3 // 10) if further is None else further
-            continued = {
-                "adapter": first.name,
-                "max_steps": steps,
-                "measure_steps": max(1, min(first.measure_steps, steps // 3)),
-            }
-            chosen.append(first)
-            for condition in then:
-                chosen += runs(
-                    model, condition, "strong", (seed,), settings, **continued
-                )
-    return chosen
+    study = paper_study("reversibility").with_models(models).with_settings(settings)
+    first = study_spec.expand(study)[0]
+    steps = max(1, first.max_steps * 3 // 10) if further is None else further
+    continued = {
+        "condition": tuple(then),
+        "max_steps": (steps,),
+        "measure_steps": (max(1, min(first.measure_steps, steps // 3)),),
+    }
+    study = study.with_cell(1, values=continued)
+    return _expand(study, models, only_seeds, settings)

@@ -168,9 +168,15 @@ def _format_row(row: dict, varying: Sequence[str], block: Sequence[str]) -> list
     return [name, len(row["seeds"]), *cells]
 
 
-def _format_field(value: str | float) -> str:
+def _format_field(value: Any) -> str:
     """A field's value; of a model folder the last part."""
-    return pathlib.Path(value).name if isinstance(value, str) else f"{value:g}"
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return pathlib.Path(value).name
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:g}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _format_summary_cell(summary: seeds.SeedSummary | None) -> str:

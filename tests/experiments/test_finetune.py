@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import huggingface_hub
 import pytest
 
 from jaxent.train import log
@@ -49,6 +50,9 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
         and "change over sets [95%]" in whole.stdout
         and f"Run folder: {tmp_path / 'whole'}" in whole.stdout
     )
+    card = huggingface_hub.ModelCard.load(tmp_path / "whole" / "adapter" / "README.md")
+    assert card.data.library_name == "peft" and str(tmp_path) not in str(card)
+    assert "| CVO |" in card.text and "| max_steps | 8 |" in card.text
     cut = tmp_path / "cut"
     process = subprocess.Popen(
         command(cut, own_probes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

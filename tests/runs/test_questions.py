@@ -4,6 +4,7 @@ import pytest
 
 from jaxent.data import mix
 from jaxent.paper import models as paper_models
+from jaxent.paper import tables as paper_tables
 from jaxent.runs import questions, queue
 
 HUB = paper_models.HUB
@@ -31,17 +32,15 @@ def cells(runs) -> dict:
 
 
 def test_published_seeds():
-    assert [questions.seeds(m) for m in QWENS] == [
-        (42, 0, 1),
-        (42, 0, 1),
-        (0, 1, 2, 3, 4, 5, 6, 7),
-    ]
-    assert [questions.seeds(m) for m in SEVENS] == [
-        (42, 0, 1),
-        (0, 1),
-        (42, 0, 1),
-        (0, 1),
-    ] and questions.seeds("/x/tiny") == (0,)
+    """The seeds of the files are those of the paper's tables."""
+    for name in ("scale_ladder", "cross_architecture"):
+        for model in questions.paper_study(name).models:
+            published = [
+                row.key["seed"]
+                for row in (*paper_tables.T3.rows, *paper_tables.T6.rows)
+                if HUB[row.key["model"]] == model.name
+            ]
+            assert model.seeds == tuple(dict.fromkeys(published)), model.name
 
 
 def test_scale_ladder_is_tables_2_to_4():
@@ -75,7 +74,7 @@ def test_scale_ladder_of_other_models():
     }
     with pytest.raises(
         ValueError,
-        match="a/x is to be compared under B2: expected one of the models a/s",
+        match="models 'a/x', expected one of the models a/s",
     ):
         questions.scale_ladder(["a/s"], compared=["a/x"])
 
