@@ -58,7 +58,7 @@ FOREIGN = {
     "output": "use --output_dir",
     "resume_from_checkpoint": "use --resume: it finds the newest checkpoint itself",
     "save_every": "use --save_steps",
-    "eval_every": "use --measure_steps",
+    "eval_every": "use --eval_steps (held-out loss) or --measure_steps",
     "logging_steps": "every step is logged in metrics.jsonl",
     "quantize": "use --load_in_4bit",
     "gpus": "all devices are used; --mesh says how (data, fsdp, tensor, seed)",
@@ -67,10 +67,12 @@ FOREIGN = {
 """Flags of other tools, or of other scripts, and what to use here."""
 
 GROUPS = {
-    "model": "model models adapter load_in_4bit dtype weights preset compared",
+    "model": "model models revision adapter load_in_4bit dtype weights preset compared",
     "data": (
-        "condition conditions data_root max_train_samples max_length packing "
-        "curriculum_steps companions target humaneval limit prompt"
+        "condition conditions data_root dataset dataset_revision domain mixture "
+        "text_column prompt_column completion_column messages_column loss_on streaming "
+        "max_train_samples max_length packing curriculum_steps companions target "
+        "humaneval limit prompt"
     ),
     "LoRA": (
         "lora_r lora_alpha lora_dropout lora_target_modules intervention interventions"
@@ -80,8 +82,9 @@ GROUPS = {
         "seed_mode further then"
     ),
     "measurement": (
-        "probes probe_sets measure_steps layers pooling final_norm ridge_alpha "
-        "scale_free rho drift_target drift_variance draws real dimensions"
+        "probes probe_sets measure_steps eval_steps eval_share max_eval_samples layers "
+        "pooling final_norm ridge_alpha scale_free rho drift_target drift_variance "
+        "draws real dimensions"
     ),
     "CSR": (
         "csr_lambda csr_every csr_variance csr_target csr_centred csr_probes lambdas"

@@ -95,7 +95,9 @@ def load_tokenizer(folder: str | pathlib.Path) -> Tokenizer:
         )
     raw = tokenizers.Tokenizer.from_file(str(file))
     special = _special_tokens(file.with_name("tokenizer_config.json"), raw)
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **special)
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=raw, chat_template=_chat_template(file.parent), **special
+    )
     bos, eos, pad = fast.bos_token_id, fast.eos_token_id, fast.pad_token_id
     adds_bos = bos is not None and fast("a")["input_ids"][:1] == [bos]
     ends = {eos, *_generation_ends(file.with_name("generation_config.json"))}
@@ -121,6 +123,20 @@ def _special_tokens(file: pathlib.Path, raw: tokenizers.Tokenizer) -> dict[str, 
                 f"{file}: {name} {named[name]!r}, expected a token of tokenizer.json"
             )
     return special
+
+
+def _chat_template(folder: pathlib.Path) -> str | list[dict[str, str]] | None:
+    """A checkpoint's chat template, if it has one, or several by name.
+
+    As in transformers, the file of its own wins over tokenizer_config.json.
+    """
+    own = folder / "chat_template.jinja"
+    if own.is_file():
+        return own.read_text(encoding="utf-8")
+    settings = folder / "tokenizer_config.json"
+    if not settings.is_file():
+        return None
+    return json.loads(settings.read_text(encoding="utf-8")).get("chat_template")
 
 
 def _generation_ends(file: pathlib.Path) -> list[int]:

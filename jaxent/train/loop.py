@@ -38,6 +38,7 @@ class LoopConfig:
       compute: the arithmetic and the mesh.
       measure_steps: steps between measurements.
       save_steps: steps between checkpoints; every measured step is saved too.
+      eval_steps: steps between scores of held-out examples; None for none.
 
     Example:
       >>> config = LoopConfig(
@@ -58,6 +59,12 @@ class LoopConfig:
     compute: transformer.ComputeConfig
     measure_steps: int = 500
     save_steps: int = 100
+    eval_steps: int | None = None
+
+    def scores(self, step: int) -> bool:
+        """Whether the run is scored on held-out examples after a step."""
+        every, last = self.eval_steps, self.train_config.steps
+        return every is not None and (step % every == 0 or step == last)
 
     def measures(self, step: int) -> bool:
         """Whether the run is measured after a step."""
@@ -79,6 +86,7 @@ class SeedRun:
       checkpoints: the folder of the training states.
       log: the run's log, which the loop opens and closes.
       start: an adapter to begin from instead of PEFT's initial one.
+      score: as `measure`, of the loss on held-out examples; None without them.
     """
 
     seed: int
@@ -87,6 +95,7 @@ class SeedRun:
     checkpoints: pathlib.Path
     log: logs.MetricsLog
     start: lora.Adapter | None = None
+    score: Callable[[lora.Adapter], dict[str, Any]] | None = None
 
 
 class NonFiniteError(FloatingPointError):
@@ -102,9 +111,8 @@ def fit(
 ) -> list[steps.TrainState | NonFiniteError]:
     """Trains runs on one model, all in one step, each from its newest checkpoint.
 
-    Measures before training, every measure_steps steps and at the end. Runs trained
-    together equal runs trained alone. A run that was killed at any moment and is
-    continued ends in the bit-identical adapter (on another mesh within rounding).
+    Measures before, in and after training. Runs trained together equal runs trained
+    alone. A killed run that is continued ends in the same bits (on one mesh).
 
     Args:
       model: the frozen base.
@@ -140,6 +148,8 @@ def fit(
             unstacked = unstack_seeds(state, plan, len(seed_runs))
             for run, save, one in zip(seed_runs, saves, unstacked):
                 run.log.write("measure", 0, run.measure(one.adapter))
+                if run.score and plan.scores(0):
+                    run.log.write("eval", 0, run.score(one.adapter))
                 save.save(0, one)
         show = progress and processes.is_primary()
         return _train(model, plan, seed_runs, state, reference, saves, show)
@@ -176,7 +186,7 @@ def initial_state(
     """The state before the first step.
 
     Args:
-      model: the frozen base, whose shapes the adapter fits.
+      model: the frozen base.
       plan: adapter, optimizer and devices.
       seed: what PEFT's initial adapter is drawn from.
       start: an adapter to begin from instead.
@@ -270,14 +280,13 @@ def _draw_batches(
     Of several runs the arrays have a leading axis.
     """
     drawn, rows = zip(*(run.batch_at(step) for run in seed_runs))
-    lead = _lead(seed_runs)
+    lead, size = _lead(seed_runs), plan.train_config.micro_batch_size
     joined = batches.Batch(*map(np.stack, zip(*drawn))) if lead else drawn[0]
-    micro_batch_size = plan.train_config.micro_batch_size
-    return steps.shard_batch(joined, micro_batch_size, plan.compute.mesh, *lead), rows
+    return steps.shard_batch(joined, size, plan.compute.mesh, *lead), rows
 
 
 def _lead(seed_runs: Sequence[SeedRun]) -> tuple[str, ...]:
-    """The leading logical axis of stacked arrays; none for one run."""
+    """The leading logical axis of several runs' arrays."""
     return ("seed",) if len(seed_runs) > 1 else ()
 
 
@@ -335,7 +344,7 @@ def _train(
         if not alive:
             break
         _show(bar, [measured[i] for i in alive], seconds)
-        if plan.saves(done):
+        if plan.saves(done) or plan.scores(done):
             _save(plan, seed_runs, state, saves, alive, done)
         clock = time.perf_counter()
     bar.close()
@@ -361,7 +370,7 @@ def _non_finite_error(values: dict[str, Any], step: int) -> NonFiniteError:
 
 
 def _show(bar: tqdm.tqdm, measured: Sequence[dict[str, Any]], seconds: float) -> None:
-    """Advances the progress bar by a step: mean loss and tokens a second."""
+    """Advances the progress bar by a step."""
     loss = sum(values["loss"] for values in measured) / len(measured)
     tokens = sum(values["tokens"] for values in measured)
     bar.set_postfix(loss=f"{loss:.3f}", tok_s=f"{tokens / seconds:.0f}", refresh=False)
@@ -369,14 +378,17 @@ def _show(bar: tqdm.tqdm, measured: Sequence[dict[str, Any]], seconds: float) ->
 
 
 def _save(plan: LoopConfig, seed_runs, state, saves, alive, step: int) -> None:
-    """Measures the runs where that is due, then saves them."""
+    """Scores, measures and saves the runs where that is due, in this order."""
     states = unstack_seeds(state, plan, len(seed_runs))
-    if plan.measures(step):
-        for i in alive:
-            run = seed_runs[i]
-            run.log.write("measure", step, run.measure(states[i].adapter))
     for i in alive:
-        saves[i].save(step, states[i])
+        run, adapter = seed_runs[i], states[i].adapter
+        if run.score and plan.scores(step):
+            run.log.write("eval", step, run.score(adapter))
+        if plan.measures(step):
+            run.log.write("measure", step, run.measure(adapter))
+    if plan.saves(step):
+        for i in alive:
+            saves[i].save(step, states[i])
 
 
 def _step_record(values: dict[str, Any]) -> dict[str, Any]:
