@@ -27,7 +27,7 @@ import seed_flags
 from absl import flags
 
 from jaxent import command
-from jaxent.data import mix, own, stream
+from jaxent.data import mix
 from jaxent.stats import intervals
 
 FLAGS = flags.FLAGS
@@ -67,6 +67,7 @@ command.parse(__name__, __doc__)
 
 import devices
 
+from jaxent.data import own, stream
 from jaxent.distributed import processes
 from jaxent.measure import penalty
 from jaxent.runs import (
