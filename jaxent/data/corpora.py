@@ -304,29 +304,12 @@ def _load_own(
         if (answer := tokenized.find_answer(source.name, asked, request)) is not None:
             return answer
     source = own.resolve(source)
-    encoder = own_encoder(source, request.tokenizer, request.length)
+    encoder = own.make_encoder(source, request.tokenizer, request.length)
     records = list(own.read_records(source, limit))
     answer = tokenized.tokenize_records(source.name, records, encoder, request)
     if asked:
         tokenized.remember_answer(source.name, asked, answer, request)
     return answer
-
-
-def own_encoder(
-    source: own.OwnSource, tokenizer: tokens.Tokenizer, length: int
-) -> examples.Encoder:
-    """How the records of a resolved source become examples.
-
-    Args:
-        source: What `own.resolve` gave.
-        tokenizer: The model's tokenizer.
-        length: Tokens an example at most.
-
-    Returns:
-        The encoder.
-    """
-    loss_on = source.loss_on or "all"
-    return examples.Encoder(tokenizer, length, own.form_of(source), loss_on)
 
 
 def _hold_out(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jaxent.data import chat, examples, rows
+from jaxent.data import chat, examples, rows, tokens
 
 CONDITION = "own"  # of runs on data of one's own, beside B0 to B6
 DATASET = "own"  # the domain of --dataset
@@ -248,6 +248,23 @@ def form_of(source: OwnSource) -> str:
     if source.messages_column:
         return "messages"
     return "text" if source.text_column else "pair"
+
+
+def make_encoder(
+    source: OwnSource, tokenizer: tokens.Tokenizer, length: int
+) -> examples.Encoder:
+    """How the records of a resolved source become examples.
+
+    Args:
+        source: What `resolve` gave.
+        tokenizer: The model's tokenizer.
+        length: Tokens an example at most.
+
+    Returns:
+        The encoder.
+    """
+    loss_on = source.loss_on or "all"
+    return examples.Encoder(tokenizer, length, form_of(source), loss_on)
 
 
 def read_records(source: OwnSource, limit: int | None = None) -> Iterator[Any]:

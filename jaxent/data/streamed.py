@@ -125,7 +125,7 @@ def _readers(
     """(name, function that opens the records, encoder) of a domain's sources."""
     if own_source is not None:
         resolved = own.resolve(own_source)
-        encoder = corpora.own_encoder(resolved, tokenizer, length)
+        encoder = own.make_encoder(resolved, tokenizer, length)
         yield (
             resolved.name,
             functools.partial(own.read_records, resolved, limit),

@@ -145,5 +145,6 @@ def format_tallies(corpus: AnyCorpus) -> str:
             text.format(tally[key]) for key, text in said.items() if tally.get(key)
         ]
         if parts:
-            lines.append(f"{name}: of {tally['records']} records {', '.join(parts)}")
+            of = "of the first" if isinstance(corpus, streamed.StreamedCorpus) else "of"
+            lines.append(f"{name}: {of} {tally['records']} records {', '.join(parts)}")
     return "\n".join(lines)
