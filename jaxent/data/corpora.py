@@ -228,8 +228,7 @@ def load_corpus(
 
     Raises:
         FileNotFoundError: A source's file is missing, or the Hub did not give it.
-        ValueError: A row is malformed, no text has two tokens, or nothing is left to
-            train on or to hold out.
+        ValueError: A row is malformed, or nothing is left to train on or to hold out.
 
     Example:
         >>> folder = pathlib.Path(__file__).parent / "checkpoints" / "tiny"
@@ -242,10 +241,7 @@ def load_corpus(
         >>> corpus.sizes
         {'math': {'embedded_math': 20}}
     """
-    if cache is None:
-        user_cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-        cache = pathlib.Path(user_cache).expanduser() / "jaxent"
-    request = tokenized.Request(tokenizer, length, cache, progress)
+    request = tokenized.Request(tokenizer, length, cache or _default_cache(), progress)
     by_domain = {source.domain: source for source in own_sources}
     loaded = {}
     for domain in domains:
@@ -257,6 +253,11 @@ def load_corpus(
     if held_out is None:
         return Corpus(loaded)
     return _hold_out(loaded, root, request, held_out)
+
+
+def _default_cache() -> pathlib.Path:
+    user_cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return pathlib.Path(user_cache).expanduser() / "jaxent"
 
 
 def _load_domain(
