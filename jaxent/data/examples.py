@@ -106,7 +106,13 @@ class Encoder:
         """(ids, counted) of each record, not cut yet."""
         if self.form == "messages":
             for record in records:
-                yield chat.encode_messages(self.tokenizer, record, self.loss_on)
+                try:
+                    yield chat.encode_messages(self.tokenizer, record, self.loss_on)
+                except ValueError as error:
+                    begin = record[0]["content"][:40]
+                    raise ValueError(
+                        f"the conversation that begins {begin!r}: {error}"
+                    ) from error
             return
         pairs = records if self.form == "pair" else [("", text) for text in records]
         encoded = self.tokenizer.fast(

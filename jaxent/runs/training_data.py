@@ -19,10 +19,25 @@ def check_sources(run: specs.RunSpec) -> None:
       ValueError: a first row lacks a column, or there is none.
     """
     mixture = run.training_mixture
-    own_domains = [own.resolve(source).domain for source in run.own_sources]
+    for source in run.own_sources:
+        _resolve(source)
+    own_domains = [source.domain for source in run.own_sources]
     domains = mixture.domains if mixture else ()
     published = [domain for domain in domains if domain not in own_domains]
     corpora.check_sources(published, run.data_root)
+
+
+def _resolve(source: own.OwnSource) -> own.OwnSource | None:
+    """The source with its columns; None where the Hub does not answer now.
+
+    A data set that was read before is in the cache; otherwise loading it fails.
+    """
+    try:
+        return own.resolve(source)
+    except FileNotFoundError:
+        if source.hub_id:
+            return None
+        raise
 
 
 def check_template(run: specs.RunSpec, tokenizer: tokens.Tokenizer) -> None:
@@ -31,8 +46,8 @@ def check_template(run: specs.RunSpec, tokenizer: tokens.Tokenizer) -> None:
     Raises:
       ValueError: the tokenizer has no chat template, or it refuses the first one.
     """
-    for source in map(own.resolve, run.own_sources):
-        if source.messages_column:
+    for source in map(_resolve, run.own_sources):
+        if source and source.messages_column:
             try:
                 first = next(own.read_records(source, 1))
                 chat.encode_messages(tokenizer, first, source.loss_on or "all")

@@ -94,3 +94,23 @@ def test_an_index_that_does_not_fit_its_shards_is_refused(tmp_path):
     write_shards(tmp_path, {"2": {"a": one}}, {"a": "1", "b": "2"})
     with pytest.raises(ValueError, match="2: tensor 'a' is also in 1"):
         safetensors_folder.open_folder(tmp_path)
+
+
+def test_a_revision_is_asked_of_the_hub_and_refused_for_a_folder(tmp_path, monkeypatch):
+    asked = []
+
+    def download(source, revision, allow_patterns):
+        asked.append((source, revision))
+        assert {"chat_template.jinja", "config.json"} <= set(allow_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr(
+        safetensors_folder.huggingface_hub, "snapshot_download", download
+    )
+    assert safetensors_folder.locate("some/model", "v1.0") == tmp_path
+    assert safetensors_folder.locate("some/model") == tmp_path
+    assert asked == [("some/model", "v1.0"), ("some/model", None)]
+    with pytest.raises(
+        ValueError, match="revision 'v1.0' of model .* a folder has one"
+    ):
+        safetensors_folder.locate(str(tmp_path), "v1.0")

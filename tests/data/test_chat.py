@@ -105,6 +105,13 @@ def test_no_template_and_a_refusal_are_said(tmp_path):
         chat.encode_messages(refusing, CONVERSATION)
 
 
+def test_a_refused_conversation_is_named(tmp_path):
+    tokenizer = tokenizer_with(tmp_path, REFUSING)
+    encoder = examples.Encoder(tokenizer, 256, "messages", "completion")
+    with pytest.raises(ValueError, match="begins 'Be brief.': the chat template refus"):
+        encoder.encode([CONVERSATION])
+
+
 def test_a_conversation_without_answers_is_left_out(tmp_path):
     tokenizer = tokenizer_with(tmp_path, PLAIN)
     encoder = examples.Encoder(tokenizer, 256, "messages", "completion")

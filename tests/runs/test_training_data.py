@@ -4,7 +4,7 @@ import shutil
 import huggingface_hub
 import pytest
 
-from jaxent.data import corpora, rows, streamed, tokens
+from jaxent.data import corpora, own, rows, streamed, tokens
 from jaxent.runs import spec as specs
 from jaxent.runs import training_data
 
@@ -82,6 +82,26 @@ def test_a_malformed_stream_is_an_error_before_training(tmp_path):
     file = write(tmp_path / "own.jsonl", {"text": "a"}, {"text": 1})
     with pytest.raises(ValueError, match="own_own: .* row 2: column 'text' holds 1"):
         training_data.load_corpus(own_run(file, streaming=True), TOKENIZER, 32)
+
+
+def test_a_data_set_that_is_cached_needs_no_hub(monkeypatch):
+    run = own_run("owner/of-caching", messages_column=None)
+    monkeypatch.setattr(rows, "read_hub", lambda *_: iter([{"text": "a"}]))
+    first = training_data.load_corpus(run, TOKENIZER, 32)
+
+    def no_network(*_):
+        raise FileNotFoundError("data set owner/of-caching: the Hub did not give it")
+
+    monkeypatch.setattr(rows, "read_hub", no_network)
+    for function in (own.resolve, training_data._load_corpus):
+        function.cache_clear()  # as in another process
+    training_data.check_sources(run)
+    training_data.check_template(run, TOKENIZER)
+    assert training_data.load_corpus(run, TOKENIZER, 32).hashes == first.hashes
+    other = own_run("owner/never-read")
+    training_data.check_sources(other)
+    with pytest.raises(FileNotFoundError, match="the Hub did not give it"):
+        training_data.load_corpus(other, TOKENIZER, 32)
 
 
 def test_the_commit_of_a_data_set_of_the_hub_is_recorded(monkeypatch):

@@ -1,9 +1,12 @@
+import jax
 import numpy as np
 import pytest
 from train import test_step
 
 from jaxent.checkpoint import hf
 from jaxent.data import examples
+from jaxent.distributed import axes
+from jaxent.model import transformer
 from jaxent.train import held_out
 
 
@@ -57,3 +60,13 @@ def test_every_example_is_in_one_row_and_rows_are_whole():
             assert tokens == sum(len(one.ids) for one in found)
             weights = sum(b.weights.sum() for b in scored[domain])
             assert weights == sum(one.counted[1:].sum() for one in found)
+
+
+def test_a_mesh_gives_the_loss_of_one_device(qwen):
+    scored = held_out.make_batches(APART, 32, 2)
+    alone = held_out.score(hf.load(qwen), scored, None, test_step.COMPUTE)
+    mesh = axes.create_mesh(axes.parse_axis_sizes("data:2"), jax.devices()[:2])
+    compute = transformer.ComputeConfig(mesh=mesh)
+    split = held_out.score(hf.load(qwen, mesh=mesh), scored, None, compute)
+    assert split["domains"] == pytest.approx(alone["domains"], rel=1e-5)
+    assert split["tokens"] == alone["tokens"]
