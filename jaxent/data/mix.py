@@ -176,7 +176,7 @@ def draw_slots(
 
     Example:
         >>> draw_slots(parse_mixture("a:50,b:50"), seed=0, step=1, examples=2)
-        [('a', 1), ('a', 2)]
+        [('b', 2), ('b', 3)]
     """
     started = [i for i, phase in enumerate(mixture.phases) if phase.start <= step]
     number = max(started)

@@ -4,7 +4,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from jaxent.data import corpora, examples, tokens
+from jaxent.data import batches, corpora, examples, tokens
 
 TINY = pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"
 PAIRS = [
@@ -105,10 +105,7 @@ def test_blank_records_are_left_out_and_counted(form, blank):
 
 def test_the_loss_counts_the_same_predictions_as_torchs_ignored_labels():
     """The flag of token t is the weight of position t - 1, as -100 in labels is."""
-    import torch
-
-    from jaxent.data import batches
-
+    torch = pytest.importorskip("torch")
     tokenizer = tokens.load_tokenizer(TINY)
     encoder = examples.Encoder(tokenizer, 64, "pair", "completion")
     kept, _ = encoder.encode(PAIRS)
