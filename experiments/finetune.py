@@ -5,6 +5,8 @@ r"""Fine-tunes a LoRA adapter under one of the paper's conditions, and measures 
     python experiments/finetune.py --model=Qwen/Qwen2.5-Coder-7B --seeds=0,1,2,3 \
         --seed_mode=vmap --mesh=data:2,fsdp:4 --output_dir=runs
     python experiments/finetune.py --preset=tiny
+    python experiments/finetune.py --model=mine --dataset=own.jsonl \
+        --text_column=body --eval_steps=100 --output_dir=runs/own
 
 The defaults are section 2.2's; --intervention=light is section 6.3's. Reproduces one
 row of Table 3: Qwen-7B, B3, seed 0: EI 0.955 before, 0.712 after. Writes run.json,
@@ -18,6 +20,7 @@ import dataclasses
 import pathlib
 import sys
 
+import data_flags
 import device_flags
 import run_flags
 import seed_flags
@@ -28,6 +31,7 @@ from jaxent.data import mix
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
+flags.DEFINE_string("revision", None, "branch, tag or commit of a model of the Hub")
 flags.DEFINE_enum("condition", "B3", mix.CONDITIONS, "what to train on (Table 1)")
 flags.DEFINE_enum(
     "intervention",
@@ -54,6 +58,7 @@ flags.DEFINE_float(
 )
 flags.DEFINE_string("output_dir", None, "run folder")
 flags.DEFINE_bool("resume", False, "continue the run in --output_dir")
+flags.adopt_module_key_flags(data_flags)
 flags.adopt_module_key_flags(run_flags)
 flags.adopt_module_key_flags(seed_flags)
 flags.adopt_module_key_flags(device_flags)
@@ -61,9 +66,18 @@ command.parse(__name__, __doc__)
 
 import devices
 
+from jaxent.data import own, stream
 from jaxent.distributed import processes
 from jaxent.measure import penalty
-from jaxent.runs import base_model, before_after, console, execute, queue, validate
+from jaxent.runs import (
+    base_model,
+    before_after,
+    console,
+    execute,
+    queue,
+    training_data,
+    validate,
+)
 from jaxent.runs import folder as run_folder
 from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import spec as specs
@@ -73,6 +87,7 @@ _ENDED = (
     penalty.NoGradientError,
     loop.NonFiniteError,
     run_folder.LockedError,
+    stream.StreamError,
 )
 
 
@@ -85,7 +100,16 @@ def read_flags() -> tuple[specs.RunSpec, pathlib.Path]:
     preset = specs.PRESETS["tiny"] | {"model": specs.TINY_MODEL}
     settings = specs.INTERVENTIONS[FLAGS.intervention]
     settings = settings | (preset if tiny else {"model": FLAGS.model})
-    settings |= run_flags.given("model", "condition", "seed", "adapter", "csr_lambda")
+    settings |= run_flags.given(
+        *("model", "revision", "condition", "seed", "adapter", "csr_lambda"),
+        *data_flags.NAMES,
+    )
+    if FLAGS.dataset or FLAGS.mixture:
+        if FLAGS["condition"].present:
+            raise ValueError(
+                "--condition beside --dataset or --mixture: expected one of them"
+            )
+        settings["condition"] = own.CONDITION
     settings |= {"intervention": FLAGS.intervention}
     out = FLAGS.output_dir or ("runs/tiny" if tiny else None)
     for name, value in (("model", settings["model"]), ("output_dir", out)):
@@ -100,6 +124,9 @@ def format_summary(summary: dict) -> str:
     for one in before_after.list_changes(summary):
         change = before_after.format_interval(one.change, one.change_interval, "+")
         rows.append([one.title, one.before, one.after, change, one.p])
+    if held_out := summary.get("held_out"):
+        losses = (held_out[when]["loss"] for when in ("before", "after"))
+        rows.append(["held-out loss", *losses, "-", None])
     header = ["", "before", f"after step {summary['after']['step']}"]
     header += ["change over sets [95%]", "sign-flip p"]
     return console.format_table(header, rows)
@@ -136,6 +163,8 @@ def main() -> None:
             train_seeds(run, out)
             return
         corpus = validate.begin_run(checked, out, FLAGS.resume)
+        if processes.is_primary() and (text := training_data.format_tallies(corpus)):
+            print(text)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"finetune: {error}")
     try:

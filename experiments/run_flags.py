@@ -16,7 +16,10 @@ flags.DEFINE_string(
     "data_root", None, "folder of local files, or 'embedded'; the Hub otherwise"
 )
 flags.DEFINE_integer(
-    "max_train_samples", _PAPER["max_train_samples"], "examples read from each source"
+    "max_train_samples",
+    None,
+    f"rows read from each source (default: {_PAPER['max_train_samples']}, but all of "
+    "data of your own)",
 )
 flags.DEFINE_integer("lora_r", _PAPER["lora_r"], "LoRA rank")
 flags.DEFINE_float("lora_alpha", _PAPER["lora_alpha"], "LoRA alpha")
@@ -81,6 +84,17 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("measure_steps", 500, "steps between measurements")
 flags.DEFINE_integer("save_steps", 100, "steps between checkpoints")
+flags.DEFINE_integer(
+    "eval_steps",
+    None,
+    "steps between losses on held-out examples (default: nothing is held out)",
+)
+flags.DEFINE_float(
+    "eval_share", 0.05, "with --eval_steps: share of each source that is held out"
+)
+flags.DEFINE_integer(
+    "max_eval_samples", 200, "held-out examples a domain that are scored"
+)
 flags.adopt_module_key_flags(weight_flags)
 
 

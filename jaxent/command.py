@@ -68,7 +68,7 @@ FOREIGN = {
     "export_size": "use --max_shard_size, such as 5GB",
     "resume_from_checkpoint": "use --resume: it finds the newest checkpoint itself",
     "save_every": "use --save_steps",
-    "eval_every": "use --measure_steps",
+    "eval_every": "use --eval_steps (held-out loss) or --measure_steps",
     "logging_steps": "every step is logged in metrics.jsonl",
     "quantize": "use --load_in_4bit",
     "gpus": "all devices are used; --mesh says how (data, fsdp, tensor, seed)",
@@ -78,12 +78,14 @@ FOREIGN = {
 
 GROUPS = {
     "model": (
-        "model models adapter load_in_4bit dtype weights preset compared base merge "
-        "spec"
+        "model models revision adapter load_in_4bit dtype weights preset compared base "
+        "merge spec"
     ),
     "data": (
-        "condition conditions data_root max_train_samples max_length packing "
-        "curriculum_steps companions target humaneval limit prompt"
+        "condition conditions data_root dataset dataset_revision domain mixture "
+        "text_column prompt_column completion_column messages_column loss_on streaming "
+        "max_train_samples max_length packing curriculum_steps companions target "
+        "humaneval limit prompt"
     ),
     "LoRA": (
         "tuner lora_r lora_alpha lora_dropout lora_target_modules intervention "
@@ -94,8 +96,9 @@ GROUPS = {
         "seed_mode further then"
     ),
     "measurement": (
-        "probes probe_sets measure_steps layers pooling final_norm ridge_alpha "
-        "scale_free rho drift_target drift_variance draws real dimensions"
+        "probes probe_sets measure_steps eval_steps eval_share max_eval_samples layers "
+        "pooling final_norm ridge_alpha scale_free rho drift_target drift_variance "
+        "draws real dimensions"
     ),
     "CSR": (
         "csr_lambda csr_every csr_variance csr_target csr_centred csr_probes lambdas"

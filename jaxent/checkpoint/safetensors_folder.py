@@ -38,21 +38,28 @@ _UNWANTED = [
 _PREFIX = "model."
 
 
-def locate(source: str) -> pathlib.Path:
+def locate(source: str, revision: str | None = None) -> pathlib.Path:
     """The local folder of a checkpoint.
 
     Args:
         source: A folder, a Hub id, whose snapshot is downloaded once, or `smollm2`.
+        revision: Branch, tag or commit of a Hub id; None: its default branch.
 
     Returns:
         The folder.
 
     Raises:
         FileNotFoundError: It is neither, or the Hub did not give it.
+        ValueError: A folder is given with a revision.
     """
     source = real_model.resolve(source)
     path = pathlib.Path(source)
     if path.is_dir():
+        if revision:
+            raise ValueError(
+                f"revision {revision!r} of model {source!r}: expected a Hub id, a"
+                " folder has one state"
+            )
         return path
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise FileNotFoundError(
@@ -61,7 +68,10 @@ def locate(source: str) -> pathlib.Path:
     try:
         return pathlib.Path(
             huggingface_hub.snapshot_download(
-                source, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
+                source,
+                revision=revision,
+                allow_patterns=_WANTED,
+                ignore_patterns=_UNWANTED,
             )
         )
     except Exception as error:

@@ -215,7 +215,8 @@ def _ranks(predicted: dict[str, float]) -> dict[str, int | None]:
 def _bench(question: Question, checked: validate.ValidatedRun) -> transfer.Bench:
     """Model, corpus and held-out rows, loaded."""
     base, run = base_model.BaseModel(checked), checked.run
-    where = base.tokenizer, checked.length, run.data_root, run.max_train_samples
+    limit = run.max_train_samples or corpora.PUBLISHED_LIMIT
+    where = base.tokenizer, checked.length, run.data_root, limit
     rows = transfer.held_out(question.target, *where, question.held_out)
     corpus = corpora.load_corpus(
         (question.target, *question.companions), *where, progress=True

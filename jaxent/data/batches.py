@@ -1,6 +1,7 @@
 """A step's examples as arrays: packed into few rows, or padded one to a row."""
 
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,7 +25,11 @@ class Batch(typing.NamedTuple):
 
 
 def pack(
-    examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None
+    examples: list[np.ndarray],
+    length: int,
+    rows: int,
+    read: np.ndarray | None = None,
+    counted: Sequence[np.ndarray | None] | None = None,
 ) -> tuple[Batch, int]:
     """Packs one step's examples into as few rows as first-fit decreasing needs.
 
@@ -35,6 +40,8 @@ def pack(
         read: bool [rows], the rows whose examples' tokens are read. In the others
             tokens and targets stay 0; the other fields follow from the lengths. None:
             all.
+        counted: A flag a token of each example, whether the loss counts its
+            prediction; None for an example, or instead of all: every token.
 
     Returns:
         The batch [rows, T], and the number of rows in use, which come first.
@@ -51,8 +58,7 @@ def pack(
     """
     _check(examples, length, rows)
     bins = first_fit([len(example) for example in examples], length)
-    packed = [[examples[index] for index in members] for members in bins]
-    return _fill(packed, length, rows, read), len(bins)
+    return _fill(examples, bins, length, rows, read, counted), len(bins)
 
 
 def first_fit(sizes: list[int], capacity: int) -> list[list[int]]:
@@ -84,7 +90,11 @@ def first_fit(sizes: list[int], capacity: int) -> list[list[int]]:
 
 
 def pad(
-    examples: list[np.ndarray], length: int, rows: int, read: np.ndarray | None = None
+    examples: list[np.ndarray],
+    length: int,
+    rows: int,
+    read: np.ndarray | None = None,
+    counted: Sequence[np.ndarray | None] | None = None,
 ) -> tuple[Batch, int]:
     """One example a row, padded on the right.
 
@@ -93,6 +103,7 @@ def pad(
         length: Tokens a row, T.
         rows: Rows of the batch; at least one an example.
         read: As in `pack`.
+        counted: As in `pack`.
 
     Returns:
         The batch [rows, T], and the number of rows in use, which come first.
@@ -106,7 +117,8 @@ def pad(
         ([[6, 7, 0, 0], [9, 0, 0, 0]], 2)
     """
     _check(examples, length, rows)
-    return _fill([[example] for example in examples], length, rows, read), len(examples)
+    bins = [[index] for index in range(len(examples))]
+    return _fill(examples, bins, length, rows, read, counted), len(bins)
 
 
 def _check(examples: list[np.ndarray], length: int, rows: int) -> None:
@@ -122,7 +134,12 @@ def _check(examples: list[np.ndarray], length: int, rows: int) -> None:
 
 
 def _fill(
-    bins: list[list[np.ndarray]], length: int, rows: int, read: np.ndarray | None
+    examples: list[np.ndarray],
+    bins: list[list[int]],
+    length: int,
+    rows: int,
+    read: np.ndarray | None,
+    counted: Sequence[np.ndarray | None] | None,
 ) -> Batch:
     """The batch whose row i holds the examples of bin i one after the other."""
     batch = Batch(
@@ -134,12 +151,15 @@ def _fill(
     )
     for row, members in enumerate(bins):
         start = 0
-        for segment, ids in enumerate(members, 1):
+        for segment, index in enumerate(members, 1):
+            ids = examples[index]
+            flags = counted[index] if counted is not None else None
             end = start + len(ids)
             if read is None or read[row]:
                 batch.tokens[row, start:end] = ids
                 batch.targets[row, start : end - 1] = ids[1:]
-            batch.weights[row, start : end - 1] = 1
+            # The target of position t is token t + 1: so is the flag.
+            batch.weights[row, start : end - 1] = 1 if flags is None else flags[1:]
             batch.segments[row, start:end] = segment
             batch.positions[row, start:end] = np.arange(len(ids))
             start = end

@@ -1,19 +1,28 @@
 """Training texts by domain, tokenized once into memory-mapped arrays."""
 
 import dataclasses
-import hashlib
 import itertools
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import tqdm
 
-from jaxent.data import batches, embedded, mix, rows, sources, tokens
+from jaxent.data import (
+    batches,
+    embedded,
+    examples,
+    holdout,
+    mix,
+    own,
+    rows,
+    sources,
+    tokenized,
+    tokens,
+)
 
 EMBEDDED = "embedded"
-_TEXTS_AT_A_TIME = 512  # to the tokenizer
+PUBLISHED_LIMIT = 50_000  # rows of each published source, unless another is asked for
 
 
 def select_sources(domains: Iterable[str]) -> list[sources.Source]:
@@ -54,7 +63,13 @@ def check_sources(domains: Iterable[str], root: str | None) -> None:
     if root is None or root == EMBEDDED:
         return
     for source in select_sources(domains):
-        next(_iter_file(source, root))
+        try:
+            next(_iter_file(source, root))
+        except FileNotFoundError as error:
+            needed = sources.describe_root(select_sources(domains))
+            raise FileNotFoundError(
+                f"{error}. --data_root must hold {needed}"
+            ) from None
 
 
 def read_texts(source: sources.Source, root: str | None, limit: int) -> list[str]:
@@ -72,13 +87,30 @@ def read_texts(source: sources.Source, root: str | None, limit: int) -> list[str
         FileNotFoundError: There is no file, or the Hub did not give the data set.
         ValueError: A row is malformed.
     """
+    return list(itertools.islice(iter_texts(source, root), limit))
+
+
+def iter_texts(source: sources.Source, root: str | None) -> Iterator[str]:
+    """The texts of a source, one at a time.
+
+    Args:
+        source: The data set.
+        root: A folder of local files; None streams from the Hub.
+
+    Yields:
+        The texts, in order.
+
+    Raises:
+        FileNotFoundError: There is no file, or the Hub did not give the data set.
+        ValueError: A row is malformed.
+    """
     if root:
         checked = _iter_file(source, root)
     else:
         stream = rows.read_hub(*source.hub)
         where = f"data set {source.hub[0]}"
         checked = rows.check_columns(stream, source.columns, where, source.name)
-    return [source.text(row) for row in itertools.islice(checked, limit)]
+    return map(source.text, checked)
 
 
 def _iter_file(source: sources.Source, root: str):
@@ -89,33 +121,19 @@ def _iter_file(source: sources.Source, root: str):
 
 
 @dataclasses.dataclass(frozen=True)
-class Tokenized:
-    """One source as token ids.
-
-    Example i is tokens[offsets[i] : offsets[i + 1]].
+class Corpus:
+    """Tokenized sources.
 
     Attributes:
-        tokens: int32 [tokens], memory-mapped.
-        offsets: int64 [examples + 1].
-        hash: Of the texts, the tokenizer and the length.
+        domains: {domain: {source: `tokenized.Tokenized`}}.
+        held_out: {domain: examples that are never trained on}; empty where nothing is
+            held out.
     """
 
-    tokens: np.ndarray
-    offsets: np.ndarray
-    hash: str
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.tokens[self.offsets[index] : self.offsets[index + 1]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Corpus:
-    """Tokenized sources: {domain: {source: `Tokenized`}}."""
-
-    domains: dict[str, dict[str, Tokenized]]
+    domains: dict[str, dict[str, tokenized.Tokenized]]
+    held_out: dict[str, list[examples.Example]] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def sizes(self) -> dict[str, dict[str, int]]:
@@ -130,7 +148,13 @@ class Corpus:
         """What was read, by source: equal hashes mean equal token ids."""
         return {name: source.hash for name, source in self._by_source().items()}
 
-    def _by_source(self) -> dict[str, Tokenized]:
+    @property
+    def tallies(self) -> dict[str, Mapping[str, int]]:
+        """What happened to the records of one's own sources, by source."""
+        named = self._by_source().items()
+        return {name: source.tally for name, source in named if source.tally}
+
+    def _by_source(self) -> dict[str, tokenized.Tokenized]:
         return {
             name: source
             for by_name in self.domains.values()
@@ -164,18 +188,9 @@ class Corpus:
         by_source = self._by_source()
         drawn = mix.draw_batch(mixture, self.sizes, seed, step, examples)
         chosen = [by_source[name][index] for name, index in drawn]
+        counted = [by_source[name].counted(index) for name, index in drawn]
         arrange = batches.pack if packing else batches.pad
-        return arrange(chosen, length, examples, read)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Request:
-    """How texts become arrays, and where those are cached."""
-
-    tokenizer: tokens.Tokenizer
-    length: int
-    cache: pathlib.Path
-    progress: bool
+        return arrange(chosen, length, examples, read, counted)
 
 
 def load_corpus(
@@ -183,9 +198,11 @@ def load_corpus(
     tokenizer: tokens.Tokenizer,
     length: int,
     root: str | None = None,
-    limit: int = 50_000,
+    limit: int | None = None,
     cache: pathlib.Path | None = None,
     progress: bool = False,
+    own_sources: Sequence[own.OwnSource] = (),
+    held_out: holdout.HoldoutConfig | None = None,
 ) -> Corpus:
     """Tokenizes each source of the domains once, caches the arrays and maps them.
 
@@ -199,16 +216,19 @@ def load_corpus(
         length: Tokens an example at most.
         root: A folder of local files, "embedded" for the package's own texts, or None
             for the Hub.
-        limit: Texts a source at most.
+        limit: Rows a source at most; None: `PUBLISHED_LIMIT` of the published sources,
+            all of one's own.
         cache: The cache's folder; None: ~/.cache/jaxent.
         progress: Whether to show a progress bar.
+        own_sources: One's own data; a domain that is among them is read from there.
+        held_out: What is held out; None: nothing is.
 
     Returns:
         The tokenized sources.
 
     Raises:
         FileNotFoundError: A source's file is missing, or the Hub did not give it.
-        ValueError: A row is malformed, or no text has two tokens.
+        ValueError: A row is malformed, or nothing is left to train on or to hold out.
 
     Example:
         >>> folder = pathlib.Path(__file__).parent / "checkpoints" / "tiny"
@@ -221,104 +241,151 @@ def load_corpus(
         >>> corpus.sizes
         {'math': {'embedded_math': 20}}
     """
-    if cache is None:
-        user_cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-        cache = pathlib.Path(user_cache).expanduser() / "jaxent"
-    request = _Request(tokenizer, length, cache, progress)
-    return Corpus({d: _load_domain(d, root, limit, request) for d in domains})
+    request = tokenized.Request(tokenizer, length, cache or _default_cache(), progress)
+    by_domain = {source.domain: source for source in own_sources}
+    loaded = {}
+    for domain in domains:
+        if domain in by_domain:
+            source = by_domain[domain]
+            loaded[domain] = {source.name: _load_own(source, limit, request)}
+        else:
+            loaded[domain] = _load_domain(domain, root, limit, request)
+    if held_out is None:
+        return Corpus(loaded)
+    return _hold_out(loaded, root, request, held_out)
+
+
+def _default_cache() -> pathlib.Path:
+    user_cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return pathlib.Path(user_cache).expanduser() / "jaxent"
 
 
 def _load_domain(
-    domain: str, root: str | None, limit: int, request: _Request
-) -> dict[str, Tokenized]:
+    domain: str, root: str | None, limit: int | None, request: tokenized.Request
+) -> dict[str, tokenized.Tokenized]:
+    limit = PUBLISHED_LIMIT if limit is None else limit
     if root == EMBEDDED:
         texts = embedded.split(domain)[0][:limit]
         name = f"embedded_{domain}"
-        return {name: _tokenize(name, texts, request)}
+        return {name: tokenized.tokenize_texts(name, texts, request)}
     loaded = {}
     for source in select_sources([domain]):
         if root:
             texts = read_texts(source, root, limit)
-            loaded[source.name] = _tokenize(source.name, texts, request)
+            loaded[source.name] = tokenized.tokenize_texts(source.name, texts, request)
         else:
-            loaded[source.name] = _load_from_hub(source, limit, request)
+            loaded[source.name] = _load_published(source, limit, request)
     return loaded
 
 
-def _load_from_hub(source: sources.Source, limit: int, request: _Request) -> Tokenized:
-    """The source's cached arrays, if this was asked for before; else they are made.
-
-    A small file named after the request holds the name of the arrays' folder.
-    """
+def _load_published(
+    source: sources.Source, limit: int, request: tokenized.Request
+) -> tokenized.Tokenized:
+    """A source of the Hub, from the cache if this was asked for before."""
     asked = (
         f"{source.hub} {source.text.__name__} {limit}"
         f" {request.tokenizer.hash} {request.length}"
     )
-    digest = hashlib.sha256(asked.encode()).hexdigest()[:16]
-    answer = request.cache / f"{source.name}-hub-{digest}"
-    if answer.is_file():
-        folder = request.cache / answer.read_text(encoding="utf-8")
-        if folder.is_dir():
-            return _open(folder)
-    tokenized = _tokenize(source.name, read_texts(source, None, limit), request)
-    partial = answer.with_name(f"{answer.name}.partial-{os.getpid()}")
-    partial.write_text(f"{source.name}-{tokenized.hash}", encoding="utf-8")
-    os.replace(partial, answer)
-    return tokenized
+    if (answer := tokenized.find_answer(source.name, asked, request)) is not None:
+        return answer
+    texts = read_texts(source, None, limit)
+    answer = tokenized.tokenize_texts(source.name, texts, request)
+    tokenized.remember_answer(source.name, asked, answer, request)
+    return answer
 
 
-def _tokenize(name: str, texts: list[str], request: _Request) -> Tokenized:
-    """The arrays of the texts, from the cache where they are in it."""
-    digest = hashlib.sha256(f"{request.tokenizer.hash} {request.length}".encode())
-    for text in texts:
-        digest.update(hashlib.sha256(text.encode()).digest())
-    folder = request.cache / f"{name}-{digest.hexdigest()[:16]}"
-    if not folder.is_dir():
-        encoded = _encode(name, texts, request)
-        if not encoded:
-            raise ValueError(
-                f"{name}: no text of two tokens or more among {len(texts)}"
-            )
-        _write(folder, encoded)
-    return _open(folder)
+def _load_own(
+    source: own.OwnSource, limit: int | None, request: tokenized.Request
+) -> tokenized.Tokenized:
+    """One's own source; of the Hub, from the cache if it was asked for before."""
+    asked = ""
+    if source.hub_id:
+        template = request.tokenizer.fast.chat_template
+        asked = f"{source} {limit} {request.tokenizer.hash} {request.length} {template}"
+        if (answer := tokenized.find_answer(source.name, asked, request)) is not None:
+            return answer
+    source = own.resolve(source)
+    encoder = own.make_encoder(source, request.tokenizer, request.length)
+    records = list(own.read_records(source, limit))
+    answer = tokenized.tokenize_records(source.name, records, encoder, request)
+    if asked:
+        tokenized.remember_answer(source.name, asked, answer, request)
+    return answer
 
 
-def _encode(name: str, texts: list[str], request: _Request) -> list[np.ndarray]:
-    """Ids of each text of two tokens or more, int32 [tokens <= length]."""
-    encoded = []
-    bar = tqdm.tqdm(
-        total=len(texts),
-        desc=f"tokenize {name}",
-        disable=not request.progress,
-        leave=False,
-    )
-    for start in range(0, len(texts), _TEXTS_AT_A_TIME):
-        some = texts[start : start + _TEXTS_AT_A_TIME]
-        for ids in request.tokenizer.encode(some):
-            ids = [*ids, request.tokenizer.eos_id][: request.length]
-            if len(ids) >= 2:
-                encoded.append(np.array(ids, np.int32))
-        bar.update(len(some))
-    bar.close()
-    return encoded
+def _hold_out(
+    loaded: dict[str, dict[str, tokenized.Tokenized]],
+    root: str | None,
+    request: tokenized.Request,
+    config: holdout.HoldoutConfig,
+) -> Corpus:
+    """The sources in two: what is trained on, and what is not.
+
+    The package's own texts come split already.
+    """
+    kept: dict[str, dict[str, tokenized.Tokenized]] = {}
+    held_out = {}
+    for domain, by_name in loaded.items():
+        kept[domain], apart = {}, []
+        for name, source in by_name.items():
+            if name == f"embedded_{domain}":
+                texts = embedded.split(domain)[1]
+                kept[domain][name] = source
+                apart += _examples(
+                    tokenized.tokenize_texts(f"{name}_held_out", texts, request)
+                )
+                continue
+            kept[domain][name], other = _split(source, request, config)
+            apart += _examples(other)
+        held_out[domain] = check_held_out(domain, apart, config)
+    return Corpus(kept, held_out)
 
 
-def _open(folder: pathlib.Path) -> Tokenized:
-    return Tokenized(
-        np.load(folder / "tokens.npy", mmap_mode="r"),
-        np.load(folder / "offsets.npy"),
-        folder.name.rpartition("-")[2],
-    )
+def _split(
+    source: tokenized.Tokenized,
+    request: tokenized.Request,
+    config: holdout.HoldoutConfig,
+) -> tuple[tokenized.Tokenized, tokenized.Tokenized]:
+    ids_of = (source[index] for index in range(len(source)))
+    train, held_out = holdout.split(request.tokenizer, ids_of, config)
+    if not len(train):
+        raise ValueError(
+            f"nothing to train on beside --eval_share {config.share} of"
+            f" {len(source)} examples"
+        )
+    parts = (dataclasses.replace(source, part=part) for part in (train, held_out))
+    kept, apart = parts
+    return kept, apart
 
 
-def _write(folder: pathlib.Path, encoded: list[np.ndarray]) -> None:
-    """Writes the arrays of a source, under a temporary name until they are complete."""
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    partial.mkdir(parents=True, exist_ok=True)
-    np.save(partial / "tokens.npy", np.concatenate(encoded))
-    np.save(partial / "offsets.npy", np.cumsum([0, *map(len, encoded)]))
-    try:
-        partial.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # otherwise another process was first
-            raise
+def _examples(source: tokenized.Tokenized) -> list[examples.Example]:
+    found = []
+    for index in range(len(source)):
+        ids, counted = source[index], source.counted(index)
+        flags = np.ones(len(ids), bool) if counted is None else counted
+        found.append(examples.Example(ids, flags))
+    return found
+
+
+def check_held_out(
+    domain: str, apart: list[examples.Example], config: holdout.HoldoutConfig
+) -> list[examples.Example]:
+    """The held-out examples of a domain that are scored.
+
+    Args:
+        domain: The domain.
+        apart: Its held-out examples.
+        config: How many are scored at most.
+
+    Returns:
+        The first of them.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not apart:
+        raise ValueError(
+            f"domain {domain}: none of its examples is held out by --eval_share"
+            f" {config.share}; expected a larger share or more texts"
+        )
+    return apart[: config.max_examples]

@@ -1,7 +1,9 @@
 """Rows of data sets, from local files or from the Hub, with their columns checked."""
 
+import csv
 import pathlib
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,6 +14,74 @@ from jaxent import json_files
 _TITLE = re.compile(
     r"^ = ((?=[^=\n]*\b[^\W\d_a-z]\w)[^=\n]+) = *\n", flags=re.MULTILINE
 )
+
+
+TABLES = (".jsonl", ".json", ".parquet", ".csv", ".tsv")
+"""The kinds of files that hold rows with columns."""
+
+
+def read_table(file: pathlib.Path) -> Iterator[Any]:
+    """The rows of a file of one's own data.
+
+    Values stay what the file says they are: no type is guessed. A cell of a .csv or
+    .tsv file is always text, so that 007, 1e5, NA and 2024-01-02 stay as written.
+
+    Args:
+        file: A file of `TABLES`, or a .txt file, which is one text.
+
+    Yields:
+        The rows; a .txt file's is {"text": ...}.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    kind = file.suffix.lower()
+    if kind == ".parquet":
+        yield from _read_parquet(file)
+    elif kind in (".csv", ".tsv"):
+        yield from _read_csv(file, "\t" if kind == ".tsv" else ",")
+    elif kind in TABLES:
+        yield from read_file(file)
+    else:
+        yield {"text": json_files.read_text(file)}
+
+
+def _read_parquet(file: pathlib.Path) -> Iterator[dict]:
+    """Rows, a batch of them in memory at a time."""
+    import pyarrow
+    import pyarrow.parquet  # here alone, because it takes a quarter of a second
+
+    try:
+        with pyarrow.parquet.ParquetFile(file) as table:
+            for batch in table.iter_batches(batch_size=1024):
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{file}: not a parquet file ({reason})") from error
+
+
+def _read_csv(file: pathlib.Path, delimiter: str) -> Iterator[dict]:
+    """Rows by the names of the first line, every value a str."""
+    csv.field_size_limit(sys.maxsize)
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        table = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            names = next(table, [])
+            if len(set(names)) != len(names):
+                raise ValueError(f"{file}: expected different columns, found {names}")
+            for values in filter(None, table):  # blank lines are none
+                if len(values) != len(names):
+                    raise ValueError(
+                        f"{file} line {table.line_num}: {len(values)} values, expected"
+                        f" {len(names)} ({', '.join(names)})"
+                    )
+                yield dict(zip(names, values))
+        except csv.Error as error:
+            raise ValueError(
+                f"{file} line {table.line_num}: not CSV ({error})"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{file}: not UTF-8 ({error.reason})") from error
 
 
 def read_file(file: pathlib.Path) -> Iterator[Any]:
@@ -37,13 +107,16 @@ def read_file(file: pathlib.Path) -> Iterator[Any]:
             yield {"title": title.strip(), "text": body.strip()}
 
 
-def read_hub(name: str, config: str | None, split: str) -> Iterator[dict]:
+def read_hub(
+    name: str, config: str | None, split: str, revision: str | None = None
+) -> Iterator[dict]:
     """The rows of a data set, streamed from the Hub.
 
     Args:
         name: Its id.
         config: Its configuration, if it has several.
         split: Its split.
+        revision: Branch, tag or commit; None: its default branch.
 
     Yields:
         The rows.
@@ -55,7 +128,9 @@ def read_hub(name: str, config: str | None, split: str) -> Iterator[dict]:
     try:
         import datasets  # here alone, because it takes most of a second
 
-        yield from datasets.load_dataset(name, config, split=split, streaming=True)
+        yield from datasets.load_dataset(
+            name, config, split=split, revision=revision, streaming=True
+        )
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise FileNotFoundError(

@@ -19,7 +19,7 @@ original is gone, the next best stands in the table:
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from jaxent.data import formats
 
@@ -126,3 +126,22 @@ SOURCES = (
         formats.plain_text,
     ),
 )
+
+
+def describe_root(selected: Iterable[Source]) -> str:
+    """What a folder of local files must hold, in words.
+
+    Args:
+        selected: The data sets that are asked for.
+
+    Returns:
+        Each one's files and columns.
+
+    Example:
+        >>> describe_root([SOURCES[3]])
+        'gsm8k/train.jsonl (columns question, answer)'
+    """
+    return "; ".join(
+        f"{' or '.join(source.files)} (columns {', '.join(source.columns)})"
+        for source in selected
+    )

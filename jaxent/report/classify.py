@@ -7,7 +7,7 @@ only, in a section of its own.
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxent.paper import models as paper_models
@@ -86,7 +86,7 @@ class _Classifier:
     def _classify_run(self, run: records.Run) -> _Classified:
         settings = run.settings
         name, published = paper_models.identify_model(settings["model"])
-        condition = settings["condition"]
+        condition = _name_condition(settings)
         continued = bool(settings.get("adapter"))
         if continued:
             condition = f"{self._condition_of_origin(run)}>{condition}"
@@ -105,7 +105,7 @@ class _Classifier:
     def _condition_of_origin(self, run: records.Run) -> str:
         origin = self.origins.get(run.folder)
         if origin is not None:
-            return origin.settings["condition"]
+            return _name_condition(origin.settings)
         adapter = run.settings["adapter"]
         self._note(run.folder, f"continues {adapter}, which is none of these runs")
         return _UNKNOWN
@@ -262,3 +262,14 @@ def _probe_hash(result: match.KeyedResult) -> str | None:
     if isinstance(record, records.Run):
         return record.probe_hash
     return record.about.get("probe_hash")
+
+
+def _name_condition(settings: Mapping[str, Any]) -> str:
+    """The condition of a run; on own data with the mixture or the data set's name.
+
+    Runs on other data are other cells of every table.
+    """
+    data = settings.get("mixture") or settings.get("dataset")
+    if not data:
+        return settings["condition"]
+    return f"{settings['condition']} {pathlib.PurePath(data).name}"

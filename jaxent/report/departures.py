@@ -28,7 +28,9 @@ def of_run(settings: Mapping[str, Any], continued: bool = False) -> list[str]:
     texts = []
     if "data_root" in expected:
         del expected["data_root"]
-        texts = _other_texts(settings.get("data_root"))
+        texts = _other_texts(settings)
+        if _own_data(settings):
+            del expected["max_train_samples"]
     return _differing(settings, expected) + texts
 
 
@@ -47,11 +49,25 @@ def _expected_settings(settings: Mapping, continued: bool) -> dict[str, Any]:
     return expected
 
 
-def _other_texts(data_root: str | None) -> list[str]:
-    if data_root is None:
-        return []
-    texts = "embedded texts" if data_root == "embedded" else f"texts of {data_root}"
-    return [f"{texts}, not the published data"]
+def _own_data(settings: Mapping) -> str | None:
+    """The mixture or file of a run on data of one's own; None for a condition."""
+    return settings.get("mixture") or settings.get("dataset")
+
+
+def _other_texts(settings: Mapping) -> list[str]:
+    """What sets the texts apart from all published ones, in random order."""
+    data_root, own = settings.get("data_root"), _own_data(settings)
+    found = []
+    if own:
+        found.append(f"own data ({own})")
+    elif data_root is not None:
+        texts = "embedded texts" if data_root == "embedded" else f"texts of {data_root}"
+        found.append(f"{texts}, not the published data")
+    if settings.get("eval_steps") and data_root != "embedded":
+        found.append(f"{settings['eval_share']:.0%} of the texts held out")
+    if settings.get("streaming"):
+        found.append("texts streamed, shuffled within windows")
+    return found
 
 
 def of_evaluation(evaluation: records.Evaluation) -> list[str]:

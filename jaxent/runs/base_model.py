@@ -62,4 +62,10 @@ class BaseModel:
 
 def base_key(run: specs.RunSpec) -> tuple:
     """What runs must have in common to share a `BaseModel` on one mesh."""
-    return run.model, run.load_in_4bit, run.dtype, validate.rows_at_a_time(run)
+    return (
+        run.model,
+        run.revision,
+        run.load_in_4bit,
+        run.dtype,
+        validate.rows_at_a_time(run),
+    )

@@ -52,7 +52,7 @@ def run_cost(run: specs.RunSpec, config: configs.Config) -> Cost:
     shapes = blocks.linear_shapes(config)
     adapted = sum(sum(shapes[m]) for m in run.lora_target_modules)
     adapter = config.layers * run.lora_r * adapted
-    steps = run.max_steps if run.mixture else 0
+    steps = run.max_steps if run.training_mixture else 0
     tokens = steps * run.batch_size * min(run.max_length, config.context)
     flops = _run_flops(run, config, adapter, steps, tokens)
     memory = _weight_bytes(run, config) + 5 * 4 * adapter * bool(steps)

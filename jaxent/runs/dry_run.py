@@ -36,7 +36,7 @@ def format_plan(
         state = _describe_state(run_folder.RunFolder(out / run.name))
         config = known_configs.find_config(run.model)
         if config is None:
-            steps = run.max_steps if run.mixture else 0
+            steps = run.max_steps if run.training_mixture else 0
             rows.append([run.name, state, steps, _UNKNOWN, _UNKNOWN, _UNKNOWN])
             continue
         cost = costs.run_cost(run, config)

@@ -16,12 +16,18 @@ import numpy as np
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import peft
-from jaxent.data import batches, corpora
+from jaxent.data import batches
 from jaxent.distributed import axes, processes
 from jaxent.measure import concepts
-from jaxent.runs import base_model, measurement, model_card, validate
+from jaxent.runs import (
+    base_model,
+    measurement,
+    model_card,
+    training_data,
+    validate,
+)
 from jaxent.runs import folder as run_folder
-from jaxent.train import log, loop
+from jaxent.train import held_out, log, loop
 from jaxent.train import step as steps
 
 
@@ -30,7 +36,7 @@ class BegunRun:
     """A run whose folder `validate.begin_run` has prepared, and its texts."""
 
     validated: validate.ValidatedRun
-    corpus: corpora.Corpus
+    corpus: training_data.AnyCorpus
     folder: run_folder.RunFolder
 
     def open_log(self) -> log.MetricsLog:
@@ -43,7 +49,7 @@ class BegunRun:
 def execute_run(
     validated: validate.ValidatedRun,
     base: base_model.BaseModel,
-    corpus: corpora.Corpus,
+    corpus: training_data.AnyCorpus,
     out: pathlib.Path,
     progress: bool = True,
 ) -> run_folder.Summary:
@@ -80,7 +86,7 @@ def train_seeds(
       Each run's summary, or what ended it.
     """
     with _locked([one.folder for one in begun]):
-        if begun[0].validated.run.mixture is None:
+        if begun[0].validated.run.training_mixture is None:
             return [_measure_base(one, base) for one in begun]
         return _train(begun, base, progress)
 
@@ -123,9 +129,13 @@ def _train(
         base.compute,
         run.measure_steps,
         run.save_steps,
+        run.eval_steps,
     )
     rows = steps.addressable_rows(run.batch_size, rows_at_a_time, mesh)
-    seed_runs = [_seed_run(one, base, rows) for one in begun]
+    scored = held_out.make_batches(
+        begun[0].corpus.held_out, validated.length, rows_at_a_time
+    )
+    seed_runs = [_seed_run(one, base, rows, scored) for one in begun]
     reference = measurement.csr_reference(validated, base)
     states = loop.fit(base.model, plan, seed_runs, reference, progress)
     results: list[run_folder.Summary | loop.NonFiniteError] = []
@@ -139,11 +149,17 @@ def _train(
 
 
 def _seed_run(
-    begun: BegunRun, base: base_model.BaseModel, rows: np.ndarray | None
+    begun: BegunRun,
+    base: base_model.BaseModel,
+    rows: np.ndarray | None,
+    scored: held_out.Batches,
 ) -> loop.SeedRun:
-    """A run as the training loop takes it; rows: those that this process reads."""
+    """A run as the training loop takes it.
+
+    rows: those that this process reads; scored: the held-out examples.
+    """
     validated, run = begun.validated, begun.validated.run
-    mixture = run.mixture
+    mixture = run.training_mixture
     assert mixture is not None, f"{run.condition} does not train"
     start = None
     if validated.start:
@@ -164,8 +180,17 @@ def _seed_run(
     def measure(adapter: lora.Adapter) -> dict[str, Any]:
         return measurement.measure_entanglement(validated, base, adapter)
 
+    def score(adapter: lora.Adapter) -> dict[str, Any]:
+        return held_out.score(base.model, scored, adapter, base.compute)
+
     return loop.SeedRun(
-        run.seed, batch_at, measure, begun.folder.checkpoints, begun.open_log(), start
+        run.seed,
+        batch_at,
+        measure,
+        begun.folder.checkpoints,
+        begun.open_log(),
+        start,
+        score if scored else None,
     )
 
 

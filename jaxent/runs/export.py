@@ -35,11 +35,13 @@ class Source:
       adapter: the adapter's folder.
       model: its base model, a folder or Hub id.
       run: the run that trained it; None where none is known.
+      revision: the base's branch, tag or commit on the Hub, as the run had it.
     """
 
     adapter: pathlib.Path
     model: str
     run: run_folder.RunFolder | None = None
+    revision: str | None = None
 
 
 def open_source(adapter: str, model: str | None = None) -> Source:
@@ -57,8 +59,10 @@ def open_source(adapter: str, model: str | None = None) -> Source:
     run = _find_run(pathlib.Path(adapter))
     if run is not None:
         _check_run(run)
-        recorded = run.read_record()["settings"]["model"]
-        return Source(run.adapter, model or recorded, run)
+        settings = run.read_record()["settings"]
+        if model is not None:
+            return Source(run.adapter, model, run)
+        return Source(run.adapter, settings["model"], run, settings.get("revision"))
     folder = safetensors_folder.locate(adapter)
     base = model or peft_config.read_adapter_config(folder).base
     if not base:
@@ -124,7 +128,7 @@ def plan_merge(
         cannot be merged.
       FileNotFoundError: a file is missing.
     """
-    checkpoint = validate.open_checkpoint(source.model)
+    checkpoint = validate.open_checkpoint(source.model, source.revision)
     if source.run is not None:
         _check_base(source.run.read_record(), source.model, checkpoint.folder, base)
     adapter = peft.load_adapter(str(source.adapter), checkpoint.config)

@@ -48,8 +48,10 @@ SAMPLES_IDENTITY = humaneval.IDENTITY
 class RunRecord(TypedDict, total=False):
     """The content of run.json: what decides the result, and where it ran.
 
-    corpus: by source, the hash of its texts. model_hash: of config and weights.
-    adapter and start: see `spec.RunSpec`. The last six keys are `validate.origin`'s.
+    corpus: by source, the hash of its texts. data: of one's own, by source, its path,
+    commit and counts. model_commit: of a model of the Hub. model_hash: of config and
+    weights. adapter and start: see `spec.RunSpec`. The last six keys are
+    `validate.origin`'s.
     """
 
     settings: dict[str, Any]
@@ -59,6 +61,8 @@ class RunRecord(TypedDict, total=False):
     tokenizer: str
     start: str | None
     corpus: dict[str, Any]
+    data: dict[str, Any]
+    model_commit: str | None
     model_hash: str
     command: list[str]
     git: str | None
@@ -74,6 +78,7 @@ class Summary(TypedDict, total=False):
     before and after: measurements of entanglement. drift and csr_drift: how far the
     activations of the measurement's and of the penalty's probes moved. seconds: of
     steps and measurements, first compilations included. final_loss: nats a token.
+    held_out: the loss on held-out examples before and after; None without them.
     """
 
     before: dict[str, Any]
@@ -83,6 +88,7 @@ class Summary(TypedDict, total=False):
     tokens: int
     seconds: float
     final_loss: float | None
+    held_out: dict[str, Any] | None
     csr_ratio: float | None
     csr_loss: float | None
     adapter_hash: str | None

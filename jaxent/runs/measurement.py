@@ -134,7 +134,8 @@ def summarise_metrics(records: list[dict[str, Any]]) -> run_folder.Summary:
     Returns:
       The measurements before and after and the drift of their probes, the number of
       steps and tokens, the seconds of steps and measurements, final_loss (the mean
-      over the last 20 steps), csr_ratio (the mean of |grad CSR| / |grad LM| over CSR
+      over the last 20 steps), held_out (the loss on held-out examples before and after,
+      None without them), csr_ratio (the mean of |grad CSR| / |grad LM| over CSR
       steps) and csr_loss (the penalty on the last of them).
 
     Example:
@@ -146,6 +147,7 @@ def summarise_metrics(records: list[dict[str, Any]]) -> run_folder.Summary:
     """
     measured = [r for r in records if r["kind"] == "measure"]
     trained = [r for r in records if r["kind"] == "train"]
+    scored = [r for r in records if r["kind"] == "eval"]
     with_csr = [r for r in trained if "csr" in r]
     return {
         "before": measured[0],
@@ -155,9 +157,19 @@ def summarise_metrics(records: list[dict[str, Any]]) -> run_folder.Summary:
         "tokens": int(sum(r["tokens"] for r in trained)),
         "seconds": sum(r["seconds"] for r in records),
         "final_loss": _mean([r["loss"] for r in trained[-_LAST_STEPS:]]),
+        "held_out": _before_and_after(scored),
         "csr_ratio": _mean([r["csr_ratio"] for r in with_csr]),
         "csr_loss": with_csr[-1]["csr"] if with_csr else None,
     }
+
+
+def _before_and_after(scored: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first and the last held-out loss, in all and by domain."""
+    if not scored:
+        return None
+    kept = ("step", "loss", "domains", "tokens")
+    first, last = ({name: r[name] for name in kept} for r in (scored[0], scored[-1]))
+    return {"before": first, "after": last}
 
 
 def _mean(values: list[float]) -> float | None:

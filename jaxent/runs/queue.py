@@ -115,7 +115,9 @@ def _group_seeds(
         )
     groups = collections.defaultdict(list)
     for run in runs:
-        groupable = seeds_together and run.mixture is not None and run.adapter is None
+        groupable = (
+            seeds_together and run.training_mixture is not None and run.adapter is None
+        )
         key = dataclasses.replace(run, seed=0) if groupable else run
         groups[key].append(run)
     return list(groups.values())

@@ -3,11 +3,11 @@
 import dataclasses
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxent.arrays import lora
-from jaxent.data import corpora, mix
+from jaxent.data import corpora, holdout, mix, own
 from jaxent.measure import penalty
 from jaxent.paper import settings as paper_settings
 from jaxent.runs import folder as run_folder
@@ -47,14 +47,17 @@ class RunSpec:
     Defaults are section 2.2's. A run of condition B0 measures only.
 
     Attributes:
+      condition: B0 to B6 of Table 1, or "own" with `dataset` or `mixture`.
       intervention: a label; its settings are in the other fields.
       adapter: an adapter folder or run folder to begin from, relative to the study's
         folder, with a fresh optimizer and schedule.
+      domain: of data of one's own, as `own.parse_domain` reads them.
+      max_train_samples: None becomes the paper's, but stays None (all rows) where there
+        is data of one's own.
       csr_lambda: None becomes 0.1 for B4 and 0 otherwise.
 
     Raises:
-      ValueError: micro_batch_size is no divisor of batch_size, or tuner none of
-        `TUNERS`.
+      ValueError: settings do not fit each other, or tuner is none of `TUNERS`.
 
     Example:
       >>> run = RunSpec("Qwen/Qwen2.5-Coder-7B", "B4", seed=1)
@@ -68,7 +71,17 @@ class RunSpec:
     seed: int = 0
     adapter: str | None = None
     data_root: str | None = paper_settings.STRONG["data_root"]
-    max_train_samples: int = paper_settings.STRONG["max_train_samples"]
+    dataset: str | None = None
+    dataset_revision: str | None = None
+    domain: tuple[str, ...] = ()
+    mixture: str | None = None
+    text_column: str | None = None
+    prompt_column: str | None = None
+    completion_column: str | None = None
+    messages_column: str | None = None
+    loss_on: str | None = None
+    streaming: bool = False
+    max_train_samples: int | None = None
     lora_r: int = paper_settings.STRONG["lora_r"]
     lora_alpha: float = paper_settings.STRONG["lora_alpha"]
     lora_dropout: float = paper_settings.STRONG["lora_dropout"]
@@ -94,9 +107,14 @@ class RunSpec:
     csr_probes: str = paper_settings.CSR["csr_probes"]
     measure_steps: int = paper_settings.MEASURE_STEPS
     save_steps: int = 100
+    eval_steps: int | None = None
+    eval_share: float = 0.05
+    max_eval_samples: int = 200
+    revision: str | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "lora_target_modules", tuple(self.lora_target_modules))
+        object.__setattr__(self, "domain", tuple(self.domain))
         if self.csr_lambda is None:
             is_csr = self.condition == "B4"
             weight = paper_settings.CSR_LAMBDA if is_csr else 0.0
@@ -110,6 +128,34 @@ class RunSpec:
                 f"--micro_batch_size {self.micro_batch_size}: "
                 f"expected a divisor of --batch_size {self.batch_size}"
             )
+        self._check_data()
+        if self.max_train_samples is None and self.condition != own.CONDITION:
+            limit = paper_settings.STRONG["max_train_samples"]
+            object.__setattr__(self, "max_train_samples", limit)
+
+    def _check_data(self) -> None:
+        """ValueError where the settings of the data do not fit each other."""
+        has_own = bool(self.dataset or self.mixture)
+        if has_own != (self.condition == own.CONDITION):
+            raise ValueError(
+                f"condition {self.condition!r} with --dataset {self.dataset} and "
+                f"--mixture {self.mixture}: expected {own.CONDITION!r} with one of "
+                "them, a condition of Table 1 without"
+            )
+        if self.domain and not self.mixture:
+            raise ValueError(f"--domain {self.domain[0]}: expected --mixture with it")
+        if self.dataset_revision and not self.dataset:
+            raise ValueError(
+                f"--dataset_revision {self.dataset_revision}: expected --dataset too"
+            )
+        options = [name for name in (*own.COLUMNS, "loss_on") if getattr(self, name)]
+        if options and not self.own_sources:
+            raise ValueError(f"--{options[0]}: expected --dataset or --domain with it")
+        for name in ("eval_steps", "max_train_samples", "max_eval_samples"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name} {value}: expected at least 1")
+        _check_domains(self.training_mixture, self.own_sources)
 
     @property
     def lora_config(self) -> lora.LoraConfig:
@@ -135,9 +181,32 @@ class RunSpec:
         )
 
     @property
-    def mixture(self) -> mix.Mixture | None:
+    def training_mixture(self) -> mix.Mixture | None:
         """What the run trains on; None for B0."""
+        if self.mixture:
+            return mix.parse_mixture(self.mixture)
+        if self.dataset:
+            return mix.parse_mixture(f"{own.DATASET}:100")
         return mix.condition_mixture(self.condition, self.curriculum_steps)
+
+    @property
+    def own_sources(self) -> tuple[own.OwnSource, ...]:
+        """The run's data of one's own, --dataset first."""
+        defaults = {name: getattr(self, name) for name in (*own.COLUMNS, "loss_on")}
+        sources = [own.parse_domain(text, **defaults) for text in self.domain]
+        if self.dataset:
+            first = own.OwnSource(
+                own.DATASET, self.dataset, **defaults, revision=self.dataset_revision
+            )
+            sources.insert(0, first)
+        return tuple(sources)
+
+    @property
+    def held_out(self) -> holdout.HoldoutConfig | None:
+        """What the run holds out; None where it scores nothing."""
+        if self.eval_steps is None:
+            return None
+        return holdout.HoldoutConfig(self.eval_share, self.max_eval_samples)
 
     @property
     def csr(self) -> penalty.CsrConfig | None:
@@ -157,7 +226,7 @@ class RunSpec:
         model = pathlib.Path(self.model).name.lower()
         if self.condition == "B0":
             return f"{model}/B0"
-        parts = [self.condition, self.intervention, f"seed{self.seed}"]
+        parts = [self._data_label, self.intervention, f"seed{self.seed}"]
         if self.condition == "B4" or self.csr_lambda:
             parts.append(f"lambda{self.csr_lambda:g}")
         if self.tuner != "lora":
@@ -166,10 +235,42 @@ class RunSpec:
             parts.append(f"from-{_adapter_label(self.adapter)}")
         return f"{model}/{'-'.join(parts)}"
 
+    @property
+    def _data_label(self) -> str:
+        """What a name says of the data: the condition, or what one's own is."""
+        if self.condition != own.CONDITION:
+            return self.condition
+        data = self.mixture or pathlib.Path(str(self.dataset)).stem
+        return f"{own.CONDITION}-{re.sub(r'[^.A-Za-z0-9_]+', '-', data)}"
+
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""
-        modules = list(self.lora_target_modules)
-        return dataclasses.asdict(self) | {"lora_target_modules": modules}
+        lists = {"domain": list(self.domain)}
+        lists["lora_target_modules"] = list(self.lora_target_modules)
+        return dataclasses.asdict(self) | lists
+
+
+def _check_domains(
+    mixture: mix.Mixture | None, sources: Sequence[own.OwnSource]
+) -> None:
+    """ValueError unless every domain of a mixture has texts, and every text a part."""
+    names = [source.domain for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"--domain {name}: found twice, expected once")
+        if mixture is None or name not in mixture.domains:
+            used = ", ".join(mixture.domains) if mixture else "none"
+            flag = "--dataset" if name == own.DATASET else f"--domain {name}"
+            raise ValueError(
+                f"{flag}: no part of the mixture (domains {used}), expected a share of "
+                f"{name}"
+            )
+    for name in mixture.domains if mixture else ():
+        if name not in (*names, *mix.DOMAINS):
+            raise ValueError(
+                f"--mixture: domain {name!r} has no texts, expected --domain "
+                f"{name}=PATH, or one of {', '.join(mix.DOMAINS)}"
+            )
 
 
 def run_from_json(settings: Mapping[str, Any]) -> RunSpec:

@@ -241,7 +241,7 @@ def _make_run(study: StudySpec, cell: Cell, chosen: Mapping[str, Any]) -> specs.
     try:
         run = _with_label(specs.RunSpec(**chosen), cell)
         # Each of these checks its own settings.
-        _ = run.mixture, run.lora_config, run.train_config, run.csr
+        _ = run.training_mixture, run.lora_config, run.train_config, run.csr
     except (ValueError, TypeError) as error:
         raise ValueError(f"{_where(study, cell)}: {error}") from error
     return run

@@ -17,13 +17,14 @@ from jax.sharding import Mesh
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf, peft, safetensors_folder
-from jaxent.data import corpora, probes, tokens
+from jaxent.data import probes, tokens
 from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, penalty
 from jaxent.model import config as configs
 from jaxent.model import sharding, transformer
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
+from jaxent.runs import training_data
 
 _PACKAGES = (
     "jaxent",
@@ -71,14 +72,18 @@ class ValidatedRun:
 
 
 @functools.lru_cache(maxsize=8)
-def open_checkpoint(model: str) -> Checkpoint:
+def open_checkpoint(model: str, revision: str | None = None) -> Checkpoint:
     """Opens the checkpoint of a folder or Hub id; its weights are not loaded.
+
+    Args:
+      model: the folder or id.
+      revision: branch, tag or commit of a Hub id; None: its default branch.
 
     Raises:
       ValueError: its config and headers do not fit each other, in one line.
       FileNotFoundError: it is not there, in one line.
     """
-    folder = safetensors_folder.locate(model)
+    folder = safetensors_folder.locate(model, revision)
     config = configs.read_config(folder)
     hf.check_tensors(safetensors_folder.open_folder(folder), config)
     return Checkpoint(folder, config, tokens.load_tokenizer(folder))
@@ -98,11 +103,11 @@ def validate_run(
       FileNotFoundError: a file is missing, in one line.
     """
     # Each of these checks its own settings.
-    mixture, lora_config, _, csr = (
-        run.mixture,
+    lora_config, _, csr, _ = (
         run.lora_config,
         run.train_config,
         run.csr,
+        run.held_out,
     )
     csr_probes = None
     if csr or run.condition == "B4":
@@ -115,9 +120,9 @@ def validate_run(
                 f"{run.max_steps}, or CSR never acts"
             )
     probe_set = probes.load_probes(run.probes, run.probe_sets)
-    domains = mixture.domains if mixture else ()
-    corpora.check_sources(domains, run.data_root)
-    checkpoint = open_checkpoint(run.model)
+    training_data.check_sources(run)
+    checkpoint = open_checkpoint(run.model, run.revision)
+    training_data.check_template(run, checkpoint.tokenizer)
     concepts.label_probes(probe_set.labels)
     for one in filter(None, (probe_set, csr_probes)):
         encode_probes(checkpoint, one)
@@ -173,25 +178,9 @@ def _locate_start(
     return folder
 
 
-def load_run_corpus(validated: ValidatedRun) -> corpora.Corpus:
-    """The run's tokenized texts; the last few corpora are kept."""
-    run = validated.run
-    domains = run.mixture.domains if run.mixture else ()
-    return _load_corpus(
-        run.model, domains, validated.length, run.data_root, run.max_train_samples
-    )
-
-
-@functools.lru_cache(maxsize=4)
-def _load_corpus(model, domains, length, root, limit) -> corpora.Corpus:
-    return corpora.load_corpus(
-        domains, open_checkpoint(model).tokenizer, length, root, limit, progress=True
-    )
-
-
 def begin_run(
     validated: ValidatedRun, out: pathlib.Path, resume: bool
-) -> corpora.Corpus:
+) -> training_data.AnyCorpus:
     """Writes the record of a run, or checks that the one there says the same.
 
     Of several processes the first looks and writes.
@@ -211,8 +200,11 @@ def begin_run(
     folder = run_folder.RunFolder(out)
     record = _make_record(validated)
     processes.broadcast_from_primary(lambda: _check_folder(folder, record, resume))
-    corpus = load_run_corpus(validated)
+    tokenizer = validated.checkpoint.tokenizer
+    corpus = training_data.load_corpus(validated.run, tokenizer, validated.length)
     record["corpus"] = corpus.hashes
+    if validated.run.own_sources:
+        record["data"] = training_data.describe_data(validated.run, corpus)
     processes.broadcast_from_primary(
         lambda: _write_record(validated, folder, record, resume)
     )
@@ -236,6 +228,7 @@ def _make_record(validated: ValidatedRun) -> run_folder.RunRecord:
     probe_set, csr_probes = validated.probe_set, validated.csr_probes
     return {
         "settings": validated.run.to_json(),
+        "model_commit": hub_commit(validated.checkpoint.folder),
         "parameters": transformer.parameter_count(validated.checkpoint.config),
         "probes": {
             "name": probe_set.name,
@@ -247,6 +240,16 @@ def _make_record(validated: ValidatedRun) -> run_folder.RunRecord:
         "start": adapter_hash(validated.start) if validated.start else None,
         **origin(),  # type: ignore[typeddict-item]  # a subset of the record's keys
     }
+
+
+def hub_commit(folder: pathlib.Path) -> str | None:
+    """The commit of a snapshot in the Hub's cache; None for any other folder.
+
+    Example:
+      >>> hub_commit(pathlib.Path("hub/models--a--b/snapshots/0123abc"))
+      '0123abc'
+    """
+    return folder.name if folder.parent.name == "snapshots" else None
 
 
 def origin() -> dict[str, Any]:

@@ -26,6 +26,7 @@ from jaxent.model import blocks, convert, transformer
 from jaxent.model import config as configs
 from jaxent.train import log as logs
 from jaxent.train import step as steps
+from jaxent.train import step_report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class LoopConfig:
       compute: the arithmetic and the mesh.
       measure_steps: steps between measurements.
       save_steps: steps between checkpoints; every measured step is saved too.
+      eval_steps: steps between scores of held-out examples; None for none.
 
     Example:
       >>> config = LoopConfig(
@@ -58,6 +60,12 @@ class LoopConfig:
     compute: transformer.ComputeConfig
     measure_steps: int = 500
     save_steps: int = 100
+    eval_steps: int | None = None
+
+    def scores(self, step: int) -> bool:
+        """Whether the run is scored on held-out examples after a step."""
+        every, last = self.eval_steps, self.train_config.steps
+        return every is not None and (step % every == 0 or step == last)
 
     def measures(self, step: int) -> bool:
         """Whether the run is measured after a step."""
@@ -79,6 +87,7 @@ class SeedRun:
       checkpoints: the folder of the training states.
       log: the run's log, which the loop opens and closes.
       start: an adapter to begin from instead of PEFT's initial one.
+      score: as `measure`, of the loss on held-out examples; None without them.
     """
 
     seed: int
@@ -87,6 +96,7 @@ class SeedRun:
     checkpoints: pathlib.Path
     log: logs.MetricsLog
     start: lora.Adapter | None = None
+    score: Callable[[lora.Adapter], dict[str, Any]] | None = None
 
 
 class NonFiniteError(FloatingPointError):
@@ -102,9 +112,8 @@ def fit(
 ) -> list[steps.TrainState | NonFiniteError]:
     """Trains runs on one model, all in one step, each from its newest checkpoint.
 
-    Measures before training, every measure_steps steps and at the end. Runs trained
-    together equal runs trained alone. A run that was killed at any moment and is
-    continued ends in the bit-identical adapter (on another mesh within rounding).
+    Measures before, in and after training. Runs trained together equal runs trained
+    alone. A killed run that is continued ends in the same bits (on one mesh).
 
     Args:
       model: the frozen base.
@@ -140,6 +149,8 @@ def fit(
             unstacked = unstack_seeds(state, plan, len(seed_runs))
             for run, save, one in zip(seed_runs, saves, unstacked):
                 run.log.write("measure", 0, run.measure(one.adapter))
+                if run.score and plan.scores(0):
+                    run.log.write("eval", 0, run.score(one.adapter))
                 save.save(0, one)
         show = progress and processes.is_primary()
         return _train(model, plan, seed_runs, state, reference, saves, show)
@@ -176,7 +187,7 @@ def initial_state(
     """The state before the first step.
 
     Args:
-      model: the frozen base, whose shapes the adapter fits.
+      model: the frozen base.
       plan: adapter, optimizer and devices.
       seed: what PEFT's initial adapter is drawn from.
       start: an adapter to begin from instead.
@@ -282,14 +293,13 @@ def _draw_batches(
     Of several runs the arrays have a leading axis.
     """
     drawn, rows = zip(*(run.batch_at(step) for run in seed_runs))
-    lead = _lead(seed_runs)
+    lead, size = _lead(seed_runs), plan.train_config.micro_batch_size
     joined = batches.Batch(*map(np.stack, zip(*drawn))) if lead else drawn[0]
-    micro_batch_size = plan.train_config.micro_batch_size
-    return steps.shard_batch(joined, micro_batch_size, plan.compute.mesh, *lead), rows
+    return steps.shard_batch(joined, size, plan.compute.mesh, *lead), rows
 
 
 def _lead(seed_runs: Sequence[SeedRun]) -> tuple[str, ...]:
-    """The leading logical axis of stacked arrays; none for one run."""
+    """The leading logical axis of several runs' arrays."""
     return ("seed",) if len(seed_runs) > 1 else ()
 
 
@@ -334,7 +344,7 @@ def _train(
         used = rows
         if done < last:  # packed while the device works
             batch, rows = _draw_batches(seed_runs, plan, done)
-        measured = _by_seed(metrics, number)
+        measured = step_report.split_seeds(metrics, number)
         seconds = time.perf_counter() - clock
         for i, values in enumerate(measured):
             if i not in ended and values["failed"] >= 0:
@@ -343,25 +353,17 @@ def _train(
         alive = [i for i in range(number) if i not in ended]
         for i in alive:
             extra = {"rows": int(used[i]), "seconds": seconds / number}
-            seed_runs[i].log.write("train", done, _step_record(measured[i]) | extra)
+            record = step_report.make_record(measured[i]) | extra
+            seed_runs[i].log.write("train", done, record)
         if not alive:
             break
-        _show(bar, [measured[i] for i in alive], seconds)
-        if plan.saves(done):
+        step_report.advance(bar, [measured[i] for i in alive], seconds)
+        if plan.saves(done) or plan.scores(done):
             _save(plan, seed_runs, state, saves, alive, done)
         clock = time.perf_counter()
     bar.close()
     return [
         ended.get(i, one) for i, one in enumerate(unstack_seeds(state, plan, number))
-    ]
-
-
-def _by_seed(metrics: steps.StepMetrics, number: int) -> list[dict[str, Any]]:
-    """A step's metrics as plain numbers, one dict a run."""
-    fields = vars(axes.to_host(metrics))
-    return [
-        {name: np.atleast_1d(x)[i].item() for name, x in fields.items()}
-        for i in range(number)
     ]
 
 
@@ -372,28 +374,15 @@ def _non_finite_error(values: dict[str, Any], step: int) -> NonFiniteError:
     )
 
 
-def _show(bar: tqdm.tqdm, measured: Sequence[dict[str, Any]], seconds: float) -> None:
-    """Advances the progress bar by a step: mean loss and tokens a second."""
-    loss = sum(values["loss"] for values in measured) / len(measured)
-    tokens = sum(values["tokens"] for values in measured)
-    bar.set_postfix(loss=f"{loss:.3f}", tok_s=f"{tokens / seconds:.0f}", refresh=False)
-    bar.update()
-
-
 def _save(plan: LoopConfig, seed_runs, state, saves, alive, step: int) -> None:
-    """Measures the runs where that is due, then saves them."""
+    """Scores, measures and saves the runs where that is due, in this order."""
     states = unstack_seeds(state, plan, len(seed_runs))
-    if plan.measures(step):
-        for i in alive:
-            run = seed_runs[i]
-            run.log.write("measure", step, run.measure(states[i].adapter))
     for i in alive:
-        saves[i].save(step, states[i])
-
-
-def _step_record(values: dict[str, Any]) -> dict[str, Any]:
-    """What the log keeps of a step: CSR's numbers on its steps only."""
-    names = ["loss", "grad_norm", "learning_rate", "tokens"]
-    if not np.isnan(values["csr"]):
-        names += ["csr", "csr_ratio"]
-    return {name: values[name] for name in names}
+        run, adapter = seed_runs[i], states[i].adapter
+        if run.score and plan.scores(step):
+            run.log.write("eval", step, run.score(adapter))
+        if plan.measures(step):
+            run.log.write("measure", step, run.measure(adapter))
+    if plan.saves(step):
+        for i in alive:
+            saves[i].save(step, states[i])

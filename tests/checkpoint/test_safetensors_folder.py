@@ -161,3 +161,23 @@ def test_names_get_the_prefix_that_a_model_with_a_head_has(tmp_path):
     )
     np.testing.assert_array_equal(folder.read(f"model.{names[1]}"), one)
     np.testing.assert_array_equal(folder.read("lm_head.weight", (slice(1),)), [2])
+
+
+def test_a_revision_is_asked_of_the_hub_and_refused_for_a_folder(tmp_path, monkeypatch):
+    asked = []
+
+    def download(source, revision, allow_patterns, ignore_patterns):
+        asked.append((source, revision))
+        assert {"chat_template*", "config.json"} <= set(allow_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr(
+        safetensors_folder.huggingface_hub, "snapshot_download", download
+    )
+    assert safetensors_folder.locate("some/model", "v1.0") == tmp_path
+    assert safetensors_folder.locate("some/model") == tmp_path
+    assert asked == [("some/model", "v1.0"), ("some/model", None)]
+    with pytest.raises(
+        ValueError, match="revision 'v1.0' of model .* a folder has one"
+    ):
+        safetensors_folder.locate(str(tmp_path), "v1.0")

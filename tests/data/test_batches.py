@@ -73,3 +73,17 @@ def test_packing_uses_the_rows_of_textbook_first_fit_decreasing(lengths):
     for n in sorted(lengths, reverse=True):
         next(b for b in bins if sum(b) + n <= 50).append(n)
     assert used == sum(map(bool, bins))
+
+
+def test_flags_move_with_their_examples_and_one_position_down():
+    ids = [np.array([5, 6, 7]), np.array([8, 9, 10, 11])]
+    flags = [np.array([True, False, True]), None]
+    packed, _ = batches.pack(ids, 8, 2, counted=flags)
+    # The longer example comes first; 6 is no target that counts, 7 is.
+    assert packed.weights[0].tolist() == [1, 1, 1, 0, 0, 1, 0, 0]
+    padded, _ = batches.pad(ids, 4, 2, counted=flags)
+    assert padded.weights.tolist() == [[0, 1, 0, 0], [1, 1, 1, 0]]
+    # Rows that another process reads have the same weights: its step counts alike.
+    other, _ = batches.pad(ids, 4, 2, np.array([False, True]), flags)
+    assert other.weights.tolist() == padded.weights.tolist()
+    assert not other.tokens[0].any()

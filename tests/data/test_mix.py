@@ -29,7 +29,7 @@ def drawn(mixture, seed, steps):
 def test_draws_are_a_pure_function_of_seed_and_step():
     b3 = mix.condition_mixture("B3")
     forward, backward = drawn(b3, 0, range(30)), drawn(b3, 0, reversed(range(30)))
-    mix._order.cache_clear(), mix._permutation.cache_clear()
+    mix._order.cache_clear(), mix.permutation.cache_clear()
     assert forward == backward[::-1] == drawn(b3, 0, range(30))
     assert forward != drawn(b3, 1, range(30))
 
@@ -66,8 +66,36 @@ def test_conditions():
     assert mix.condition_mixture("B6").domains == ("code", "creative")
     with pytest.raises(ValueError, match="condition 'B7': expected one of B0, B1"):
         mix.condition_mixture("B7")
-    with pytest.raises(ValueError, match="multiples of 5 that add up to 100"):
-        mix.Phase(0, (("code", 72), ("math", 28)))
+    with pytest.raises(ValueError, match="mixture code:72,math:27: expected different"):
+        mix.Phase(0, (("code", 72), ("math", 27)))
+
+
+def test_named_mixtures_are_conditions_of_the_same_kind():
+    """The same shares give the same draws, whether of Table 1 or of --mixture."""
+    assert mix.parse_mixture("code:70,natural:30") == mix.condition_mixture("B3")
+    own = mix.parse_mixture(" law:28, code:72 ")
+    assert own.domains == ("code", "law")
+    sizes = {"code": {"a": 50}, "law": {"l": 9}}
+    flat = [n for s in range(25) for n, _ in mix.draw_batch(own, sizes, 4, s, 4)]
+    assert collections.Counter(flat) == {"a": 72, "l": 28}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("code", "expected DOMAIN:PERCENTAGE"),
+        ("code:70,law", "expected DOMAIN:PERCENTAGE"),
+        ("code:0.7,law:0.3", "whole numbers, such as code:70,law:30"),
+        ("code:70,:30", "expected DOMAIN:PERCENTAGE"),
+        ("code:-10,law:110", "expected DOMAIN:PERCENTAGE"),
+        ("code:70,law:20", "above 0 that add up to 100"),
+        ("code:100,law:0", "above 0 that add up to 100"),
+        ("code:50,code:50", "expected different domains"),
+    ],
+)
+def test_mixtures_in_another_form_are_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        mix.parse_mixture(text)
 
 
 def test_draws_are_the_same_on_every_machine_and_process():

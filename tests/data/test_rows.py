@@ -1,5 +1,6 @@
 """Rows of files in three forms, and what is refused."""
 
+import csv
 import json
 
 import pytest
@@ -98,3 +99,49 @@ def test_what_the_hub_does_not_give_is_one_line(monkeypatch):
     assert next(hub) == {"text": "a"}
     with pytest.raises(FileNotFoundError, match="owner/name: .* .the connection.; use"):
         next(hub)
+
+
+def test_every_kind_of_file_gives_the_same_rows_untyped(tmp_path):
+    """What readers that guess types turn into numbers, dates and nothing."""
+    import pyarrow
+    import pyarrow.parquet
+
+    values = ["007", "1e5", "NA", "None", "2024-01-02", "true", 'a "b", c\nd', "é"]
+    found = [{"id": str(n), "text": value} for n, value in enumerate(values)]
+    lines = [json.dumps(row) for row in found]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (tmp_path / "a.json").write_text(f"[{','.join(lines)}]", encoding="utf-8")
+    table = pyarrow.Table.from_pylist(found)
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    for name, delimiter in (("a.csv", ","), ("a.tsv", "\t")):
+        with (tmp_path / name).open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.DictWriter(file, ["id", "text"], delimiter=delimiter)
+            writer.writeheader()
+            writer.writerows(found)
+    names = [f"a{kind}" for kind in rows.TABLES]
+    assert sorted(names) == sorted(file.name for file in tmp_path.iterdir())
+    for name in names:
+        assert list(rows.read_table(tmp_path / name)) == found, name
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"text\na,b\n", "a.csv line 2: 2 values, expected 1 .text."),
+        ("a.csv", b"text,text\na,b\n", "expected different columns, found"),
+        ("a.csv", b'text\n"a\n', "a.csv line 2: not CSV .unexpected end of data."),
+        ("a.csv", b"text\n\xff\n", "a.csv: not UTF-8"),
+        ("a.parquet", b"PAR1", "a.parquet: not a parquet file"),
+        ("a.txt", b"\xff", "a.txt, line 1: byte 0xff is not UTF-8"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        list(rows.read_table(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_blank_lines_of_csv_are_no_rows(tmp_path):
+    (tmp_path / "a.csv").write_text("text\na\n\nb\n\n")
+    assert [row["text"] for row in rows.read_table(tmp_path / "a.csv")] == ["a", "b"]

@@ -34,3 +34,10 @@ def test_the_first_file_that_exists_is_read(tmp_path):
     for name in reversed(source.files):
         (tmp_path / name).touch()
         assert source.local_file(str(tmp_path)) == tmp_path / name
+
+
+def test_what_a_root_must_hold_names_files_and_columns():
+    text = sources.describe_root(sources.SOURCES)
+    for source in sources.SOURCES:
+        assert all(file in text for file in source.files)
+        assert f"(columns {', '.join(source.columns)})" in text

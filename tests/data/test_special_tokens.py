@@ -210,7 +210,7 @@ def test_byte_order_marks_change_nothing(tmp_path):
 
 def test_a_value_that_is_no_token_is_named(tmp_path):
     folder = write(tmp_path / "model", {NAMED: PLAIN | {"pad_token": 7}})
-    with pytest.raises(ValueError, match="value that transformers cannot use"):
+    with pytest.raises(ValueError, match="pad_token 7, expected the text of a token"):
         tokens.load_tokenizer(folder)
 
 

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import tokenizers
+import transformers
 
 from jaxent.data import tokens
 
@@ -213,3 +214,21 @@ def test_special_tokens_outside_the_file_are_refused(shared, tmp_path, name):
         ValueError, match=f"{name} '<new>', expected a token of tokenizer.json"
     ):
         tokens.load_tokenizer(tmp_path)
+
+
+def test_chat_templates_are_found_where_transformers_finds_them(tmp_path):
+    source = pathlib.Path(tokens.__file__).parent / "checkpoints" / "tiny"
+    shutil.copytree(source, tmp_path, dirs_exist_ok=True)
+    assert tokens.load_tokenizer(tmp_path).fast.chat_template is None
+    file = tmp_path / "tokenizer_config.json"
+    settings = json.loads(file.read_text())
+    for template, expected in (
+        ("one", "one"),
+        ([{"name": "default", "template": "two"}], {"default": "two"}),
+    ):
+        file.write_text(json.dumps(settings | {"chat_template": template}))
+        assert tokens.load_tokenizer(tmp_path).fast.chat_template == expected
+    (tmp_path / "chat_template.jinja").write_text("{{ 'own' }}")
+    reference = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert tokens.load_tokenizer(tmp_path).fast.chat_template == "{{ 'own' }}"
+    assert reference.chat_template == "{{ 'own' }}"

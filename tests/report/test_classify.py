@@ -181,3 +181,14 @@ def test_a_measurement_on_other_probes_is_not_mixed_in(tmp_path):
     assert [p.record.folder for p in found.paper.singles] == [
         "b"
     ] and "probe set older, the others' is feed" in found.notes[0].text
+
+
+def test_runs_on_other_data_of_ones_own_are_other_conditions(tmp_path):
+    for seed, settings in enumerate(
+        ({"mixture": "law:100"}, {"dataset": "/data/own.jsonl"}, {"mixture": "law:100"})
+    ):
+        fake_runs.run(tmp_path, QWEN, "own", seed, settings=settings)
+    found = classify.classify_records(records.read_records(tmp_path))
+    assert not found.paper.runs
+    names = sorted(run.key["condition"] for run in found.other.runs)
+    assert names == ["own law:100", "own law:100", "own own.jsonl"]

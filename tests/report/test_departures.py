@@ -15,6 +15,13 @@ QWEN = paper_models.HUB[paper_models.QWEN_7B]
         ("B3", {"max_train_samples": 100}, "max_train_samples 100, not 50000"),
         ("B3", {"data_root": "/data"}, "texts of /data, not the published data"),
         (
+            "own",
+            {"mixture": "law:100", "max_train_samples": None, "data_root": "embedded"},
+            "own data (law:100)",
+        ),
+        ("B3", {"eval_steps": 9, "eval_share": 0.05}, "5% of the texts held out"),
+        ("B3", {"streaming": True}, "texts streamed, shuffled within windows"),
+        (
             "B3",
             {"csr_centred": True, "max_train_samples": 50_000, "data_root": None},
             None,

@@ -13,6 +13,7 @@ def test_runs_share_a_base_unless_its_weights_or_arithmetic_differ():
     assert base_model.base_key(run) == base_model.base_key(alike)
     for change in (
         {"model": "other"},
+        {"revision": "main"},
         {"load_in_4bit": False},
         {"dtype": "float32"},
         {"micro_batch_size": 2},

@@ -9,6 +9,27 @@ from jaxent.runs import measurement
 from jaxent.runs import spec as specs
 
 
+def test_the_summary_has_the_first_and_the_last_held_out_loss():
+    measured = {"kind": "measure", "step": 0, "drift": None, "seconds": 2.0}
+    scored = [
+        {
+            "kind": "eval",
+            "step": step,
+            "loss": 4.0 - step,
+            "domains": {"law": 4.0 - step},
+            "tokens": 9,
+            "seconds": 1.0,
+        }
+        for step in range(3)
+    ]
+    summary = measurement.summarise_metrics([measured, *scored])
+    expected = [
+        {k: r[k] for k in ("step", "loss", "domains", "tokens")} for r in scored
+    ]
+    assert summary["held_out"] == {"before": expected[0], "after": expected[2]}
+    assert summary["seconds"] == 5.0
+
+
 def test_summary_of_the_records_of_a_run():
     measured = [
         {"kind": "measure", "step": step, "drift": {"total": step}, "seconds": 2.0}
@@ -30,6 +51,7 @@ def test_summary_of_the_records_of_a_run():
         "tokens": 300,
         "seconds": 19.0,
         "final_loss": np.mean(range(11, 31)),
+        "held_out": None,
         "csr_ratio": pytest.approx(0.2),
         "csr_loss": 0.6,
     }

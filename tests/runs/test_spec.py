@@ -122,3 +122,57 @@ def test_the_tuner_decides_the_adapters_kind():
         ValueError, match="--tuner 'full': expected one of lora, rslora"
     ):
         specs.RunSpec("m", tuner="full")
+
+
+def test_data_of_ones_own_is_a_mixture_of_the_same_kind():
+    run = specs.RunSpec("m", "own", dataset="x/own data.jsonl", text_column="body")
+    assert run.name == "m/own-own-data-strong-seed0"
+    assert run.training_mixture.domains == ("own",)
+    assert run.own_sources[0].columns == {"text_column": "body"}
+    assert (
+        run.max_train_samples is None and specs.RunSpec("m").max_train_samples == 50_000
+    )
+    run = specs.RunSpec(
+        "m",
+        "own",
+        mixture="code:72,law:28",
+        domain=["law=law.jsonl,prompt_column=q,completion_column=a"],
+        eval_steps=5,
+    )
+    assert run.name == "m/own-code-72-law-28-strong-seed0"
+    assert run.training_mixture.domains == ("code", "law")
+    assert run.held_out.share == 0.05 and specs.RunSpec("m").held_out is None
+    assert specs.run_from_json(json.loads(json.dumps(run.to_json()))) == run
+    assert hash(run) == hash(specs.run_from_json(run.to_json()))
+
+
+OWN = {"condition": "own"}
+LAW = {"domain": ["law=law.jsonl"]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dataset": "x"}, "condition 'B3' with --dataset x and --mixture None"),
+        (OWN, "condition 'own' with --dataset None and --mixture None: expected"),
+        (LAW, "--domain law=law.jsonl: expected --mixture with it"),
+        ({"text_column": "a"}, "--text_column: expected --dataset or --domain with it"),
+        ({"loss_on": "all"}, "--loss_on: expected --dataset or --domain with it"),
+        ({"dataset_revision": "v1"}, "--dataset_revision v1: expected --dataset too"),
+        (OWN | LAW | {"mixture": "code:100"}, "--domain law: no part of the mixture"),
+        (
+            OWN | {"mixture": "law:100", "domain": ["law=a", "law=b"]},
+            "--domain law: found twice, expected once",
+        ),
+        (OWN | {"mixture": "law:100"}, "domain 'law' has no texts, expected --domain"),
+        (
+            OWN | LAW | {"mixture": "law:100", "dataset": "x"},
+            "--dataset: no part of the mixture .domains law., expected a share of own",
+        ),
+        ({"eval_steps": 0}, "--eval_steps 0: expected at least 1"),
+        ({"max_train_samples": 0}, "--max_train_samples 0: expected at least 1"),
+    ],
+)
+def test_data_settings_that_do_not_fit_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        specs.RunSpec("m", **settings)

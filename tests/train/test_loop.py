@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import jax
@@ -43,11 +44,14 @@ def measure(adapter):
 
 def seed_run(seed, draw, folder):
     metrics = log.MetricsLog(folder / "metrics.jsonl")
-    return loop.SeedRun(seed, draw, measure, folder / "checkpoints", metrics)
+    return loop.SeedRun(
+        *(seed, draw, measure, folder / "checkpoints", metrics), score=measure
+    )
 
 
 def fit(model, folder, draw=batch_at):
-    [ended] = loop.fit(model, PLAN, [seed_run(3, draw, folder)], progress=False)
+    plan = dataclasses.replace(PLAN, eval_steps=5)  # never with a checkpoint
+    [ended] = loop.fit(model, plan, [seed_run(3, draw, folder)], progress=False)
     return ended
 
 
@@ -69,7 +73,8 @@ def test_interrupted_run_ends_in_the_identical_adapter_and_records(
         for found in records
     ]
     assert timeless[0] == timeless[1]
-    assert [r["step"] for r in records[0] if r["kind"] == "measure"] == [0, 4, 8, 12]
+    for kind, expected in (("measure", [0, 4, 8, 12]), ("eval", [0, 5, 10, 12])):
+        assert [r["step"] for r in records[0] if r["kind"] == kind] == expected
 
 
 def test_nan_stops_with_the_step_and_saves_the_good_state(qwen, tmp_path):
