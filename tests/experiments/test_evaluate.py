@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from jaxent.evaluate import humaneval
+from jaxent.evaluate import sample_files
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "experiments"
 
@@ -21,16 +21,16 @@ def run(script, *arguments, **options) -> subprocess.CompletedProcess:
 
 def test_real_problems_through_the_whole_path(shared, tmp_path):
     flags = [
-        f"--humaneval={shared / 'humaneval_plus' / 'HumanEvalPlus.jsonl'}",
+        f"--problems={shared / 'humaneval_plus' / 'HumanEvalPlus.jsonl'}",
         "--limit=4",
         "--max_new_tokens=32",
         f"--output_dir={tmp_path}",
     ]
     found = run("evaluate.py", *flags, "--noscore")
     assert found.returncode == 0, found.stderr
-    raw = (tmp_path / humaneval.RAW).read_bytes().splitlines(keepends=True)
+    raw = (tmp_path / sample_files.RAW).read_bytes().splitlines(keepends=True)
     assert len(raw) == 4
-    (tmp_path / humaneval.RAW).write_bytes(
+    (tmp_path / sample_files.RAW).write_bytes(
         b"".join(raw[:2]) + raw[2][:30]
     )  # as a kill leaves it
     again = run("evaluate.py", *flags)
@@ -38,7 +38,7 @@ def test_real_problems_through_the_whole_path(shared, tmp_path):
         again = run("evaluate.py", *flags, "--allow_unsandboxed")
     assert again.returncode == 0, again.stderr
     assert sorted(
-        (tmp_path / humaneval.RAW).read_bytes().splitlines(keepends=True)
+        (tmp_path / sample_files.RAW).read_bytes().splitlines(keepends=True)
     ) == sorted(raw)
     assert (
         "HumanEval+ pass@1 0.0000" in again.stdout
@@ -65,7 +65,7 @@ def test_real_problems_through_the_whole_path(shared, tmp_path):
     ("extra", "message"),
     [
         (
-            ["--humaneval=/nowhere.jsonl", "--noscore"],
+            ["--problems=/nowhere.jsonl", "--noscore"],
             "evaluate: HumanEval+ /nowhere.jsonl: no such file",
         ),
         (
