@@ -67,6 +67,8 @@ CODING = (
     "HumanEval+ (%)",
     "HumanEval+ passes",
     "of",
+    "nats a byte",
+    "minus base",
     "SV energy",
     "final loss",
 )

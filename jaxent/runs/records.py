@@ -92,12 +92,14 @@ class Evaluation:
       record: evaluation.json, its settings under today's names.
       scores: scores.json.
       passed: by suite (base, plus) and task, the share of its samples that passed.
+      likelihood: likelihood.json; None without one.
     """
 
     folder: str
     record: Content
     scores: Content
     passed: Mapping[str, Mapping[str, float]]
+    likelihood: Content | None = None
 
     @property
     def about(self) -> Content:
@@ -333,7 +335,12 @@ def _read_evaluation(folder: pathlib.Path, name: str) -> list[Evaluation]:
         "base": _share_passed(scores["ended"], ("base",)),
         "plus": _share_passed(scores["ended"], ("base", "plus")),
     }
-    return [Evaluation(name, {**record, "settings": upgraded}, scores, passed)]
+    likelihood = None
+    if (folder / run_folder.LIKELIHOOD).is_file():
+        content = schema.read_json(folder / run_folder.LIKELIHOOD)
+        likelihood = schema.require_fields(content, "likelihood")
+    record = {**record, "settings": upgraded}
+    return [Evaluation(name, record, scores, passed, likelihood)]
 
 
 def _share_passed(ended: Sequence[Content], suites: Sequence[str]) -> dict[str, float]:
