@@ -322,13 +322,14 @@ class _Reader:
                 self.note(f"{name}/{file.name}, line {number}", f"left out: {error}")
 
 
+def _read_object(file: pathlib.Path, kind: str) -> dict:
+    """A JSON object that holds the fields of its kind."""
+    return schema.require_fields(schema.read_json(file), kind)
+
+
 def _read_evaluation(folder: pathlib.Path, name: str) -> list[Evaluation]:
-    scores = schema.require_fields(
-        schema.read_json(folder / run_folder.SCORES), "scores"
-    )
-    record = schema.require_fields(
-        schema.read_json(folder / run_folder.EVALUATION), "evaluation"
-    )
+    scores = _read_object(folder / run_folder.SCORES, "scores")
+    record = _read_object(folder / run_folder.EVALUATION, "evaluation")
     settings = schema.require_fields(record["settings"], "evaluation settings")
     upgraded = schema.upgrade_evaluation_settings(settings)
     passed = {
@@ -337,8 +338,7 @@ def _read_evaluation(folder: pathlib.Path, name: str) -> list[Evaluation]:
     }
     likelihood = None
     if (folder / run_folder.LIKELIHOOD).is_file():
-        content = schema.read_json(folder / run_folder.LIKELIHOOD)
-        likelihood = schema.require_fields(content, "likelihood")
+        likelihood = _read_object(folder / run_folder.LIKELIHOOD, "likelihood")
     record = {**record, "settings": upgraded}
     return [Evaluation(name, record, scores, passed, likelihood)]
 
@@ -358,9 +358,7 @@ def _share_passed(ended: Sequence[Content], suites: Sequence[str]) -> dict[str, 
 
 
 def _read_crosstalk(folder: pathlib.Path, name: str) -> list[Crosstalk]:
-    content = schema.require_fields(
-        schema.read_json(folder / run_folder.CROSSTALK), "crosstalk"
-    )
+    content = _read_object(folder / run_folder.CROSSTALK, "crosstalk")
     return [Crosstalk(name, schema.upgrade_measurement(content))]
 
 
@@ -377,7 +375,7 @@ def _layer_number(layer: Content) -> int:
 
 
 def _read_failures(folder: pathlib.Path, name: str) -> list[Note]:
-    study = schema.require_fields(schema.read_json(folder / run_folder.STUDY), "study")
+    study = _read_object(folder / run_folder.STUDY, "study")
     return [
         Note(row["name"], str(row["reason"]))
         for row in study["runs"]
@@ -394,9 +392,7 @@ def _read_metrics(folder: pathlib.Path, name: str) -> list[Metric]:
 
 
 def _read_validity(folder: pathlib.Path, name: str) -> list[Validity]:
-    content = schema.require_fields(
-        schema.read_json(folder / run_folder.VALIDITY), "validity"
-    )
+    content = _read_object(folder / run_folder.VALIDITY, "validity")
     return [Validity(name, content)]
 
 

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import textwrap
 
-import problem_files
 import pytest
 
 from jaxent.evaluate import benchmarks, evalplus_process, sample_files, sandbox, scoring
@@ -196,46 +195,6 @@ def test_the_embedded_problems_tell_right_from_wrong(tmp_path):
         scores.subset == "subset: 8 problems that are not HumanEval's"
         and "NOT HUMANEVAL" in scoring.summary(scores)
     )
-
-
-def test_mbpp_is_scored_with_evalplus_s_types_and_oracles(tmp_path):
-    """Inputs get their types by the task's number, and some outputs their own oracle.
-
-    Mbpp/2 takes tuples and any order, check_str anything that is not None, Mbpp/252
-    complex numbers.
-    """
-    file = problem_files.write(tmp_path / "mbpp.jsonl", problem_files.MBPP)
-    problems = benchmarks.load_problems(file, benchmark=benchmarks.MBPP)
-    others = [
-        "def similar_elements(a, b):\n    return [x for x in b[::-1] if x in a]\n",
-        "def check_str(s):\n    return len(s) or None if s[:1].isupper() else None\n",
-        "def largest(numbers):\n    return numbers.sort() or numbers[-1]\n",
-        "def double(z):\n    return z + z.real + 1j * z.imag\n",
-    ]
-    wrong = ["def similar_elements(a, b):\n    return a + b\n", "def check_str(s):\n"]
-    wrong += ["    return s", "def double(z):\n    return z.missing\n"]
-
-    def samples(codes):
-        pairs = zip(problems.items, codes, strict=True)
-        stops = problems.benchmark.stops
-        return [sample_files.finish_sample(p, code, stops) for p, code in pairs]
-
-    fill(
-        tmp_path,
-        problems,
-        [
-            *samples([p.canonical for p in problems.items]),
-            *samples(others),
-            *samples(wrong),
-        ],
-    )
-    scores = scoring.score_samples(tmp_path, problems, allow_unsandboxed=True)
-    passed = [(e.base, e.plus) for e in scores.ended].count(("pass", "pass"))
-    assert passed == scores.counts("plus")["pass"] == 8
-    assert scores.pass_at(1, "plus") == pytest.approx(8 / 12)
-    assert scores.subset == "subset: 4 of 378 problems"
-    text = scoring.summary(scores)
-    assert text.startswith("MBPP       pass@1 0.6667") and "HumanEval" not in text
 
 
 def test_evalplus_as_released_fails_humaneval_32(official, tmp_path):
