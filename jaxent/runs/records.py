@@ -280,9 +280,7 @@ class _Reader:
             yield "validities", _read_validity, run_folder.VALIDITY
 
     def _read_run(self, folder: pathlib.Path, name: str) -> list[Run]:
-        record = schema.require_fields(
-            schema.read_json(folder / run_folder.RECORD), "run"
-        )
+        record = _read_object(folder / run_folder.RECORD, "run")
         settings = schema.require_fields(record["settings"], "run settings")
         record = {**record, "settings": schema.upgrade_run_settings(settings)}
         measured, trained = [], []
@@ -299,8 +297,7 @@ class _Reader:
             )
         summary = None
         if (folder / run_folder.SUMMARY).is_file():
-            summary = schema.read_json(folder / run_folder.SUMMARY)
-            schema.require_fields(summary, "summary")
+            summary = _read_object(folder / run_folder.SUMMARY, "summary")
         else:
             steps = record["settings"].get("max_steps")
             self.note(
