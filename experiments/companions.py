@@ -39,7 +39,7 @@ flags.DEFINE_bool(
     "before",
 )
 flags.DEFINE_string(
-    "humaneval",
+    "problems",
     None,
     "HumanEvalPlus.jsonl (default: what evalplus downloads; with --preset=tiny eight "
     "embedded problems)",
@@ -54,7 +54,7 @@ command.parse(__name__, __doc__)
 
 import studies
 
-from jaxent.evaluate import humaneval
+from jaxent.evaluate import benchmarks
 from jaxent.runs import evaluate as evaluate_runs
 from jaxent.runs import questions, summary_table
 from jaxent.runs import spec as specs
@@ -78,9 +78,9 @@ def evaluate(outcomes: list, is_primary: bool) -> list:
     """Runs evaluate.py on every finished run; gives the evaluations that failed."""
     if not FLAGS.evaluate:
         return []
-    embedded = humaneval.EMBEDDED if FLAGS.preset == "tiny" else None
-    problems = FLAGS.humaneval or embedded
-    given = [f"--humaneval={problems}"] if problems else []
+    embedded = benchmarks.EMBEDDED if FLAGS.preset == "tiny" else None
+    problems = FLAGS.problems or embedded
+    given = [f"--problems={problems}"] if problems else []
     given += [f"--mesh={FLAGS.mesh}"] if FLAGS.mesh else []
     script = pathlib.Path(__file__).with_name("evaluate.py")
     further = [*given, *FLAGS.evaluate_flags]

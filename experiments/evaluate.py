@@ -1,11 +1,17 @@
-r"""HumanEval and HumanEval+ pass@1 of a checkpoint through EvalPlus (section 3.2).
+r"""How a checkpoint codes: pass@1 through EvalPlus, and likelihood (section 3.2).
 
     python experiments/evaluate.py --model=Qwen/Qwen2.5-Coder-7B \
         --adapter=runs/qwen7b_b3_0/adapter --output_dir=runs/evaluate
+    python experiments/evaluate.py --model=smollm2 --nogenerate --output_dir=runs/base
     python experiments/evaluate.py --preset=tiny
 
-Raw completion, greedy, 768 new tokens, all 164 problems decoded together, with or
-without an adapter. Writes samples.raw.jsonl (as rows finish: a killed run continues),
+pass@1 on HumanEval and HumanEval+ (or MBPP and MBPP+, --benchmark=mbpp): raw completion
+or EvalPlus's chat form (--prompt_format=chat), greedy, 768 new tokens, all problems
+decoded together, with or without an adapter. Likelihood: nats a byte of the canonical
+solutions after their prompts, of the adapter and of the same weights without it, paired
+by problem. It sees changes where pass@1 is 0 and 0, and takes one pass over the texts.
+
+Writes likelihood.json, samples.raw.jsonl (as rows finish: a killed run continues),
 samples.jsonl, eval_results.json, scores.json and evaluation.json to --output_dir.
 Reproduces a row of Table 9: Qwen2.5-Coder-32B has 65.9% and 58.5% (108 and 96 of 164).
 
@@ -21,44 +27,13 @@ import pathlib
 import sys
 import time
 
-import checkpoint_flags
-import weight_flags
+import evaluation_flags
 from absl import flags
 
 from jaxent import command, json_files
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output_dir", None, "folder for the results")
-flags.DEFINE_enum(
-    "weights",
-    "nf4",
-    ["nf4", "dequantized", "merged"],
-    "nf4: as trained; dequantized: the same values, decoded once; merged: the adapter "
-    "added in",
-)
-flags.DEFINE_string(
-    "humaneval",
-    None,
-    "HumanEvalPlus.jsonl (default: what evalplus downloads; with --preset=tiny eight "
-    "embedded problems)",
-)
-flags.DEFINE_integer("limit", None, "first problems only; every output says so")
-flags.DEFINE_integer("max_new_tokens", 768, "new tokens a problem")
-flags.DEFINE_float("temperature", 0.0, "0: greedy")
-flags.DEFINE_float("top_p", 1.0, "share of the probability that is sampled from")
-flags.DEFINE_integer("n_samples", 1, "samples a problem, for pass@k")
-flags.DEFINE_integer("seed", 0, "seed of sampling")
-flags.DEFINE_float("min_time_limit", 10.0, "seconds a test may take at least")
-flags.DEFINE_float(
-    "gt_time_limit_factor", 20.0, "times the canonical solution's time a test may take"
-)
-flags.DEFINE_bool("score", True, "score the samples; --noscore only generates them")
-flags.DEFINE_bool(
-    "allow_unsandboxed",
-    False,
-    "run generated programs without the protections this system lacks",
-)
-flags.adopt_module_key_flags(checkpoint_flags)
+flags.adopt_module_key_flags(evaluation_flags)
 command.parse(__name__, __doc__)
 
 import checkpoints
@@ -69,47 +44,56 @@ import numpy as np
 from jaxent.checkpoint import peft
 from jaxent.decode import choose, generate, loop, plan
 from jaxent.distributed import axes, processes
-from jaxent.evaluate import humaneval, sandbox, scoring
+from jaxent.evaluate import (
+    benchmarks,
+    likelihood,
+    prompts,
+    sample_files,
+    sandbox,
+    scoring,
+)
 from jaxent.model import blocks, convert
 from jaxent.model import config as configs
 from jaxent.runs import folder as run_folder
 from jaxent.runs import validate
 
-SETTINGS = (
-    "model",
-    "adapter",
-    "weights",
-    "load_in_4bit",
-    "dtype",
-    "max_new_tokens",
-    "temperature",
-    "top_p",
-    "n_samples",
-)
-"""Flags that decide a sample, recorded with the results."""
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What is evaluated, and where the results go.
+
+    hashes: of the model's and the adapter's weights.
+    """
+
+    folder: pathlib.Path
+    checkpoint: validate.Checkpoint
+    problems: benchmarks.Problems
+    prompts: prompts.Prompts
+    hashes: dict
 
 
-def settings() -> dict:
-    """The values of `SETTINGS`, dtype under its full name and None for auto."""
-    values = {name: FLAGS[name].value for name in SETTINGS}
-    return values | {"dtype": weight_flags.dtype()}
+def make_runners(
+    checkpoint: validate.Checkpoint, mesh
+) -> tuple[loop.Runner, loop.Runner | None]:
+    """The model in the form --weights asks for, on the mesh if there is one.
 
-
-def make_runner(config: configs.Config, mesh) -> loop.Runner:
-    """The model in the form --weights asks for, on the mesh if there is one."""
-    adapter = None
+    Returns:
+        The model with its adapter, and the same without the adapter, None where there
+        is none. Both share the weights; of merged ones the second has the unmerged.
+    """
+    config, adapter = checkpoint.config, None
     if FLAGS.adapter:
         adapter = peft.load_adapter(FLAGS.adapter, config, FLAGS.model)
-    checkpoint = validate.open_checkpoint(FLAGS.model)
     model, adapter, compute = checkpoints.load(checkpoint, adapter, mesh)
-    if FLAGS.weights == "nf4":
-        return loop.Runner(model, adapter, compute)
-    check_memory(config, mesh, compute)
+    if FLAGS.weights != "nf4":
+        check_memory(config, mesh, compute)
     if FLAGS.weights == "dequantized":
         model = convert.to_dense(model, compute.dtype)
-        return loop.Runner(model, adapter, compute)
-    model = convert.to_dense(model, compute.dtype, adapter)
-    return loop.Runner(model, None, compute)
+    base = loop.Runner(model, None, compute)
+    if FLAGS.weights == "merged":
+        model = convert.to_dense(model, compute.dtype, adapter)
+        return loop.Runner(model, None, compute), base if FLAGS.adapter else None
+    return loop.Runner(model, adapter, compute), base if FLAGS.adapter else None
 
 
 def check_memory(config: configs.Config, mesh, compute) -> None:
@@ -125,40 +109,104 @@ def check_memory(config: configs.Config, mesh, compute) -> None:
         )
 
 
-def generate_missing(
-    folder: pathlib.Path,
-    checkpoint: validate.Checkpoint,
-    mesh,
-    problems: humaneval.Problems,
-    done: list[humaneval.Sample],
+def measure_likelihood(
+    evaluation: Evaluation, runner: loop.Runner, base: loop.Runner | None
 ) -> dict:
-    """Generates the samples that are missing; each is on disk as soon as it is done.
+    """Nats a byte of the canonical solutions, as likelihood.json holds them."""
+    problems, config = evaluation.problems, evaluation.checkpoint.config
+    encoded, left_out = likelihood.encode_solutions(
+        evaluation.prompts, problems, config.context
+    )
+    show = processes.is_primary()
+    nats = likelihood.solution_nats(runner, encoded, show)
+    of_base = likelihood.solution_nats(base, encoded, show) if base else None
+    record = {
+        "settings": evaluation_flags.settings(),
+        "hashes": evaluation.hashes,
+        "data": {"version": problems.version, "md5": problems.md5},
+        "subset": problems.subset,
+        **likelihood.make_record(encoded, left_out, nats, of_base),
+    }
+    if processes.is_primary():
+        file = evaluation.folder / run_folder.LIKELIHOOD
+        run_folder.write_json(file, record)
+        print(likelihood.summary(record))
+    return record
+
+
+def read_likelihood(evaluation: Evaluation) -> dict | None:
+    """The likelihood.json that is there, as the first process sees it.
+
+    None where there is none, or of other weights than today's.
+    """
+    file = evaluation.folder / run_folder.LIKELIHOOD
+
+    def read() -> str:
+        return file.read_text(encoding="utf-8") if file.is_file() else "null"
+
+    text = processes.broadcast_from_primary(read)
+    record = json_files.parse_json(text, str(file), kind=None, finite=False)
+    return record if record and record["hashes"] == evaluation.hashes else None
+
+
+def run_model(evaluation: Evaluation, done: list[sample_files.Sample]) -> dict:
+    """Measures and generates what is missing; loads the model only for that.
+
+    Returns:
+        What generating took.
+    """
+    todo = []
+    if FLAGS.generate:
+        missing = sample_files.missing_samples(
+            evaluation.problems, done, FLAGS.n_samples
+        )
+        todo = [problem for problem, count in missing for _ in range(count)]
+    measure = FLAGS.likelihood and read_likelihood(evaluation) is None
+    if not todo and not measure:
+        return {"samples": 0}
+    mesh = checkpoints.choose_mesh(evaluation.checkpoint)
+    runner, base = make_runners(evaluation.checkpoint, mesh)
+    if measure:
+        measure_likelihood(evaluation, runner, base)
+    del base
+    if not todo:
+        return {"samples": 0}
+    return generate_samples(evaluation, runner, todo, len(done))
+
+
+def generate_samples(
+    evaluation: Evaluation,
+    runner: loop.Runner,
+    todo: list[benchmarks.Problem],
+    done: int,
+) -> dict:
+    """Generates samples; each is on disk as soon as it is done.
 
     Returns:
         What it took: samples, tokens, seconds, how they ended, near ties.
     """
-    missing = humaneval.missing_samples(problems, done, FLAGS.n_samples)
-    todo = [problem for problem, count in missing for _ in range(count)]
-    if not todo:
-        return {"samples": 0}
-    runner, tokenizer = make_runner(checkpoint.config, mesh), checkpoint.tokenizer
-    prompts = [problem.prompt for problem in todo]
-    warn_of_context(max(map(len, tokenizer.encode(prompts))), checkpoint.config)
+    asked = evaluation.prompts
+    encoded = [asked.encode(problem) for problem in todo]
+    warn_of_context(max(map(len, encoded)), evaluation.checkpoint.config)
 
     def keep(row: int, completion) -> None:
         if processes.is_primary():
-            sample = humaneval.finish_sample(todo[row], completion.text)
-            humaneval.append_samples(folder, problems, [sample])
+            sample = sample_files.finish_sample(
+                todo[row], completion.text, asked.stops, not asked.is_chat
+            )
+            sample_files.append_samples(
+                evaluation.folder, evaluation.problems, [sample]
+            )
 
     # Samples made after a restart must not repeat the draws of those before it.
-    seed = np.random.SeedSequence([FLAGS.seed, len(done)]).generate_state(1)[0]
+    seed = np.random.SeedSequence([FLAGS.seed, done]).generate_state(1)[0]
     started = time.perf_counter()
     completions = generate(
         runner.model,
-        tokenizer,
-        prompts,
+        evaluation.checkpoint.tokenizer,
+        encoded,
         FLAGS.max_new_tokens,
-        stops=humaneval.STOPS,
+        stops=asked.stops,
         temperature=FLAGS.temperature,
         top_p=FLAGS.top_p,
         seed=int(seed),
@@ -193,29 +241,27 @@ def describe(completions: list, seconds: float) -> dict:
     }
 
 
-def resume(
-    folder: pathlib.Path, checkpoint: validate.Checkpoint, problems: humaneval.Problems
-) -> list[humaneval.Sample]:
+def resume(evaluation: Evaluation) -> list[sample_files.Sample]:
     """The samples that are there, as the first process sees them.
 
     Samples of another identity (settings, tokenizer, problems) are never mixed in.
     """
-    identity = settings() | {
+    identity = evaluation_flags.settings() | {
         "seed": FLAGS.seed,
-        "tokenizer": checkpoint.tokenizer.hash,
-        "humaneval": problems.md5,
+        "tokenizer": evaluation.checkpoint.tokenizer.hash,
+        "problems": evaluation.problems.md5,
     }
 
     def read() -> str:
-        samples = humaneval.resume(folder, identity)
+        samples = sample_files.resume(evaluation.folder, identity)
         return json.dumps([dataclasses.asdict(sample) for sample in samples])
 
     text = processes.broadcast_from_primary(read)
-    samples = json_files.parse_json(text, humaneval.RAW, list)
-    return [humaneval.Sample(**sample) for sample in samples]
+    samples = json_files.parse_json(text, sample_files.RAW, list)
+    return [sample_files.Sample(**sample) for sample in samples]
 
 
-def score(folder: pathlib.Path, problems: humaneval.Problems) -> dict:
+def score(folder: pathlib.Path, problems: benchmarks.Problems) -> dict:
     """Runs the samples through EvalPlus, prints the scores, gives their record."""
     began = time.perf_counter()
     scores = scoring.score_samples(
@@ -241,50 +287,49 @@ def check_flags() -> None:
         raise ValueError(
             f"--n_samples {FLAGS.n_samples}: expected 1, or a --temperature above 0"
         )
-    if FLAGS.score:
+    if not FLAGS.generate and not FLAGS.likelihood:
+        raise ValueError("--nogenerate --nolikelihood: expected one of the two")
+    if FLAGS.generate and FLAGS.score:
         processes.broadcast_from_primary(
             lambda: str(sandbox.require_protections(FLAGS.allow_unsandboxed))
         )
 
 
-@processes.exit_together()
-def main() -> None:
-    """Generates, then scores."""
-    tiny = {
-        "output_dir": "runs/evaluate",
-        "max_new_tokens": 64,
-        "humaneval": str(humaneval.EMBEDDED),
-    }
-    try:
-        started = checkpoints.begin(tiny)
-        devices.start()
-        check_flags()
-        problems = processes.primary_then_all(
-            lambda: humaneval.load_problems(FLAGS.humaneval, FLAGS.limit)
-        )
-        checkpoint, _ = checkpoints.open_all()
-        mesh = checkpoints.choose_mesh(checkpoint)
-        out = pathlib.Path(FLAGS.output_dir)
-        done = resume(out, checkpoint, problems)
-        took = generate_missing(out, checkpoint, mesh, problems, done)
-    except (ValueError, FileNotFoundError, PermissionError) as error:
-        sys.exit(f"evaluate: {error}")
-    if not processes.shutdown():
-        return
-    gc.collect()
-    jax.clear_caches()  # the model is gone before programs are timed
-    humaneval.write_sanitized(out, problems)
+def open_evaluation() -> Evaluation:
+    """Opens what the flags name; ValueError for what cannot be."""
+    benchmark = benchmarks.BENCHMARKS[FLAGS.benchmark]
+    problems = processes.primary_then_all(
+        lambda: benchmarks.load_problems(FLAGS.problems, FLAGS.limit, benchmark)
+    )
+    checkpoint, _ = checkpoints.open_all()
+    template = None
+    if FLAGS.prompt_format == "chat":
+        template = prompts.load_template(checkpoint.folder)
+    asked = prompts.Prompts(benchmark, checkpoint.tokenizer, template)
+    asked.write(problems.items[0])  # a template that fails does so now
+    hashes = validate.hashes(checkpoint, FLAGS.adapter)
+    out = pathlib.Path(FLAGS.output_dir)
+    return Evaluation(out, checkpoint, problems, asked, hashes)
+
+
+def write_results(evaluation: Evaluation, took: dict, started: float) -> None:
+    """Scores the samples, and writes evaluation.json last."""
+    out, problems = evaluation.folder, evaluation.problems
     record = {
-        "settings": settings(),
+        "settings": evaluation_flags.settings(),
         "subset": problems.subset,
         "generation": took,
     }
-    if FLAGS.score:
+    if FLAGS.generate:
+        sample_files.write_sanitized(out, problems)
+    if FLAGS.generate and FLAGS.score:
         record |= score(out, problems)
     elif problems.subset:
         print(problems.subset.upper())
     seed = FLAGS.seed if FLAGS.temperature else None
-    record |= validate.provenance(checkpoint, started, FLAGS.adapter, seed=seed)
+    record |= validate.provenance(
+        evaluation.checkpoint, started, FLAGS.adapter, seed=seed
+    )
     run_folder.write_json(out / run_folder.EVALUATION, record)
     if took["samples"]:
         print(
@@ -293,6 +338,31 @@ def main() -> None:
             f"{took['samples_with_near_ties']}"
         )
     print(f"Results: {out}")
+
+
+@processes.exit_together()
+def main() -> None:
+    """Measures and generates, then scores."""
+    tiny = {
+        "output_dir": "runs/evaluate",
+        "max_new_tokens": 64,
+    }
+    if FLAGS.benchmark == "humaneval":
+        tiny["problems"] = str(benchmarks.EMBEDDED)
+    try:
+        started = checkpoints.begin(tiny)
+        devices.start()
+        check_flags()
+        evaluation = open_evaluation()
+        done = resume(evaluation)
+        took = run_model(evaluation, done)
+    except (ValueError, FileNotFoundError, PermissionError) as error:
+        sys.exit(f"evaluate: {error}")
+    if not processes.shutdown():
+        return
+    gc.collect()
+    jax.clear_caches()  # the model is gone before programs are timed
+    write_results(evaluation, took, started)
 
 
 if __name__ == "__main__":

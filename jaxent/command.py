@@ -54,6 +54,8 @@ FOREIGN = {
     "max_new": "use --max_new_tokens",
     "max_seq_length": "use --max_length",
     "max_seq_len": "use --max_length",
+    "humaneval": "use --problems=HumanEvalPlus.jsonl",
+    "force_base_prompt": "use --prompt_format=raw, the default",
     "bf16": "use --dtype=bfloat16",
     "fp16": "use --dtype=bfloat16 or --dtype=float32: float16 is not supported",
     "out": "use --output_dir",
@@ -85,7 +87,7 @@ GROUPS = {
         "condition conditions data_root dataset dataset_revision domain mixture "
         "text_column prompt_column completion_column messages_column loss_on streaming "
         "max_train_samples max_length packing curriculum_steps companions target "
-        "humaneval limit prompt"
+        "benchmark problems limit prompt prompt_format"
     ),
     "LoRA": (
         "tuner lora_r lora_alpha lora_dropout lora_target_modules intervention "
@@ -104,7 +106,8 @@ GROUPS = {
         "csr_lambda csr_every csr_variance csr_target csr_centred csr_probes lambdas"
     ),
     "decoding and scoring": (
-        "max_new_tokens temperature top_p n_samples score min_time_limit "
+        "generate likelihood max_new_tokens temperature top_p n_samples score "
+        "min_time_limit "
         "gt_time_limit_factor allow_unsandboxed"
     ),
     "devices": "mesh topology topologies compiler_effort",

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import tqdm
 
@@ -40,7 +40,7 @@ def ignore(row: int, completion: Completion) -> None:
 def generate(
     model: transformer.Transformer,
     tokenizer: tokens.Tokenizer,
-    prompts: list[str],
+    prompts: Sequence[str | list[int]],
     max_new_tokens: int = 256,
     *,
     stops: Iterable[str] = (),
@@ -58,7 +58,7 @@ def generate(
     Args:
         model: The base model.
         tokenizer: Its tokenizer.
-        prompts: The texts to continue.
+        prompts: The texts to continue, or their token ids.
         max_new_tokens: New tokens of a continuation, at most.
         stops: Strings that end a continuation.
         temperature: 0 is greedy, which equals transformers' generate.
@@ -93,10 +93,20 @@ def generate(
     request = loop.Request(max_new_tokens, tokenizer.eos_ids, sampling, seed)
     rows = [
         _Continuation(tokenizer, prompt, tuple(stops))
-        for prompt in tokenizer.encode(prompts)
+        for prompt in _encode_prompts(tokenizer, prompts)
         for _ in range(samples)
     ]
     return _decode_rows(runner, request, rows, on_done, progress)
+
+
+def _encode_prompts(
+    tokenizer: tokens.Tokenizer, prompts: Sequence[str | list[int]]
+) -> list[list[int]]:
+    """Token ids of each prompt; those that are ids already stay as they are."""
+    return [
+        tokenizer.encode([prompt])[0] if isinstance(prompt, str) else prompt
+        for prompt in prompts
+    ]
 
 
 def _check_samples(samples: int, temperature: float) -> None:

@@ -148,7 +148,8 @@ def _execute(dataset, entry_point, code, inputs, *rest) -> None:
     _unsafe_execute(dataset, entry_point, code, inputs, *rest)
     stat, details, progress = rest[-3:]
     finished = stat.value == checks._SUCCESS
-    if entry_point == "find_zero" and finished and not progress.value:
+    is_find_zero = dataset == "humaneval" and entry_point == "find_zero"
+    if is_find_zero and finished and not progress.value:
         _notes[_UNRECORDED] = 1
         if _settings["repair"]:
             details[:] = [1] * len(inputs)
@@ -179,8 +180,9 @@ def get_groundtruth(problems, md5, *rest):
     names = ("min_time_limit", "gt_time_limit_factor")
     times = {name: _settings["evaluate"][name] for name in names}
     _suites.clear()
+    dataset = _settings["dataset"]
     _check_correctness(
-        "humaneval", 0, problem, solution, outputs[task_id], fast_check=True, **times
+        dataset, 0, problem, solution, outputs[task_id], fast_check=True, **times
     )
     for suite in _suites:
         if suite["outcome"] != "pass" and not suite["unrecorded"]:
@@ -236,7 +238,7 @@ def main(file: str) -> None:
         return pool
 
     evaluate.ProcessPoolExecutor = started_pool
-    evaluate.evaluate("humaneval", **_settings["evaluate"])
+    evaluate.evaluate(_settings["dataset"], **_settings["evaluate"])
 
 
 if __name__ == "__main__":

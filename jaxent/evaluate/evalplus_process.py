@@ -18,9 +18,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxent import json_files
-from jaxent.evaluate import humaneval, sandbox
+from jaxent.evaluate import benchmarks, sample_files, sandbox
 
-_DATA = "HumanEvalPlus.jsonl"
 _OUTCOMES = "outcomes.jsonl"
 _SETTINGS = "settings.json"
 _RESULTS = "samples_eval_results.json"  # evalplus's name for those of samples.jsonl
@@ -32,7 +31,7 @@ _LOG_TAIL = 1500  # characters of the log in an error
 def run(
     samples: bytes,
     count: int,
-    problems: humaneval.Problems,
+    problems: benchmarks.Problems,
     settings: dict[str, Any],
     log: pathlib.Path,
 ) -> tuple[str, list[dict[str, Any]]]:
@@ -58,17 +57,19 @@ def run(
     rounds = math.ceil(count / settings["evaluate"]["parallel"])
     timeout = _START_SECONDS + 2 * _SUITE_SECONDS * rounds
     with _temporary_folder() as scratch:
-        (scratch / _DATA).write_bytes(problems.content)
-        (scratch / humaneval.SANITIZED).write_bytes(samples)
+        data = scratch / problems.benchmark.file
+        data.write_bytes(problems.content)
+        (scratch / sample_files.SANITIZED).write_bytes(samples)
         paths = {"scratch": str(scratch), "outcomes": str(scratch / _OUTCOMES)}
         evaluate = {
-            "samples": str(scratch / humaneval.SANITIZED),
+            "samples": str(scratch / sample_files.SANITIZED),
             **settings["evaluate"],
         }
+        dataset = {"dataset": problems.benchmark.name}
         (scratch / _SETTINGS).write_text(
-            json.dumps(settings | paths | {"evaluate": evaluate})
+            json.dumps(settings | paths | dataset | {"evaluate": evaluate})
         )
-        _run_child(scratch, log, timeout)
+        _run_child(scratch, log, timeout, {problems.benchmark.override: str(data)})
         results = (scratch / _RESULTS).read_text(encoding="utf-8")
         notes = list(json_files.read_json_lines(scratch / _OUTCOMES))
     return results, notes
@@ -85,9 +86,13 @@ def _temporary_folder() -> Iterator[pathlib.Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _run_child(scratch: pathlib.Path, log: pathlib.Path, timeout: float) -> None:
+def _run_child(
+    scratch: pathlib.Path,
+    log: pathlib.Path,
+    timeout: float,
+    variables: dict[str, str],
+) -> None:
     """Runs `_evalplus_child` in a process group that ends with this call."""
-    variables = {"HUMANEVAL_OVERRIDE_PATH": str(scratch / _DATA)}
     module = "jaxent.evaluate._evalplus_child"
     with open(log, "w", encoding="utf-8") as output:
         child = subprocess.Popen(

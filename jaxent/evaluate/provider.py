@@ -14,7 +14,7 @@ from evalplus.provider import base, utility
 
 from jaxent.data import tokens
 from jaxent.decode import text
-from jaxent.evaluate import humaneval
+from jaxent.evaluate import benchmarks, sample_files
 from jaxent.model import transformer
 
 Generate = Callable[[list[str], tuple[str, ...], int, int, float], list[str]]
@@ -99,7 +99,7 @@ class Decoder(base.DecoderBase):
         # A new list: evalplus's decoders say `self.eos += ...`, which would make the
         # list of its module longer for every decoder that follows.
         self.eos = [
-            *humaneval.GENERAL_STOPS,
+            *benchmarks.GENERAL_STOPS,
             *utility.extra_eos_for_direct_completion(dataset),
         ]
         self.generate = generate
@@ -135,4 +135,4 @@ class Decoder(base.DecoderBase):
         completions = self.generate(
             [prompt], stops, self.max_new_tokens, count, temperature
         )
-        return [humaneval.cut_at_stops(text, stops) for text in completions]
+        return [sample_files.cut_at_stops(text, stops) for text in completions]

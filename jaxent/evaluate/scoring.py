@@ -37,7 +37,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxent import json_files
-from jaxent.evaluate import evalplus_process, humaneval, resource_limits, sandbox
+from jaxent.evaluate import (
+    benchmarks,
+    evalplus_process,
+    resource_limits,
+    sample_files,
+    sandbox,
+)
 
 SCORES = "scores.json"
 RESULTS = "eval_results.json"
@@ -89,8 +95,8 @@ class Scores:
 
     Attributes:
         ended: The samples, in the order of samples.jsonl.
-        subset: What is said of problems that are not all of HumanEval+; else empty.
-        data: Version, md5 and number of the problems.
+        subset: What is said of problems that are not the whole benchmark; else empty.
+        data: Benchmark, version, md5 and number of the problems.
         limits: Time limits, workers and the fields of `resource_limits.Limits`.
         sandbox: The fields of `sandbox.Protections`.
         versions: Of evalplus and Python, and whether HumanEval/32 was repaired.
@@ -156,22 +162,27 @@ class Scores:
 
 
 def summary(scores: Scores) -> str:
-    """Four lines for people, and a fifth that marks a subset.
+    """Lines for people, the last of which marks a subset.
 
     Args:
         scores: The scores.
 
     Returns:
-        The lines: pass@1 and the counts of each suite, both ways of counting.
+        The lines: pass@1 and the counts of each suite, of HumanEval counted both ways.
     """
+    benchmark = benchmarks.BENCHMARKS[scores.data.get("benchmark", "humaneval")]
+    # Only HumanEval has a problem that evalplus 0.3.1 miscounts.
+    ways = {False: "; HumanEval/32 repaired", True: "; as evalplus 0.3.1 counts"}
+    if benchmark is not benchmarks.HUMANEVAL:
+        ways = {False: ""}
     lines = []
-    for suite, name in (("base", "HumanEval"), ("plus", "HumanEval+")):
-        for released in (False, True):
+    for suite, plus in (("base", ""), ("plus", "+")):
+        for released, how in ways.items():
             counts = scores.counts(suite, released)
             ends = ", ".join(f"{number} {end}" for end, number in counts.items())
-            how = "as evalplus 0.3.1 counts" if released else "HumanEval/32 repaired"
             rate = scores.pass_at(1, suite, released)
-            lines.append(f"{name:<11}pass@1 {rate:.4f}  ({ends}; {how})")
+            name = benchmark.title + plus
+            lines.append(f"{name:<11}pass@1 {rate:.4f}  ({ends}{how})")
     if scores.subset:
         lines.append(scores.subset.upper())
     return "\n".join(lines)
@@ -179,7 +190,7 @@ def summary(scores: Scores) -> str:
 
 def score_samples(
     folder: str | os.PathLike,
-    problems: humaneval.Problems,
+    problems: benchmarks.Problems,
     *,
     min_time_limit: float = 10.0,
     gt_time_limit_factor: float = 20.0,
@@ -212,8 +223,8 @@ def score_samples(
         RuntimeError: If evalplus fails; the message ends with its log.
     """
     folder = pathlib.Path(folder)
-    content = (folder / humaneval.SANITIZED).read_bytes()
-    samples = humaneval.read_samples(folder / humaneval.SANITIZED)
+    content = (folder / sample_files.SANITIZED).read_bytes()
+    samples = sample_files.read_samples(folder / sample_files.SANITIZED)
     _check_complete(samples, problems, folder)
     protections = sandbox.require_protections(allow_unsandboxed)
     settings = {
@@ -234,14 +245,14 @@ def score_samples(
     _check_results(parsed, samples, problems)
     ended = _match_notes(notes, samples)
     scores = _make_scores(ended, problems, content, settings, protections)
-    humaneval.write(folder / RESULTS, results)
-    humaneval.write(folder / SCORES, json.dumps(_record(scores), indent=1) + "\n")
+    sample_files.write(folder / RESULTS, results)
+    sample_files.write(folder / SCORES, json.dumps(_record(scores), indent=1) + "\n")
     return scores
 
 
 def _make_scores(
     ended: tuple[Ended, ...],
-    problems: humaneval.Problems,
+    problems: benchmarks.Problems,
     content: bytes,
     settings: dict[str, Any],
     protections: sandbox.Protections,
@@ -257,6 +268,7 @@ def _make_scores(
         ended=ended,
         subset=problems.subset,
         data={
+            "benchmark": problems.benchmark.name,
             "version": problems.version,
             "md5": problems.md5,
             "problems": len(problems.items),
@@ -286,7 +298,7 @@ def load_scores(folder: str | os.PathLike) -> Scores:
     """
     folder = pathlib.Path(folder)
     raw = json_files.read_json(folder / SCORES, finite=False)
-    sha256 = hashlib.sha256((folder / humaneval.SANITIZED).read_bytes()).hexdigest()
+    sha256 = hashlib.sha256((folder / sample_files.SANITIZED).read_bytes()).hexdigest()
     if sha256 != raw["samples_sha256"]:
         raise ValueError(
             f"{folder / SCORES}: stale, of samples with sha256 "
@@ -312,12 +324,12 @@ def _record(scores: Scores) -> dict:
 
 
 def _check_complete(
-    samples: Sequence[humaneval.Sample],
-    problems: humaneval.Problems,
+    samples: Sequence[sample_files.Sample],
+    problems: benchmarks.Problems,
     folder: pathlib.Path,
 ) -> None:
     """ValueError unless every problem has equally many samples, and no other has."""
-    file = folder / humaneval.SANITIZED
+    file = folder / sample_files.SANITIZED
     numbers = collections.Counter(sample.task_id for sample in samples)
     wanted = [problem.task_id for problem in problems.items]
     most = max(numbers.values(), default=1)
@@ -335,7 +347,7 @@ def _check_complete(
 
 
 def _match_notes(
-    notes: list[dict[str, Any]], samples: Sequence[humaneval.Sample]
+    notes: list[dict[str, Any]], samples: Sequence[sample_files.Sample]
 ) -> tuple[Ended, ...]:
     """The child's notes in the order of the samples.
 
@@ -356,8 +368,8 @@ def _match_notes(
 
 def _check_results(
     results: dict[str, Any],
-    samples: Sequence[humaneval.Sample],
-    problems: humaneval.Problems,
+    samples: Sequence[sample_files.Sample],
+    problems: benchmarks.Problems,
 ) -> None:
     """ValueError unless evalplus's file is of these samples and these problems."""
     if results["hash"] != problems.md5:
@@ -369,5 +381,5 @@ def _check_results(
     if scored != sorted((sample.task_id, sample.solution) for sample in samples):
         raise ValueError(
             f"{RESULTS}: {len(scored)} solutions that are not the {len(samples)} of "
-            f"{humaneval.SANITIZED}"
+            f"{sample_files.SANITIZED}"
         )

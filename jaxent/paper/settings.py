@@ -81,6 +81,8 @@ CODING: Settings = types.MappingProxyType(
         "temperature": 0.0,
         "n_samples": 1,
         "load_in_4bit": True,
+        "benchmark": "humaneval",
+        "prompt_format": "raw",
     }
 )
 """How HumanEval(+) is generated: greedily, one sample a problem (section 3.2)."""

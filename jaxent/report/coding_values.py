@@ -1,6 +1,7 @@
-"""Measured scores on HumanEval(+), for Tables 9 and 10."""
+"""Measured coding: scores for Tables 9 and 10, and likelihoods of solutions."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from jaxent.runs import records
 from jaxent.stats import proportions
 
 Result = match.KeyedResult[records.Evaluation]
+
+_TITLES = {"humaneval": "HumanEval", "mbpp": "MBPP"}
+_PREFIXES = {"humaneval": "HumanEval/", "mbpp": "Mbpp/"}
 
 
 def coding_rows(results: match.ResultSet) -> table_values.Rows:
@@ -30,6 +34,7 @@ def coding_rows(results: match.ResultSet) -> table_values.Rows:
     rows: table_values.Rows = []
     for evaluation in results.evaluations:
         values = _score_values(evaluation) | _difference_values(results, evaluation)
+        values["benchmark"] = _benchmark_value(evaluation)
         energy = energies.get(evaluation.of)
         if energy is not None:
             values["sv_energy"] = table_values.Value(energy)
@@ -42,11 +47,68 @@ def coding_rows(results: match.ResultSet) -> table_values.Rows:
     return rows
 
 
+def likelihood_rows(results: match.ResultSet) -> table_values.Rows:
+    """Likelihoods of canonical solutions, and differences from the base model.
+
+    Args:
+      results: records of a section.
+
+    Returns:
+      A row an evaluation that has measured any.
+    """
+    rows: table_values.Rows = []
+    for evaluation in results.evaluations:
+        content = evaluation.record.likelihood
+        if content is not None and content["nats_a_byte"] is not None:
+            values = _likelihood_values(content)
+            values["benchmark"] = _benchmark_value(evaluation)
+            rows.append((dict(evaluation.key), values))
+    return rows
+
+
+def _likelihood_values(content: Mapping[str, Any]) -> dict[str, table_values.Value]:
+    n = len(content["solutions"])
+    left_out = len(content.get("left_out", ()))
+    why = content.get("subset") or None
+    if left_out:
+        why = f"{left_out} problems are left out: likelihood.json says why"
+    values = {"nats": table_values.Value(content["nats_a_byte"], n=n, why=why)}
+    paired = content["paired"]
+    if paired is None:
+        return values
+    numbers = {
+        "base_nats": content["base_nats_a_byte"],
+        "nats_change": paired["estimate"],
+        "nats_low": paired["low"],
+        "nats_high": paired["high"],
+        "nats_t": paired["t"],
+        "better": paired["below"],
+        "worse": paired["above"],
+        "sign_p": paired["sign_p"],
+    }
+    why = "too few problems, or none on which the two differ"
+    return values | {
+        name: table_values.Value(value, n=n, why=why if value is None else None)
+        for name, value in numbers.items()
+    }
+
+
+def _benchmark_value(evaluation: Result) -> table_values.Value:
+    """Whose problems they are, in words; a chat is another task and says so."""
+    settings = evaluation.record.settings
+    name = _TITLES[settings.get("benchmark", "humaneval")]
+    foreign = count_foreign_problems(evaluation)
+    words = [f"own, as {name}'s" if foreign else name]
+    if settings.get("prompt_format", "raw") != "raw":
+        words.append(f"asked in a {settings['prompt_format']}")
+    return table_values.Value(", ".join(words))
+
+
 def _score_values(evaluation: Result) -> dict[str, table_values.Value]:
     plus = evaluation.record.passed["plus"]
     base = evaluation.record.passed["base"]
     passes, n = sum(plus.values()), len(plus)
-    why = _not_all_of_humaneval(evaluation)
+    why = _not_the_benchmark(evaluation)
     ends: dict[str, Any] = {}
     if float(passes).is_integer():
         passes = int(passes)
@@ -69,7 +131,7 @@ def _difference_values(
         return {}
     n = len(evaluation.record.passed["plus"])
     difference = paired.difference
-    why = _not_all_of_humaneval(evaluation)
+    why = _not_the_benchmark(evaluation)
     return {
         "he_plus_change": table_values.Value(100 * difference.estimate, n=n, why=why),
         "low": _end_value(100 * difference.low, n),
@@ -115,7 +177,7 @@ def _passed_most(evaluation: Result) -> np.ndarray:
 
 
 def count_foreign_problems(evaluation: Result) -> int:
-    """Counts the problems of an evaluation that are not HumanEval's.
+    """Counts the problems of an evaluation that are not its benchmark's.
 
     Args:
       evaluation: a keyed evaluation.
@@ -124,15 +186,17 @@ def count_foreign_problems(evaluation: Result) -> int:
       Their number.
     """
     tasks = evaluation.record.passed["base"]
-    return sum(not task.startswith("HumanEval/") for task in tasks)
+    benchmark = evaluation.record.settings.get("benchmark", "humaneval")
+    return sum(not task.startswith(_PREFIXES[benchmark]) for task in tasks)
 
 
-def _not_all_of_humaneval(evaluation: Result) -> str | None:
-    """What a reader has to know of scores that are not of all of HumanEval."""
+def _not_the_benchmark(evaluation: Result) -> str | None:
+    """What a reader has to know of scores that are not of a whole benchmark."""
     number = count_foreign_problems(evaluation)
     if number:
+        name = _TITLES[evaluation.record.settings.get("benchmark", "humaneval")]
         return (
-            f"of {number} problems that are not HumanEval's: no score on HumanEval, "
+            f"of {number} problems that are not {name}'s: no score on {name}, "
             "and not to be compared with one"
         )
     return evaluation.record.scores["subset"] or None

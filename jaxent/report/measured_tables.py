@@ -29,13 +29,26 @@ _END = (
 )
 _AT_STEP = tuple(_C(id, title) for id, title in _QUANTITIES)
 _CODING = (
-    _C("he", "HumanEval", 1, "%"),
-    _C("he_plus", "HumanEval+", 1, "%"),
-    _C("he_plus_passes", "HumanEval+ passes", 0, "count"),
-    _C("he_plus_change", "HumanEval+ minus base", 1, "points"),
+    _C("benchmark", "problems", unit="text"),
+    _C("he", "base tests", 1, "%"),
+    _C("he_plus", "with + tests", 1, "%"),
+    _C("he_plus_passes", "passes with + tests", 0, "count"),
+    _C("he_plus_change", "with + tests, minus base model", 1, "points"),
     _C("low", "95% low", 1, "points"),
     _C("high", "95% high", 1, "points"),
     _C("sv_energy", "SV energy", 4),
+)
+_LIKELIHOOD = (
+    _C("benchmark", "problems", unit="text"),
+    _C("nats", "nats a byte"),
+    _C("base_nats", "base model"),
+    _C("nats_change", "difference", 4),
+    _C("nats_low", "95% low", 4),
+    _C("nats_high", "95% high", 4),
+    _C("nats_t", "t", 1),
+    _C("better", "likelier on", 0, "count"),
+    _C("worse", "less likely on", 0, "count"),
+    _C("sign_p", "sign test p", 4),
 )
 _BASE = (
     _C("ei_before", "EI before"),
@@ -88,9 +101,20 @@ _FORMS = (
     (
         "coding",
         "Coding",
-        "As Tables 9 and 10; differences are paired by problem.",
+        "pass@1, as in Tables 9 and 10; differences are paired by problem.",
         _CODING,
         coding_values.coding_rows,
+    ),
+    (
+        "likelihood",
+        "How likely the model finds the benchmark's own solutions",
+        "Nats a byte of the canonical solutions after their prompts, mean over "
+        "problems; less is better. The base model is the same weights without the "
+        "adapter. The difference is paired by problem: t interval, and an exact sign "
+        "test of the problems on which solutions became likelier. It sees changes "
+        "that pass@1 is too coarse for, and says nothing of whether programs run.",
+        _LIKELIHOOD,
+        coding_values.likelihood_rows,
     ),
     (
         "reversal",

@@ -1,4 +1,4 @@
-"""HumanEval(+) of finished runs: `evaluate.py` in a process of its own for each.
+"""Coding of finished runs: `evaluate.py` in a process of its own for each.
 
 The results go to the folder `humaneval` of each run.
 """
@@ -20,14 +20,16 @@ _ENVIRONMENT = {"JAXENT_JOIN": "1800"}
 
 
 def coding_scores(folder: pathlib.Path) -> dict[str, Any] | None:
-    """How a run solves HumanEval and HumanEval+.
+    """How a run solves HumanEval and HumanEval+, and how likely it finds solutions.
 
     Args:
       folder: the run folder.
 
     Returns:
       pass@1 on HumanEval (base) and on HumanEval+ (plus), passes of the latter and
-      samples; None unless the run is evaluated.
+      samples; nats_a_byte of the canonical solutions, and nats_a_byte_change from the
+      same weights without the adapter, None where they were not measured. None unless
+      the run is evaluated.
     """
     here = run_folder.RunFolder(folder).humaneval
     record, scores = here / run_folder.EVALUATION, here / run_folder.SCORES
@@ -40,6 +42,17 @@ def coding_scores(folder: pathlib.Path) -> dict[str, Any] | None:
         "plus": rates["plus"],
         "passes": counts["pass"],
         "samples": sum(counts.values()),
+        **_likelihood(here / run_folder.LIKELIHOOD),
+    }
+
+
+def _likelihood(file: pathlib.Path) -> dict[str, float | None]:
+    """What a likelihood.json says of a study's run; an older run has none."""
+    content = run_folder.read_json(file) if file.is_file() else {}
+    paired = content.get("paired") or {}
+    return {
+        "nats_a_byte": content.get("nats_a_byte"),
+        "nats_a_byte_change": paired.get("estimate"),
     }
 
 

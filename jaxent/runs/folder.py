@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, TypedDict
 
 from jaxent import json_files
-from jaxent.evaluate import humaneval, scoring
+from jaxent.evaluate import sample_files, scoring
 from jaxent.train import log
 
 RECORD = "run.json"
@@ -37,12 +37,13 @@ FIGURES = "figures"
 TABLES = "tables"
 
 EVALUATION = "evaluation.json"
+LIKELIHOOD = "likelihood.json"
 SCORES = scoring.SCORES
 EVALPLUS_RESULTS = scoring.RESULTS
 EVALPLUS_LOG = scoring.LOG
-RAW_SAMPLES = humaneval.RAW
-SAMPLES = humaneval.SANITIZED
-SAMPLES_IDENTITY = humaneval.IDENTITY
+RAW_SAMPLES = sample_files.RAW
+SAMPLES = sample_files.SANITIZED
+SAMPLES_IDENTITY = sample_files.IDENTITY
 
 
 class RunRecord(TypedDict, total=False):

@@ -263,13 +263,16 @@ RESULTS: Mapping[str, Callable[[Record], float | None]] = types.MappingProxyType
         "humaneval_plus": _nested("coding", "plus"),
         "humaneval_plus_passes": _nested("coding", "passes"),
         "humaneval_samples": _nested("coding", "samples"),
+        "nats_a_byte": _nested("coding", "nats_a_byte"),
+        "nats_a_byte_change": _nested("coding", "nats_a_byte_change"),
     }
 )
 """Numbers of a summary.json by name, None where it has none.
 
 drift: of the activations of the measurement's probes. csr_drift: of CSR's probes.
-csr_ratio: of the penalty's gradient to the loss's. humaneval...: fractions and counts
-of `jaxent.runs.evaluate.coding_scores`, which a study adds as "coding".
+csr_ratio: of the penalty's gradient to the loss's. humaneval... and nats_a_byte...:
+fractions, counts and likelihoods of canonical solutions, of
+`jaxent.runs.evaluate.coding_scores`, which a study adds as "coding".
 """
 
 

@@ -92,12 +92,14 @@ class Evaluation:
       record: evaluation.json, its settings under today's names.
       scores: scores.json.
       passed: by suite (base, plus) and task, the share of its samples that passed.
+      likelihood: likelihood.json; None without one.
     """
 
     folder: str
     record: Content
     scores: Content
     passed: Mapping[str, Mapping[str, float]]
+    likelihood: Content | None = None
 
     @property
     def about(self) -> Content:
@@ -278,9 +280,7 @@ class _Reader:
             yield "validities", _read_validity, run_folder.VALIDITY
 
     def _read_run(self, folder: pathlib.Path, name: str) -> list[Run]:
-        record = schema.require_fields(
-            run_folder.read_json(folder / run_folder.RECORD), "run"
-        )
+        record = _read_object(folder / run_folder.RECORD, "run")
         settings = schema.require_fields(record["settings"], "run settings")
         record = {**record, "settings": schema.upgrade_run_settings(settings)}
         measured, trained = [], []
@@ -297,8 +297,7 @@ class _Reader:
             )
         summary = None
         if (folder / run_folder.SUMMARY).is_file():
-            summary = run_folder.read_json(folder / run_folder.SUMMARY)
-            schema.require_fields(summary, "summary")
+            summary = _read_object(folder / run_folder.SUMMARY, "summary")
         else:
             steps = record["settings"].get("max_steps")
             self.note(
@@ -317,20 +316,25 @@ class _Reader:
                 self.note(f"{name}/{file.name}", f"left out: {error.problem}")
 
 
+def _read_object(file: pathlib.Path, kind: str) -> dict:
+    """A JSON object that holds the fields of its kind."""
+    return schema.require_fields(run_folder.read_json(file), kind)
+
+
 def _read_evaluation(folder: pathlib.Path, name: str) -> list[Evaluation]:
-    scores = schema.require_fields(
-        run_folder.read_json(folder / run_folder.SCORES), "scores"
-    )
-    record = schema.require_fields(
-        run_folder.read_json(folder / run_folder.EVALUATION), "evaluation"
-    )
+    scores = _read_object(folder / run_folder.SCORES, "scores")
+    record = _read_object(folder / run_folder.EVALUATION, "evaluation")
     settings = schema.require_fields(record["settings"], "evaluation settings")
     upgraded = schema.upgrade_evaluation_settings(settings)
     passed = {
         "base": _share_passed(scores["ended"], ("base",)),
         "plus": _share_passed(scores["ended"], ("base", "plus")),
     }
-    return [Evaluation(name, {**record, "settings": upgraded}, scores, passed)]
+    likelihood = None
+    if (folder / run_folder.LIKELIHOOD).is_file():
+        likelihood = _read_object(folder / run_folder.LIKELIHOOD, "likelihood")
+    record = {**record, "settings": upgraded}
+    return [Evaluation(name, record, scores, passed, likelihood)]
 
 
 def _share_passed(ended: Sequence[Content], suites: Sequence[str]) -> dict[str, float]:
@@ -348,9 +352,7 @@ def _share_passed(ended: Sequence[Content], suites: Sequence[str]) -> dict[str, 
 
 
 def _read_crosstalk(folder: pathlib.Path, name: str) -> list[Crosstalk]:
-    content = schema.require_fields(
-        run_folder.read_json(folder / run_folder.CROSSTALK), "crosstalk"
-    )
+    content = _read_object(folder / run_folder.CROSSTALK, "crosstalk")
     return [Crosstalk(name, schema.upgrade_measurement(content))]
 
 
@@ -367,9 +369,7 @@ def _layer_number(layer: Content) -> int:
 
 
 def _read_failures(folder: pathlib.Path, name: str) -> list[Note]:
-    study = schema.require_fields(
-        run_folder.read_json(folder / run_folder.STUDY), "study"
-    )
+    study = _read_object(folder / run_folder.STUDY, "study")
     return [
         Note(row["name"], str(row["reason"]))
         for row in study["runs"]
@@ -386,9 +386,7 @@ def _read_metrics(folder: pathlib.Path, name: str) -> list[Metric]:
 
 
 def _read_validity(folder: pathlib.Path, name: str) -> list[Validity]:
-    content = schema.require_fields(
-        run_folder.read_json(folder / run_folder.VALIDITY), "validity"
-    )
+    content = _read_object(folder / run_folder.VALIDITY, "validity")
     return [Validity(name, content)]
 
 

@@ -60,6 +60,8 @@ QUANTITIES: dict[str, Read] = {
     "HumanEval+ (%)": _percent("humaneval_plus"),
     "HumanEval+ passes": quantities.RESULTS["humaneval_plus_passes"],
     "of": quantities.RESULTS["humaneval_samples"],
+    "nats a byte": quantities.RESULTS["nats_a_byte"],
+    "minus base": quantities.RESULTS["nats_a_byte_change"],
 }
 """By heading, how a column is read from a summary.json."""
 

@@ -190,6 +190,79 @@ def _format_interval(interval: tuple[float, float]) -> str:
     return f"[{interval[0]:.3g}, {interval[1]:.3g}]"
 
 
+@dataclasses.dataclass(frozen=True)
+class PairedMeans:
+    """The mean of paired differences with its interval and two tests of it.
+
+    Attributes:
+      n: number of pairs.
+      estimate: mean of a - b.
+      low: lower end of its t interval; NaN for fewer than two pairs.
+      high: upper end of its t interval; NaN for fewer than two pairs.
+      t: Student's t of the differences; NaN where they do not vary.
+      p: its two-sided p; NaN where they do not vary.
+      below: pairs in which a is less than b.
+      above: pairs in which a is greater than b.
+      sign_p: two-sided p of the exact sign test of below against above, ties left out.
+    """
+
+    n: int
+    estimate: float
+    low: float
+    high: float
+    t: float
+    p: float
+    below: int
+    above: int
+    sign_p: float
+
+
+def paired_means(
+    a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95
+) -> PairedMeans:
+    """Compares two conditions that were measured on the same items.
+
+    The t interval is about the mean difference; the sign test (scipy.stats.binomtest)
+    asks only how often a is less, whatever the size of the differences.
+
+    Args:
+      a: [n], one value an item.
+      b: [n], of the same items in the same order.
+      level: confidence level, between 0 and 1.
+
+    Returns:
+      The mean of a - b, its interval and the tests.
+
+    Raises:
+      ValueError: unless both are equally long vectors of one or more finite numbers.
+
+    Example:
+      >>> change = paired_means([1.0, 2.0, 2.0, 3.0, 1.0], [2.0, 3.0, 4.0, 4.0, 3.0])
+      >>> round(change.estimate, 2), round(change.t, 2), change.below, change.sign_p
+      (-1.4, -5.72, 5, 0.0625)
+    """
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.ndim != 1 or a.shape != b.shape or not a.size:
+        raise ValueError(
+            f"values are {a.shape} and {b.shape}: expected two vectors of one length"
+        )
+    if not np.isfinite([a, b]).all():
+        raise ValueError("values hold NaN or infinity: expected finite numbers")
+    intervals.check_level(level)
+    changes = a - b
+    low, high = intervals.t_interval(changes, level) or (math.nan, math.nan)
+    t = p = math.nan
+    if np.ptp(changes):
+        test = scipy.stats.ttest_1samp(changes, 0.0)
+        t, p = float(test.statistic), float(test.pvalue)
+    below, above = int(np.sum(changes < 0)), int(np.sum(changes > 0))
+    sign_p = 1.0
+    if below + above:
+        sign_p = float(scipy.stats.binomtest(below, below + above).pvalue)
+    estimate = float(changes.mean())
+    return PairedMeans(changes.size, estimate, low, high, t, p, below, above, sign_p)
+
+
 def sd_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """The chi-squared interval of a standard deviation.
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jaxent.evaluate import evalplus_process, humaneval, resource_limits
+from jaxent.evaluate import benchmarks, evalplus_process, resource_limits
 
 SETTINGS = {
     "kind": "limits",
@@ -32,7 +32,7 @@ def log(tmp_path):
 
 def test_a_failure_ends_with_the_log_and_leaves_no_files(scratch, log):
     """Samples of a problem that is not among the problems end evalplus."""
-    problems = humaneval.load_problems(humaneval.EMBEDDED, limit=1)
+    problems = benchmarks.load_problems(benchmarks.EMBEDDED, limit=1)
     sample = json.dumps({"task_id": "Other/0", "solution": "pass"}).encode()
     with pytest.raises(RuntimeError, match=r"evalplus: 1, expected exit status 0") as e:
         evalplus_process.run(sample, 1, problems, SETTINGS, log)
@@ -57,7 +57,7 @@ def test_a_process_that_does_not_end_is_ended(scratch, log, monkeypatch, tmp_pat
     )
     monkeypatch.setattr(evalplus_process, "_START_SECONDS", 2)
     monkeypatch.setattr(evalplus_process, "_SUITE_SECONDS", 0)
-    problems = humaneval.load_problems(humaneval.EMBEDDED, limit=1)
+    problems = benchmarks.load_problems(benchmarks.EMBEDDED, limit=1)
     with pytest.raises(RuntimeError, match="no end after 2 s"):
         evalplus_process.run(b"", 1, problems, SETTINGS, log)
     group = int(log.read_text())

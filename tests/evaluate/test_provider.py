@@ -3,34 +3,20 @@
 import json
 import pathlib
 
+import problem_files
 import pytest
 
 from jaxent.checkpoint import hf
 from jaxent.data import corpora, tokens
 from jaxent.decode import text
-from jaxent.evaluate import humaneval, provider
+from jaxent.evaluate import benchmarks, provider, sample_files
 
 TINY = pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny"
-LINES = [
-    {
-        "task_id": f"HumanEval/{i}",
-        "entry_point": name,
-        "prompt": f'\n\ndef {name}(x):\n    """Adds {i}."""\n',
-        "canonical_solution": f"    return x + {i}\n",
-        "contract": "",
-        "base_input": [[1]],
-        "plus_input": [[2]],
-        "atol": 0,
-    }
-    for i, name in enumerate(["one", "two", "three"])
-]
 
 
 @pytest.fixture
 def file(tmp_path):
-    path = tmp_path / "three.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in LINES))
-    return path
+    return problem_files.write(tmp_path / "three.jsonl", problem_files.HUMANEVAL)
 
 
 def test_stops_are_evalplus_s_and_its_list_does_not_grow():
@@ -40,9 +26,9 @@ def test_stops_are_evalplus_s_and_its_list_does_not_grow():
     assert (
         *before,
         *utility.extra_eos_for_direct_completion("humaneval"),
-    ) == humaneval.STOPS
+    ) == benchmarks.HUMANEVAL.stops
     for _ in range(2):
-        assert tuple(provider.Decoder("x", None).eos) == humaneval.STOPS
+        assert tuple(provider.Decoder("x", None).eos) == benchmarks.HUMANEVAL.stops
     assert before == utility.EOS
 
 
@@ -51,7 +37,12 @@ def test_evalplus_s_own_loop_writes_the_same_files(file, tmp_path, monkeypatch):
     from evalplus import codegen
 
     def generate(prompts, stops, max_new_tokens, n, temperature):
-        assert (stops, max_new_tokens, n, temperature) == (humaneval.STOPS, 768, 1, 0.0)
+        assert (stops, max_new_tokens, n, temperature) == (
+            benchmarks.HUMANEVAL.stops,
+            768,
+            1,
+            0.0,
+        )
         name = prompts[0].split("(")[0].split()[-1]
         return [
             f"\tunused = 1\n\treturn helper(x)\n\ndef helper({name}):\n  return 1\n"
@@ -64,20 +55,20 @@ def test_evalplus_s_own_loop_writes_the_same_files(file, tmp_path, monkeypatch):
         "humaneval",
         greedy=True,
     )
-    problems = humaneval.load_problems(file)
+    problems = benchmarks.load_problems(file)
     ours = [
-        humaneval.finish_sample(
-            p, generate([p.prompt], humaneval.STOPS, 768, 1, 0.0)[0]
+        sample_files.finish_sample(
+            p, generate([p.prompt], benchmarks.HUMANEVAL.stops, 768, 1, 0.0)[0]
         )
         for p in problems.items
     ]
-    humaneval.append_samples(tmp_path, problems, ours)
-    humaneval.write_sanitized(tmp_path, problems)
+    sample_files.append_samples(tmp_path, problems, ours)
+    sample_files.write_sanitized(tmp_path, problems)
     for name, theirs in (
-        (humaneval.RAW, "theirs.raw.jsonl"),
-        (humaneval.SANITIZED, "theirs.jsonl"),
+        (sample_files.RAW, "theirs.raw.jsonl"),
+        (sample_files.SANITIZED, "theirs.jsonl"),
     ):
-        assert humaneval.read_samples(tmp_path / name) == humaneval.read_samples(
+        assert sample_files.read_samples(tmp_path / name) == sample_files.read_samples(
             tmp_path / theirs
         )
         raw = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]

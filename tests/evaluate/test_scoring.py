@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-from jaxent.evaluate import evalplus_process, humaneval, sandbox, scoring
+from jaxent.evaluate import benchmarks, evalplus_process, sample_files, sandbox, scoring
 
 QUICK = {"min_time_limit": 1.0, "gt_time_limit_factor": 4.0}
 SOLVED = """
@@ -120,7 +120,7 @@ HOSTILE = {
 
 @pytest.fixture
 def official(shared):
-    return humaneval.load_problems(shared / "humaneval_plus" / "HumanEvalPlus.jsonl")
+    return benchmarks.load_problems(shared / "humaneval_plus" / "HumanEvalPlus.jsonl")
 
 
 def one(problems, task_id, tests, tmp_path):
@@ -135,16 +135,16 @@ def one(problems, task_id, tests, tmp_path):
         json.dumps(raw | {s: raw[s][:tests] for s in ("base_input", "plus_input")})
         + "\n"
     )
-    return humaneval.load_problems(file)
+    return benchmarks.load_problems(file)
 
 
 def fill(folder, problems, samples):
-    humaneval.append_samples(folder, problems, samples)
-    return humaneval.write_sanitized(folder, problems)
+    sample_files.append_samples(folder, problems, samples)
+    return sample_files.write_sanitized(folder, problems)
 
 
 def canonical(problems):
-    return [humaneval.finish_sample(p, p.canonical) for p in problems.items]
+    return [sample_files.finish_sample(p, p.canonical) for p in problems.items]
 
 
 def ends(*numbers):
@@ -176,13 +176,16 @@ def test_every_canonical_solution_passes(official, tmp_path):
 
 
 def test_the_embedded_problems_tell_right_from_wrong(tmp_path):
-    problems = humaneval.load_problems(humaneval.EMBEDDED)
+    problems = benchmarks.load_problems(benchmarks.EMBEDDED)
     fill(
         tmp_path,
         problems,
         [
             *canonical(problems),
-            *(humaneval.finish_sample(p, "    return None\n") for p in problems.items),
+            *(
+                sample_files.finish_sample(p, "    return None\n")
+                for p in problems.items
+            ),
         ],
     )
     scores = scoring.score_samples(tmp_path, problems, allow_unsandboxed=True)
@@ -205,7 +208,7 @@ def test_evalplus_as_released_fails_humaneval_32(official, tmp_path):
         problems,
         [
             *canonical(problems),
-            humaneval.finish_sample(problems.items[0], "    return 1e9\n"),
+            sample_files.finish_sample(problems.items[0], "    return 1e9\n"),
         ],
     )
     scores = scoring.score_samples(
@@ -237,8 +240,8 @@ def test_evalplus_as_released_fails_humaneval_32(official, tmp_path):
     ):
         assert "subset: 1 of 164 problems" in text
     assert (
-        '"subset"' in (tmp_path / humaneval.RAW).read_text()
-        and '"subset"' in (tmp_path / humaneval.SANITIZED).read_text()
+        '"subset"' in (tmp_path / sample_files.RAW).read_text()
+        and '"subset"' in (tmp_path / sample_files.SANITIZED).read_text()
     )
 
 
@@ -264,7 +267,7 @@ def test_hostile_samples_are_contained_and_fail(official, tmp_path, monkeypatch)
             json.dumps({"task_id": "HumanEval/0", "solution": s})
             for s in (good, *deeds[:8], good, *deeds[8:], good)
         ]
-        humaneval.write(tmp_path / humaneval.SANITIZED, "\n".join(lines))
+        sample_files.write(tmp_path / sample_files.SANITIZED, "\n".join(lines))
         scores = scoring.score_samples(tmp_path, problems, **QUICK)
         with pytest.raises(BlockingIOError):
             server.accept()
@@ -346,8 +349,8 @@ def test_stale_scores_are_refused(tmp_path):
     scores = dataclasses.replace(
         scores_of([(0, "pass", "pass", ())]), samples_sha256="0" * 64
     )
-    humaneval.write(tmp_path / scoring.SCORES, json.dumps(scoring._record(scores)))
-    (tmp_path / humaneval.SANITIZED).write_text("")
+    sample_files.write(tmp_path / scoring.SCORES, json.dumps(scoring._record(scores)))
+    (tmp_path / sample_files.SANITIZED).write_text("")
     with pytest.raises(ValueError, match="stale"):
         scoring.load_scores(tmp_path)
 

@@ -26,7 +26,7 @@ def command(shared, own_probes, tmp_path_factory) -> list[str]:
         "--max_train_samples=200",
         "--measure_steps=2",
     ]
-    problems = f"--humaneval={shared / 'humaneval_plus' / 'HumanEvalPlus.jsonl'}"
+    problems = f"--problems={shared / 'humaneval_plus' / 'HumanEvalPlus.jsonl'}"
     evaluate = "--evaluate_flags=--limit=2,--max_new_tokens=8,--allow_unsandboxed"
     out = tmp_path_factory.mktemp("companions")
     return [

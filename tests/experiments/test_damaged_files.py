@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from jaxent.data import corpora
-from jaxent.evaluate import humaneval
+from jaxent.evaluate import benchmarks, sample_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = pathlib.Path(corpora.__file__).parent / "checkpoints" / "tiny-small"
@@ -72,7 +72,7 @@ def test_a_cut_file_of_a_checkpoint(model, name):
 SCRIPTS = {
     "experiments/measure.py": ["--probe_sets=1"],
     "experiments/crosstalk.py": [],
-    "experiments/evaluate.py": ["--limit=1", f"--humaneval={humaneval.EMBEDDED}"],
+    "experiments/evaluate.py": ["--limit=1", f"--problems={benchmarks.EMBEDDED}"],
     "experiments/finetune.py": ["--max_steps=1", "--data_root=embedded"],
     "scripts/plan.py": ["--topology=v5e:2x2"],
 }
@@ -167,18 +167,20 @@ def test_a_damaged_adapter(model, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [humaneval.IDENTITY, humaneval.RAW, "problems.jsonl"])
+@pytest.mark.parametrize(
+    "name", [sample_files.IDENTITY, sample_files.RAW, "problems.jsonl"]
+)
 def test_damaged_files_of_an_evaluation(model, tmp_path, name):
     problems = tmp_path / "problems.jsonl"
-    shutil.copy(humaneval.EMBEDDED, problems)
+    shutil.copy(benchmarks.EMBEDDED, problems)
     arguments = [
         f"--model={model}",
-        f"--humaneval={problems}",
+        f"--problems={problems}",
         f"--output_dir={tmp_path}",
         "--max_new_tokens=2",
         "--noscore",
     ]
-    if name == humaneval.RAW:  # its settings must fit, so that it is read
+    if name == sample_files.RAW:  # its settings must fit, so that it is read
         subprocess.run(
             [sys.executable, str(ROOT / "experiments/evaluate.py"), *arguments],
             check=True,

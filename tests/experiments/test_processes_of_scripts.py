@@ -9,7 +9,7 @@ import sys
 import many_processes
 import pytest
 
-from jaxent.evaluate import humaneval
+from jaxent.evaluate import sample_files
 from jaxent.runs import evaluate as evaluate_runs
 
 
@@ -31,7 +31,7 @@ def test_two_processes_write_the_samples_of_one(tmp_path):
     )
     assert "Results:" in texts[0] and "Results:" not in texts[1]
     one, two = (
-        sorted((tmp_path / name / humaneval.RAW).read_text().splitlines())
+        sorted((tmp_path / name / sample_files.RAW).read_text().splitlines())
         for name in ("one", "two")
     )
     assert one == two and len(one) == 2
@@ -48,7 +48,7 @@ def test_two_processes_write_the_samples_of_one(tmp_path):
     )
     assert (
         "Results:" in again[0]
-        and len((tmp_path / "two" / humaneval.RAW).read_text().splitlines()) == 2
+        and len((tmp_path / "two" / sample_files.RAW).read_text().splitlines()) == 2
     )
 
 

@@ -6,13 +6,20 @@ from jaxent.report import coding_values, match
 from jaxent.runs import records
 
 
-def evaluation(condition: str, passed: list[float], names: str = "HumanEval/{}"):
+def evaluation(
+    condition: str,
+    passed: list[float],
+    names: str = "HumanEval/{}",
+    likelihood: dict | None = None,
+    **settings,
+):
     tasks = {names.format(i): share for i, share in enumerate(passed)}
     record = records.Evaluation(
         condition,
-        {"settings": {"model": "some/model"}},
+        {"settings": {"model": "some/model", **settings}},
         {"subset": None},
         {"base": tasks, "plus": tasks},
+        likelihood,
     )
     return match.KeyedResult({"model": "model", "condition": condition}, record)
 
@@ -48,3 +55,56 @@ def test_foreign_problems_are_counted_and_said():
     results = match.ResultSet(evaluations=(foreign,))
     ((_, values),) = coding_values.coding_rows(results)
     assert "no score on HumanEval" in values["he_plus"].why
+
+
+def test_problems_are_named_in_words():
+    chat = evaluation("B0", [1], prompt_format="chat")
+    mbpp = evaluation("B0", [1], "Mbpp/{}", benchmark="mbpp")
+    own = evaluation("B0", [1], "Own/{}", benchmark="mbpp")
+    rows = coding_values.coding_rows(match.ResultSet(evaluations=(chat, mbpp, own)))
+    assert [values["benchmark"].mean for _, values in rows] == [
+        "HumanEval, asked in a chat",
+        "MBPP",
+        "own, as MBPP's",
+    ]
+    assert rows[1][1]["he_plus"].why is None
+    assert "no score on MBPP" in rows[2][1]["he_plus"].why
+
+
+def test_likelihoods_are_shown_with_their_difference_from_the_base():
+    paired = {
+        "estimate": -0.016,
+        "low": -0.02,
+        "high": -0.01,
+        "t": -6.6,
+        "below": 115,
+        "above": 49,
+        "sign_p": 1e-6,
+    }
+    content = {
+        "nats_a_byte": 0.43,
+        "base_nats_a_byte": 0.446,
+        "paired": paired,
+        "solutions": [{}] * 164,
+        "left_out": [],
+        "subset": "",
+    }
+    base = content | {"base_nats_a_byte": None, "paired": None}
+    short = content | {"left_out": [{}], "paired": paired | {"t": None}}
+    nothing = content | {"nats_a_byte": None, "solutions": []}
+    measured = (
+        evaluation("B3", [1], likelihood=content),
+        evaluation("B0", [1], likelihood=base),
+        evaluation("B1", [1], likelihood=short),
+        evaluation("B2", [1], likelihood=nothing),
+        evaluation("B4", [1]),
+    )
+    rows = coding_values.likelihood_rows(match.ResultSet(evaluations=measured))
+    assert [key["condition"] for key, _ in rows] == ["B3", "B0", "B1"]
+    (_, tuned), (_, plain), (_, part) = rows
+    assert tuned["nats"].mean == 0.43 and tuned["nats"].n == 164
+    assert tuned["nats_change"].mean == -0.016 and tuned["better"].mean == 115
+    assert tuned["nats"].why is None
+    assert "nats_change" not in plain and plain["nats"].mean == 0.43
+    assert "1 problems are left out" in part["nats"].why
+    assert part["nats_t"].mean is None and "too few problems" in part["nats_t"].why

@@ -1,7 +1,10 @@
+import json
+
 import pytest
 
 from jaxent.runs import evaluate as evaluate_runs
 from jaxent.runs import outcomes as run_outcomes
+from jaxent.runs import quantities
 from jaxent.runs import spec as specs
 
 FAKE = """
@@ -61,7 +64,16 @@ def test_evaluates_what_is_finished_once_and_names_what_failed(tmp_path, script,
         "plus": 0.75,
         "passes": 3,
         "samples": 4,
+        "nats_a_byte": None,
+        "nats_a_byte_change": None,
     }
+    measured = {"nats_a_byte": 0.5, "paired": {"estimate": -0.1}}
+    file = outcomes[1].folder / "humaneval" / "likelihood.json"
+    file.write_text(json.dumps(measured))
+    scores = evaluate_runs.coding_scores(outcomes[1].folder)
+    assert (scores["nats_a_byte"], scores["nats_a_byte_change"]) == (0.5, -0.1)
+    read = quantities.RESULTS["nats_a_byte_change"]
+    assert read({"coding": scores}) == -0.1
     assert [evaluate_runs.coding_scores(o.folder) for o in outcomes[2:]] == [None, None]
     script.write_text("raise SystemExit(3)")
     again = evaluate_runs.evaluate_all(outcomes, script)

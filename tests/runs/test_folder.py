@@ -45,7 +45,7 @@ EVALUATE = {
         run_folder.EVALPLUS_RESULTS,
         run_folder.EVALPLUS_LOG,
     },
-    "jaxent/evaluate/humaneval.py": {
+    "jaxent/evaluate/sample_files.py": {
         run_folder.RAW_SAMPLES,
         run_folder.SAMPLES,
         run_folder.SAMPLES_IDENTITY,

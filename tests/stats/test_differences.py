@@ -84,3 +84,38 @@ def test_the_interval_of_an_sd_covers():
         low, high = differences.sd_interval(rng.normal(0, 2.0, size=6), 0.9)
         hits += low <= 2.0 <= high
     assert 0.86 < hits / 400 < 0.94
+
+
+def test_paired_means_are_scipy_s():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=30), rng.normal(0.4, size=30)
+    b[3] = a[3]  # a tie says nothing in the sign test
+    change = differences.paired_means(a, b)
+    test = scipy.stats.ttest_rel(a, b)
+    span = test.confidence_interval()
+    assert change.t == pytest.approx(test.statistic)
+    assert change.p == pytest.approx(test.pvalue)
+    assert (change.low, change.high) == pytest.approx((span.low, span.high))
+    assert change.below + change.above == 29 and change.n == 30
+    wins = min(change.below, change.above)
+    assert change.sign_p == pytest.approx(2 * scipy.stats.binom.cdf(wins, 29, 0.5))
+
+
+def test_paired_means_without_spread_or_pairs_have_no_interval():
+    equal = differences.paired_means([1.0, 2.0], [1.0, 2.0])
+    assert (equal.estimate, equal.low, equal.high) == (0.0, 0.0, 0.0)
+    assert np.isnan([equal.t, equal.p]).all() and equal.sign_p == 1.0
+    assert np.isnan(differences.paired_means([1.0], [0.0]).low)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        ([], [], "two vectors of one length"),
+        ([1.0], [1.0, 2.0], "two vectors of one length"),
+        ([np.nan], [1.0], "NaN or infinity"),
+    ],
+)
+def test_paired_means_refuse_what_is_no_pair(a, b, message):
+    with pytest.raises(ValueError, match=message):
+        differences.paired_means(a, b)

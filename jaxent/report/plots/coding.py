@@ -204,7 +204,7 @@ def _problems(evaluations: Sequence[match.KeyedResult]) -> str:
     if len(numbers) > 1:
         return ""
     foreign = any(coding_values.count_foreign_problems(one) for one in evaluations)
-    what = " that are not HumanEval" if foreign else ""
+    what = " that are not the benchmark's" if foreign else ""
     return f" of {numbers.pop()} problems{what}"
 
 

@@ -57,7 +57,7 @@ def test_other_evaluations_have_a_line_each(tmp_path, other_results):
 def test_foreign_problems_and_different_numbers_are_named(tmp_path, other_results):
     fake_runs.evaluation(tmp_path, "some/a", 3, problems=8, of="Own", name="a")
     left, _ = coding.by_evaluation(other_results()).axes
-    assert "of 8 problems that are not HumanEval" in left.get_xlabel()
+    assert "of 8 problems that are not the benchmark's" in left.get_xlabel()
     fake_runs.evaluation(tmp_path, "some/b", 3, problems=4, name="b")
     left, _ = coding.by_evaluation(other_results()).axes
     assert left.get_xlabel() == "% (95% Wilson)"
