@@ -2,7 +2,7 @@
 
 import jax
 import numpy as np
-import torch
+import pytest
 import transformers
 from flax import nnx
 
@@ -27,8 +27,9 @@ def write_wide(folder) -> str:
     return str(folder)
 
 
-def bitsandbytes_copy(folder: str, out, double: bool) -> torch.nn.Module:
+def bitsandbytes_copy(folder: str, out, double: bool):
     """Writes the checkpoint as bitsandbytes quantises it; returns its model."""
+    torch = pytest.importorskip("torch")
     settings = transformers.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

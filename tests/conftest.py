@@ -4,10 +4,12 @@ Real data and a real pretrained model are in a folder beside the checkout, if an
 """
 
 import atexit
+import importlib.util
 import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -34,6 +36,27 @@ import families  # noqa: E402, found on the path set above
 
 from jaxent.checkpoint import real_model  # noqa: E402, after the environment of JAX
 from jaxent.data import probes  # noqa: E402, after the environment of JAX
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+_NEEDS_TORCH = re.compile(
+    r"^(import|from) (torch|peft|bitsandbytes|safetensors\.torch|check_equivalence)\b",
+    re.MULTILINE,
+)
+
+
+def pytest_ignore_collect(collection_path: pathlib.Path) -> bool | None:
+    """Leaves out the files that compare with PyTorch where it is not installed."""
+    if HAS_TORCH or not collection_path.name.startswith("test_"):
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return True if _NEEDS_TORCH.search(text) else None
+
+
+def pytest_report_header() -> str:
+    """Says what a run without PyTorch leaves out."""
+    if HAS_TORCH:
+        return ""
+    return "PyTorch is not installed: tests against it are left out or skipped"
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import jax
 import numpy as np
-import torch
+import pytest
 import transformers
 
 from jaxent.arrays import lora
@@ -11,6 +11,7 @@ from jaxent.model import blocks
 
 def torch_greedy(path, prompts, new, adapter=None):
     """transformers' greedy continuation of each prompt alone."""
+    torch = pytest.importorskip("torch")
     model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     if adapter:
         import peft

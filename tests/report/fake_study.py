@@ -3,7 +3,8 @@
 import json
 
 import numpy as np
-from fake_runs import companion_metric, crosstalk, evaluation, run, validity
+from fake_own_studies import companion_metric, validity
+from fake_runs import crosstalk, evaluation, run
 
 from jaxent.paper import models as paper_models
 

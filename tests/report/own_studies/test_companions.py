@@ -1,4 +1,4 @@
-import fake_runs
+import fake_own_studies
 import parsed_page
 
 from jaxent.report.own_studies import companions
@@ -43,7 +43,7 @@ def test_companions_stand_on_both_axes_beside_what_training_did(full, tiny):
 
 def metric(tmp_path, folder="companion_metric", **more):
     (tmp_path / folder).mkdir()
-    found = fake_runs.companion_metric(tmp_path / folder, "some/model") | more
+    found = fake_own_studies.companion_metric(tmp_path / folder, "some/model") | more
     return records.Metric(folder, "some/model", found)
 
 

@@ -1,6 +1,6 @@
 import json
 
-import fake_runs
+import fake_own_studies
 import matplotlib.colors
 import parsed_page
 
@@ -23,7 +23,7 @@ def test_estimators_stand_beside_the_truth(full, tiny):
 
 
 def study(tmp_path):
-    fake_runs.validity(tmp_path)
+    fake_own_studies.validity(tmp_path)
     text = (tmp_path / "validity" / "validity.json").read_text()
     return records.Validity("validity", json.loads(text))
 
