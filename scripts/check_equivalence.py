@@ -3,18 +3,24 @@
     pip install -e '.[test]'
     python scripts/check_equivalence.py --model=<folder or Hub id>
 
-One row a check: what was compared, the measured difference, the bound, PASS or FAIL;
-exit code 1 if any fails. Everything runs in float32 on the CPU, the model once dense
-and once in NF4 in each framework, one after the other: allow about five bytes of memory
-and one byte of scratch disk a parameter. The 1M-parameter embedded model takes about a
-minute.
+One row a check: what was compared, how far the two float32 results are from each other
+and from the same computation in float64 (transformers and PEFT), the bound, PASS or
+FAIL; exit code 1 if any fails. A row passes when jaxent's result is within the bound of
+float64's and no further from it than twice the other framework's, or two float32
+roundings. NF4 has to be equal byte by byte. --output_dir takes equivalence.json beside
+the table.
+
+Everything runs on the CPU, the model once dense and once in NF4 in each framework, then
+in float64, one after the other: allow about ten bytes of memory and one byte of scratch
+disk a parameter. The 1M-parameter embedded model takes about a minute. A checkpoint
+without tokenizer.json is fed random tokens.
 """
 
-import dataclasses
 import gc
 import pathlib
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 
 from absl import flags
@@ -30,9 +36,11 @@ flags.DEFINE_integer("max_steps", 20, "optimizer steps")
 flags.DEFINE_integer(
     "max_new_tokens", 64, "tokens decoded greedily from each of two prompts"
 )
+flags.DEFINE_string("output_dir", None, "folder for equivalence.json and table.txt")
 command.parse(__name__, __doc__)
 
 import bitsandbytes.functional as bnb
+import equivalence
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,53 +55,9 @@ from jaxent.data import batches, embedded, tokens
 from jaxent.decode import loop
 from jaxent.model import blocks, transformer
 from jaxent.model import config as configs
+from jaxent.runs import folder as run_folder
+from jaxent.runs import validate
 from jaxent.train import step as steps
-
-
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """One comparison: measured difference and the bound it must not exceed."""
-
-    name: str
-    against: str
-    difference: float
-    bound: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the difference is within the bound; False for NaN."""
-        return self.difference <= self.bound
-
-    def __str__(self):
-        verdict = "PASS" if self.passed else "FAIL"
-        return (
-            f"{self.name:<34} {self.against:<14} {self.difference:>10.2e} "
-            f"{self.bound:>10.2e}  {verdict}"
-        )
-
-
-def relative(actual, expected) -> float:
-    """max |actual - expected| / max |expected|."""
-    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
-    return float(np.abs(actual - expected).max() / np.abs(expected).max())
-
-
-def tree_relative(actual, expected) -> float:
-    """Largest relative L2 difference over the arrays of two trees of one structure.
-
-    Args:
-      actual: an adapter, its factors, or a gradient in them.
-      expected: the same, or the same without the adapter's configuration.
-    """
-    differences = []
-    for x, y in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-        gap = np.asarray(x) - np.asarray(y)
-        differences.append(_norm(gap) / max(_norm(y), 1e-30))
-    return max(differences)
-
-
-def _norm(x) -> float:
-    return float(np.linalg.norm(np.asarray(x, np.float64)))
 
 
 def logits(model, ids: list[list[int]], adapter=None) -> np.ndarray:
@@ -109,7 +73,9 @@ def _logits(model, adapter, ids, segments, positions):
     return model.logits(model(ids, segments, positions, adapter))
 
 
-def check_dense(path: str, ids: list[list[int]], new_tokens: int) -> list[Check]:
+def check_dense(
+    path: str, ids: list[list[int]], new_tokens: int
+) -> list[equivalence.Check]:
     """Unquantised logits and greedy tokens.
 
     Args:
@@ -117,27 +83,41 @@ def check_dense(path: str, ids: list[list[int]], new_tokens: int) -> list[Check]
       ids: two rows of one length; prompts are half of the first, and the second.
       new_tokens: tokens decoded from each prompt.
     """
-    theirs = torch_reference.load_dense(path)
-    expected = torch_reference.logits(theirs, ids)
     prompts = [ids[0][: len(ids[0]) // 2], ids[1]]
-    continuations = [torch_reference.greedy(theirs, p, new_tokens) for p in prompts]
-    del theirs
+    model = hf.load(path, quantize=False, dtype=jnp.float32)
+    our_tokens = loop.complete(loop.Runner(model), prompts, loop.Request(new_tokens))
+    our_logits = logits(model, ids)
+    del model
     gc.collect()
-    ours = hf.load(path, quantize=False, dtype=jnp.float32)
-    generated = loop.complete(loop.Runner(ours), prompts, loop.Request(new_tokens))
-    wrong = sum(
-        a != b
-        for row, continuation in zip(generated, continuations, strict=True)
-        for a, b in zip(row, continuation, strict=True)
-    )
-    gap = relative(logits(ours, ids), expected)
+    model = torch_reference.load_dense(path)
+    their_logits = torch_reference.logits(model, ids)
+    their_tokens = [torch_reference.greedy(model, p, new_tokens) for p in prompts]
+    model = torch_reference.to_float64(model)
+    with torch_reference.Float64Mode():
+        reference = torch_reference.logits(model, ids)
+        ours_wrong = torch_reference.count_not_greedy(model, prompts, our_tokens)
+        theirs_wrong = torch_reference.count_not_greedy(model, prompts, their_tokens)
+    unequal = int((np.array(our_tokens) != np.array(their_tokens)).sum())
     return [
-        Check("logits, float32", "transformers", gap, 1e-4),
-        Check(f"greedy tokens, {2 * new_tokens}", "transformers", wrong, 0),
+        equivalence.compare(
+            "logits, float32",
+            "transformers",
+            equivalence.relative,
+            (our_logits, their_logits, reference),
+            1e-4,
+        ),
+        equivalence.Check(
+            f"greedy tokens, {2 * new_tokens}",
+            "transformers",
+            unequal,
+            0,
+            ours_wrong,
+            theirs_wrong,
+        ),
     ]
 
 
-def check_nf4(path: str) -> list[Check]:
+def check_nf4(path: str) -> list[equivalence.Check]:
     """Codes, second-level codes and scales, and values of every linear weight.
 
     The difference is the number of elements that are not equal.
@@ -155,7 +135,8 @@ def check_nf4(path: str) -> list[Check]:
         "NF4 second-level scales",
         "NF4 decoded values",
     )
-    return [Check(n, "bitsandbytes", int(d), 0) for n, d in zip(names, differ)]
+    counts = zip(names, differ.tolist())
+    return [equivalence.Check(n, "bitsandbytes", count, 0) for n, count in counts]
 
 
 _decode = jax.jit(nf4.decode, static_argnums=1)
@@ -202,7 +183,7 @@ def check_qlora(
     examples: list[np.ndarray],
     lora_config: lora.LoraConfig,
     train_config: steps.TrainConfig,
-) -> list[Check]:
+) -> list[equivalence.Check]:
     """LoRA on the same NF4 bytes: forward, gradient, optimizer steps.
 
     Args:
@@ -223,26 +204,39 @@ def check_qlora(
         base = torch_reference.load_quantized(path, str(folder / "base"))
         adapters.save_adapter(given, folder / "given", path)
         adapters.save_adapter(initial, folder / "initial", path)
-        model = hf.load(str(folder / "base"))
-        theirs = torch_reference.train_lora(
-            base, folder / "given", folder / "initial", groups, train_config
-        )
+        arguments = (folder / "given", folder / "initial", groups, train_config)
+        theirs = torch_reference.train_lora(base, *arguments)
+        base = torch_reference.to_float64(base)
+        with torch_reference.Float64Mode():
+            reference = torch_reference.train_lora(base, *arguments)
         del base
         gc.collect()
+        model = hf.load(str(folder / "base"))
     ours = _train_lora(model, given, initial, groups, train_config)
-    losses_gap = np.abs(np.array(ours.losses) / np.array(theirs.losses) - 1).max()
-    gaps = (
-        relative(ours.logits, theirs.logits),
-        tree_relative(ours.gradient, theirs.gradient),
-        float(losses_gap),
-        tree_relative(ours.adapter, theirs.adapter),
+    return compare_lora(ours, theirs, reference)
+
+
+def compare_lora(
+    ours: torch_reference.LoraResults,
+    theirs: torch_reference.LoraResults,
+    reference: torch_reference.LoraResults,
+) -> list[equivalence.Check]:
+    """The checks of LoRA on NF4: two float32 results and their float64 reference."""
+    steps_done = f"{len(reference.losses)} optimizer steps"
+    tree, relative = equivalence.tree_relative, equivalence.relative
+    losses = equivalence.elementwise_relative
+    rows = (
+        ("LoRA on NF4, logits", "PEFT", relative, "logits", 1e-4),
+        ("LoRA on NF4, gradient", "PEFT", tree, "gradient", 1e-3),
+        (f"{steps_done}, losses", "torch", losses, "losses", 1e-4),
+        (f"{steps_done}, adapter", "torch", tree, "adapter", 1e-2),
     )
-    return [
-        Check("LoRA on NF4, logits", "PEFT", gaps[0], 1e-4),
-        Check("LoRA on NF4, gradient", "PEFT", gaps[1], 1e-4),
-        Check(f"{number} optimizer steps, losses", "torch", gaps[2], 1e-5),
-        Check(f"{number} optimizer steps, adapter", "torch", gaps[3], 1e-3),
-    ]
+    checks = []
+    for name, against, distance, field, bound in rows:
+        results = [getattr(one, field) for one in (ours, theirs, reference)]
+        check = equivalence.compare(name, against, distance, results, bound)
+        checks.append(check)
+    return checks
 
 
 def _train_lora(
@@ -283,7 +277,15 @@ def _train_lora(
 
 
 def sample(path: str, count: int, length: int) -> list[np.ndarray]:
-    """Examples of real text in the checkpoint's own tokens, code and prose in turn."""
+    """Examples of text in the checkpoint's own tokens, code and prose in turn.
+
+    Random tokens where the checkpoint has no tokenizer.
+    """
+    if not (pathlib.Path(path) / "tokenizer.json").is_file():
+        vocabulary = configs.read_config(pathlib.Path(path)).vocab
+        random = np.random.default_rng(0)
+        rows = random.integers(0, vocabulary, (count, length), dtype=np.int32)
+        return list(rows)
     texts = []
     for pair in zip(embedded.examples("code"), embedded.examples("natural")):
         texts += pair
@@ -292,7 +294,7 @@ def sample(path: str, count: int, length: int) -> list[np.ndarray]:
     return [np.array(ids[:length], np.int32) for ids in encoded]
 
 
-def run_checks(path: str) -> Iterator[Check]:
+def run_checks(path: str) -> Iterator[equivalence.Check]:
     """The checks of a checkpoint, with the flags' sizes."""
     examples = sample(path, FLAGS.batch_size * FLAGS.max_steps, FLAGS.max_length)
     shortest = min(map(len, examples))
@@ -308,15 +310,37 @@ def run_checks(path: str) -> Iterator[Check]:
     yield from check_qlora(path, examples, lora_config, train_config)
 
 
+def write_results(
+    out: pathlib.Path, path: str, checks: list[equivalence.Check], started: float
+) -> None:
+    """Writes equivalence.json and table.txt."""
+    names = ("model", "lora_r", "batch_size", "max_length", "max_steps")
+    names += ("max_new_tokens",)
+    record = equivalence.to_record(checks)
+    record |= {
+        "settings": {name: FLAGS[name].value for name in names},
+        "model_hash": validate.fingerprint(pathlib.Path(path)),
+        "seconds": time.perf_counter() - started,
+        **validate.origin(),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    run_folder.write_json(out / run_folder.EQUIVALENCE, record)
+    table = "\n".join([equivalence.HEADER, *map(str, checks)])
+    run_folder.write_text(out / run_folder.TABLE, table + "\n")
+
+
 def main():
     """Prints a row a check; the exit code is 1 if any fails."""
+    started = time.perf_counter()
     path = str(safetensors_folder.locate(FLAGS.model))
-    print(f"{'check':<34} {'against':<14} {'difference':>10} {'bound':>10}")
-    failed = 0
+    print(equivalence.HEADER)
+    checks = []
     for check in run_checks(path):
         print(check, flush=True)
-        failed += not check.passed
-    sys.exit(1 if failed else 0)
+        checks.append(check)
+    if FLAGS.output_dir:
+        write_results(pathlib.Path(FLAGS.output_dir), path, checks, started)
+    sys.exit(0 if all(check.passed for check in checks) else 1)
 
 
 if __name__ == "__main__":

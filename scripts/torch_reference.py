@@ -1,12 +1,14 @@
 """What check_equivalence compares with: transformers, PEFT and bitsandbytes.
 
-Everything runs in float32 on the CPU, without dropout.
+Everything runs on the CPU without dropout: in float32, and in float64 within
+`Float64Mode`.
 """
 
 import dataclasses
 import pathlib
 from collections.abc import Sequence
 
+import bitsandbytes
 import numpy as np
 import peft
 import torch
@@ -31,6 +33,57 @@ class LoraResults:
     gradient: dict[str, lora.LoraParams]
     losses: list[float]
     adapter: dict[str, lora.LoraParams]
+
+
+class Float64Mode(torch.overrides.TorchFunctionMode):
+    """Gives float64 wherever float32 is asked for.
+
+    transformers casts norms, rotations and softmax to float32, in a float64 model too.
+
+    Example:
+        >>> with Float64Mode():
+        ...     torch.ones(2, dtype=torch.float64).to(torch.float32).dtype
+        torch.float64
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        """Calls func with float64 in place of float32."""
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.view, torch.frombuffer):  # bytes of a file
+            return func(*args, **kwargs)
+        if func is torch.Tensor.float:
+            func = torch.Tensor.double
+        args = [_widen(value) for value in args]
+        kwargs = {name: _widen(value) for name, value in kwargs.items()}
+        return func(*args, **kwargs)
+
+
+def _widen(value):
+    return torch.float64 if value is torch.float32 else value
+
+
+def to_float64(model):
+    """The model in float64: the values of its NF4 weights, its other weights.
+
+    Rotary frequencies and NF4 values are rounded to float32 first, as every framework
+    keeps them.
+    """
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, bitsandbytes.nn.Linear4bit):
+                setattr(parent, name, _dense_linear(child))
+    return model.double()
+
+
+def _dense_linear(linear) -> torch.nn.Linear:
+    """A linear module with the values of an NF4 one."""
+    values = bitsandbytes.functional.dequantize_4bit(
+        linear.weight.data, linear.weight.quant_state
+    )
+    dense = torch.nn.Linear(*values.shape[::-1], bias=linear.bias is not None)
+    dense.weight = torch.nn.Parameter(values.float(), requires_grad=False)
+    dense.bias = linear.bias
+    return dense
 
 
 def load_dense(path: str):
@@ -64,6 +117,20 @@ def logits(model, ids: list[list[int]]) -> np.ndarray:
     """Logits [B, T, V] of unpadded rows of one length."""
     with torch.no_grad():
         return model(torch.tensor(ids)).logits.float().numpy()
+
+
+def count_not_greedy(
+    model, prompts: list[list[int]], continuations: list[list[int]]
+) -> int:
+    """Tokens of continuations that the model ranks below another one.
+
+    Each token is judged after the tokens before it.
+    """
+    count = 0
+    for prompt, continuation in zip(prompts, continuations, strict=True):
+        rows = logits(model, [[*prompt, *continuation[:-1]]])[0, len(prompt) - 1 :]
+        count += int((rows.argmax(-1) != np.array(continuation)).sum())
+    return count
 
 
 def greedy(model, prompt: list[int], new_tokens: int) -> list[int]:
@@ -166,7 +233,7 @@ def train_lora(
     """Forward, gradient and optimizer steps of PEFT.
 
     Args:
-      base: the quantised model.
+      base: the quantised model, or `to_float64` of it; as it was afterwards.
       given: folder of the adapter for logits and gradient.
       initial: folder of the adapter that the steps begin with.
       groups: the examples of every step; the first one's logits are given.
@@ -181,4 +248,8 @@ def train_lora(
     model.load_adapter(initial, "default", is_trainable=True)
     model.zero_grad()
     losses = train(model, groups, config)
-    return LoraResults(expected_logits, gradient, losses, lora_factors(model, "value"))
+    results = LoraResults(
+        expected_logits, gradient, losses, lora_factors(model, "value")
+    )
+    model.unload()
+    return results

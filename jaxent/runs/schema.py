@@ -36,6 +36,7 @@ NOT_READ = frozenset(
         run_folder.SAMPLES_IDENTITY,
         run_folder.EVALPLUS_RESULTS,
         run_folder.EVALPLUS_LOG,
+        run_folder.EQUIVALENCE,
     )
 )
 """Files that are written beside records and that no reader of records needs."""

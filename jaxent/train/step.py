@@ -17,7 +17,7 @@ from jaxent.data import batches
 from jaxent.distributed import axes
 from jaxent.measure import penalty
 from jaxent.model import sharding, transformer
-from jaxent.train import objective
+from jaxent.train import adam, objective
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,13 +119,11 @@ def schedule(config: TrainConfig) -> Callable[[Any], jax.Array]:
 
 
 def optimizer(config: TrainConfig) -> optax.GradientTransformation:
-    """AdamW with the schedule's learning rate."""
-    return optax.adamw(
-        schedule(config),
-        config.beta1,
-        config.beta2,
-        config.epsilon,
-        weight_decay=config.weight_decay,
+    """AdamW with the schedule's learning rate; its state is that of `optax.adamw`."""
+    return optax.chain(
+        adam.scale_by_adam(config.beta1, config.beta2, config.epsilon),
+        optax.add_decayed_weights(config.weight_decay),
+        optax.scale_by_learning_rate(schedule(config)),
     )
 
 

@@ -111,8 +111,8 @@ def test_no_download_is_one_line_that_says_what_helps(benchmark, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2: not JSON"),
-        ("[1]", "line 2: a list, expected a JSON object"),
+        ("{", "line 2: it ends within a value"),
+        ("[1]", "line 2: holds a list, expected an object"),
         (json.dumps(problem_files.HUMANEVAL[0]), "HumanEval/0 comes twice"),
         (
             json.dumps(problem_files.HUMANEVAL[1] | {"prompt": 7}),

@@ -9,6 +9,7 @@ import math
 import re
 
 import check_equivalence
+import equivalence
 import families
 import jax
 import jax.numpy as jnp
@@ -83,7 +84,7 @@ def tree_bytes(tree) -> int:
 
 def close(result, expected, bound=2e-5):
     assert (
-        check_equivalence.tree_relative(
+        equivalence.tree_relative(
             axes.to_host(result).params, axes.to_host(expected).params
         )
         < bound

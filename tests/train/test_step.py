@@ -1,6 +1,7 @@
 import functools
 
 import check_equivalence
+import equivalence
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,10 +70,7 @@ def test_packed_gradient_equals_sixteen_padded_rows(family):
     expected_loss, expected, expected_tokens = gradient(model, adapter, padded, sixteen)
     assert tokens == expected_tokens == sum(len(e) - 1 for e in group)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)
-    assert (
-        check_equivalence.tree_relative(grads, jax.tree.map(np.asarray, expected))
-        < 1e-5
-    )
+    assert equivalence.tree_relative(grads, jax.tree.map(np.asarray, expected)) < 1e-5
 
 
 def test_rows_at_a_time_change_no_gradient_with_dropout_on(qwen):
@@ -84,8 +82,7 @@ def test_rows_at_a_time_change_no_gradient_with_dropout_on(qwen):
     for found in (two, eight):
         np.testing.assert_allclose(found[0], one[0], rtol=1e-6)
         assert (
-            check_equivalence.tree_relative(found[1], jax.tree.map(np.asarray, one[1]))
-            < 1e-5
+            equivalence.tree_relative(found[1], jax.tree.map(np.asarray, one[1])) < 1e-5
         )
 
 
@@ -116,7 +113,7 @@ def test_rows_at_a_time_change_no_steps_with_dropout_on(qwen):
     np.testing.assert_allclose(
         (metrics.loss, metrics.grad_norm), (numbers.loss, numbers.grad_norm), rtol=1e-5
     )
-    assert check_equivalence.tree_relative(adapter, expected) < 1e-5
+    assert equivalence.tree_relative(adapter, expected) < 1e-5
 
 
 def test_every_row_of_every_step_has_a_dropout_mask_of_its_own(qwen):
