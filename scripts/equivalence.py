@@ -1,9 +1,9 @@
 """How check_equivalence judges: both frameworks' float32 against float64.
 
 A result has many parts: the logits of each position, a factor's gradient in each layer,
-the loss of each step. The median over the parts of the distance from float64 says
-whose rounding is larger. The maximum does not: at a position where large numbers cancel it is
-one rounding error, and the ratio of two of those is anything. It has a bound of its own.
+the loss of each step. The median over the parts of the distance from float64 says whose
+rounding is larger. The maximum does not: where large numbers cancel it is one rounding
+error, and the ratio of two of those may be anything. It has a bound of its own.
 """
 
 import dataclasses
