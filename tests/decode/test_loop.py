@@ -24,6 +24,7 @@ def test_ragged_batch_equals_transformers_one_by_one(family):
     assert ids == helpers.torch_greedy(family, prompts, 200)
 
 
+@pytest.mark.slow
 def test_a_real_model_for_more_than_200_tokens(stories):
     # "Once upon a time", less of it, and random prompts.
     prompts = [[1, 403, 407, 261, 378], [1, 403, 407]]

@@ -87,6 +87,7 @@ def test_captured_activations_are_means_of_hidden_states(ours, theirs, ids):
         np.testing.assert_allclose(row, expected, atol=1e-4 * scale)
 
 
+@pytest.mark.slow
 def test_two_hundred_greedy_tokens_equal_transformers(ours, theirs, ids):
     found = loop.complete(loop.Runner(ours), ids, loop.Request(100))
     assert found == [torch_reference.greedy(theirs, prompt, 100) for prompt in ids]
@@ -123,6 +124,7 @@ def test_it_runs_alike_on_eight_devices(smollm2, ours, ids):
     )
 
 
+@pytest.mark.slow
 def test_an_nf4_model_and_twenty_qlora_steps_equal_peft_and_bitsandbytes(smollm2):
     """Our adapter goes out to PEFT; logits, gradient, losses and adapter agree."""
     tokenizer = tokens.load_tokenizer(str(smollm2))

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from jaxent.evaluate import humaneval
+from jaxent.evaluate import sample_files
 from jaxent.train import log
 
 pytestmark = pytest.mark.real
@@ -34,14 +34,15 @@ def test_it_is_measured(smollm2, own_probes, tmp_path):
     record = json.loads((tmp_path / "measure.json").read_text())
     last = record["layers"][-1] if isinstance(record, dict) else record[-1]
     assert all(0 <= last["accuracy"][c] <= 1 for c in ("domain", "register", "shape"))
-    assert last["singular"]
+    assert last["singular"] == sorted(last["singular"], reverse=True)
+    assert last["own_flips"] > 0 and last["accuracy"]["domain"] > 0.5
 
 
 def test_humaneval_from_end_to_end(smollm2, tmp_path):
     flags = ("--limit=2", "--max_new_tokens=12", f"--output_dir={tmp_path}")
     said = run("evaluate.py", *flags, "--allow_unsandboxed")
-    assert "SUBSET: 2 OF 8 PROBLEMS" in said
-    assert len((tmp_path / humaneval.RAW).read_text().splitlines()) == 2
+    assert "SUBSET: 2 PROBLEMS" in said
+    assert len((tmp_path / sample_files.RAW).read_text().splitlines()) == 2
     record = json.loads((tmp_path / "evaluation.json").read_text())
     assert record["generation"]["samples"] == 2
     assert sum(record["counts"]["plus"].values()) == 2

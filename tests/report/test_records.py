@@ -18,7 +18,7 @@ def test_what_could_not_be_read_is_named(tiny):
         and "unfinished, at step 8 of 8" in said["tiny/B6-strong-seed0/summary.json"]
     )
     assert len(tiny.found.runs) == 6 and len(tiny.placed.other.finished) == 5
-    assert "expected a dict" in said["foreign/crosstalk.json"]
+    assert "holds a list, expected an object" in said["foreign/crosstalk.json"]
 
 
 def test_an_earlier_report_among_the_runs_is_left_out(full):
