@@ -29,6 +29,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest  # noqa: E402, after the environment of JAX
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
 SHARED = ROOT.parent / "shared" / "data"
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 
@@ -45,8 +46,15 @@ _NEEDS_TORCH = re.compile(
 
 
 def pytest_ignore_collect(collection_path: pathlib.Path) -> bool | None:
-    """Leaves out the files that compare with PyTorch where it is not installed."""
-    if HAS_TORCH or not collection_path.name.startswith("test_"):
+    """Leaves out the tests' helpers, which have no examples to run as doctests.
+
+    And, where PyTorch is not installed, the files that compare with it.
+    """
+    if collection_path.suffix != ".py" or TESTS not in collection_path.parents:
+        return None
+    if not collection_path.name.startswith("test_"):
+        return True
+    if HAS_TORCH:
         return None
     text = collection_path.read_text(encoding="utf-8")
     return True if _NEEDS_TORCH.search(text) else None
