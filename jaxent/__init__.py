@@ -15,4 +15,12 @@ Three flows run through the package:
     decode    checkpoint.peft -> decode.text
 """
 
+import importlib.util
+import os
+
 __version__ = "0.1.0"
+
+# transformers says at its import that it has no models without PyTorch; it is used
+# here for tokenizers alone.
+if importlib.util.find_spec("torch") is None:
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

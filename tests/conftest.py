@@ -40,7 +40,8 @@ from jaxent.data import probes  # noqa: E402, after the environment of JAX
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 _NEEDS_TORCH = re.compile(
-    r"^(import|from) (torch|peft|bitsandbytes|safetensors\.torch|check_equivalence)\b",
+    r"^(import|from) (torch|peft|bitsandbytes|safetensors\.torch|check_equivalence)\b"
+    r"|^from train import test_step\b",
     re.MULTILINE,
 )
 

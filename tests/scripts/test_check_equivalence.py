@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import bitsandbytes.functional as bnb
 import check_equivalence
 import families
 import numpy as np
@@ -22,8 +23,23 @@ FAMILIES = [
 ]
 
 
+def decodes_straddled_rows() -> bool:
+    """Whether bitsandbytes decodes rows of 96 as it decodes the same blocks alone.
+
+    Its kernel for AVX-512 (0.50.2) takes wrong scales.
+    """
+    weight = torch.randn(4, 96)
+    whole, alone = (
+        bnb.dequantize_4bit(*bnb.quantize_4bit(rows, quant_type="nf4"))
+        for rows in (weight, weight.reshape(-1, 64))
+    )
+    return torch.equal(whole.reshape(-1), alone.reshape(-1))
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_random_checkpoint_of_every_family(name, tmp_path):
+    if name in ("codellama", "deepseek") and not decodes_straddled_rows():
+        pytest.skip("bitsandbytes decodes rows of 96 and 160 wrongly on AVX-512")
     path = families.write(name, tmp_path)
     examples = check_equivalence.sample(path, 8, 24)
     ids = [example.tolist() for example in examples[:2]]
