@@ -304,7 +304,7 @@ def open_evaluation() -> Evaluation:
     checkpoint, _ = checkpoints.open_all()
     template = None
     if FLAGS.prompt_format == "chat":
-        template = prompts.load_template(checkpoint.folder)
+        template = prompts.find_template(checkpoint.tokenizer, checkpoint.folder)
     asked = prompts.Prompts(benchmark, checkpoint.tokenizer, template)
     asked.write(problems.items[0])  # a template that fails does so now
     hashes = validate.hashes(checkpoint, FLAGS.adapter)

@@ -12,7 +12,7 @@ import numpy as np
 import safetensors.numpy
 
 from jaxent.arrays import lora
-from jaxent.checkpoint import peft_config, safetensors_folder
+from jaxent.checkpoint import finite, peft_config, safetensors_folder
 from jaxent.model import blocks
 from jaxent.model import config as configs
 
@@ -239,7 +239,7 @@ class _AdapterFiles:
                 f" expected one of {', '.join(_DTYPES)}"
             )
         value = self.folder.read(name).astype(np.float32)
-        if not np.isfinite(value).all():
+        if finite.first_not_finite(value) is not None:
             raise ValueError(
                 f"{self.folder.path}: tensor {name!r} holds NaN or infinity"
             )

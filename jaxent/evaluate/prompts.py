@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 
-from jaxent import json_files
 from jaxent.data import tokens
 from jaxent.evaluate import benchmarks
 
@@ -22,7 +21,6 @@ RESPONSE = (
 
 _FENCE = "```python\n"
 _CHAT_STOPS = (*benchmarks.GENERAL_STOPS, "\n```\n")
-_TEMPLATE_FILE = "chat_template.jinja"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,35 +112,27 @@ def encode_text(tokenizer: tokens.Tokenizer, text: str) -> list[int]:
     return [tokenizer.bos_id, *ids]
 
 
-def load_template(folder: pathlib.Path) -> str:
-    """The chat template of a checkpoint, found as transformers finds it.
+def find_template(tokenizer: tokens.Tokenizer, folder: pathlib.Path) -> str:
+    """The chat template of a checkpoint, as transformers finds it.
 
     Args:
-        folder: The checkpoint's folder: chat_template.jinja, or "chat_template" in
-            tokenizer_config.json, of several the one named default.
+        tokenizer: The checkpoint's tokenizer.
+        folder: Its folder, for the error.
 
     Returns:
-        The template, as Jinja.
+        The template, as Jinja; of several the one named default.
 
     Raises:
         ValueError: If there is none.
     """
-    file = folder / _TEMPLATE_FILE
-    if file.is_file():
-        return json_files.read_text(file)
-    file = folder / "tokenizer_config.json"
-    settings = json_files.read_json(file) if file.is_file() else {}
-    template = settings.get("chat_template")
-    if isinstance(template, list):
-        named = {entry["name"]: entry["template"] for entry in template}
-        template = named.get("default")
-    if not isinstance(template, str):
+    try:
+        return tokenizer.fast.get_chat_template()
+    except ValueError:
         raise ValueError(
             f"--prompt_format=chat: {folder} has no chat template, expected "
-            f"{_TEMPLATE_FILE} or 'chat_template' in tokenizer_config.json, as "
+            "chat_template.jinja or 'chat_template' in tokenizer_config.json, as "
             "instruct models have; --prompt_format=raw needs none"
-        )
-    return template
+        ) from None
 
 
 @dataclasses.dataclass(frozen=True)
