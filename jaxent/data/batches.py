@@ -13,7 +13,7 @@ class Batch(typing.NamedTuple):
         tokens: int32, token ids; 0 is padding.
         targets: int32, the next token of the same example.
         weights: float32, 1 where the target counts in the loss, else 0.
-        segments: int32, 0 for padding, 1, 2, ... for the examples of a row.
+        segments: int32, 0 for padding, 1, 2, ... for the examples of the step.
         positions: int32, restarting at 0 in each example.
     """
 
@@ -151,7 +151,7 @@ def _fill(
     )
     for row, members in enumerate(bins):
         start = 0
-        for segment, index in enumerate(members, 1):
+        for index in members:
             ids = examples[index]
             flags = counted[index] if counted is not None else None
             end = start + len(ids)
@@ -160,7 +160,7 @@ def _fill(
                 batch.targets[row, start : end - 1] = ids[1:]
             # The target of position t is token t + 1: so is the flag.
             batch.weights[row, start : end - 1] = 1 if flags is None else flags[1:]
-            batch.segments[row, start:end] = segment
+            batch.segments[row, start:end] = index + 1
             batch.positions[row, start:end] = np.arange(len(ids))
             start = end
     return batch

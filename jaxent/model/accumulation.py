@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxent.arrays import lora
-from jaxent.model import blocks, layers
+from jaxent.model import blocks, dropout
 
 
 def apply_layer(x, adapter: lora.Adapter | None, block, index, rows, compute):
@@ -21,20 +21,51 @@ def apply_layer(x, adapter: lora.Adapter | None, block, index, rows, compute):
         adapter: the layer's factors, or None.
         block: the layer's `blocks.Block`.
         index: the layer's index, folded into the dropout keys.
-        rows: positions and segments, int [B, T], and each row's dropout key, [B], or
-            None.
+        rows: positions and segments, int [B, T], and each token's dropout key, uint32
+            [B, T], or None.
         compute: `transformer.ComputeConfig`.
 
     Returns:
         [B, T, D].
     """
     positions, segments, keys = rows
-    layer_keys = None if keys is None else layers.fold_in_rows(keys, index)
+    layer_keys = None if keys is None else dropout.fold_in(keys, index)
     ctx = blocks.LayerContext(
         positions, adapter, compute.mesh, layer_keys, segments, compute.kernel
     )
     x, _ = block(x, ctx)
     return x
+
+
+@jax.custom_vjp
+def add_to_gradient(adapter: lora.Adapter, grad_accum: lora.Adapter) -> lora.Adapter:
+    """The adapter; its gradient is grad_accum plus what autodiff gives.
+
+    Args:
+        adapter: the factors.
+        grad_accum: the sum of earlier gradients, a tree like adapter.
+
+    Returns:
+        The adapter.
+
+    Example:
+        >>> gradient = jax.grad(lambda x: 3.0 * add_to_gradient(x, jnp.float32(4.0)))
+        >>> float(gradient(1.0))
+        7.0
+    """
+    del grad_accum
+    return adapter
+
+
+def _keep_sum(adapter, grad_accum):
+    return adapter, grad_accum
+
+
+def _add_to_sum(grad_accum, cotangent):
+    return jax.tree.map(jnp.add, grad_accum, cotangent), None
+
+
+add_to_gradient.defvjp(_keep_sum, _add_to_sum)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jaxent.distributed import axes
+from jaxent.model import block_attention
 
-KERNELS = ("xla", "cudnn", "splash")
+KERNELS = ("blocks", "xla", "cudnn", "splash")
 _SPLASH_BLOCK = 128  # rows are padded to a multiple of it
 
 
@@ -21,7 +22,7 @@ def default_kernel(dtype) -> str:
         return "splash"
     if backend == "gpu" and dtype in (jnp.bfloat16, jnp.float16):
         return "cudnn"
-    return "xla"
+    return "blocks" if backend == "cpu" else "xla"
 
 
 def attention_mask(
@@ -80,6 +81,9 @@ def attend(
     """
     if kernel == "splash":
         return _sharded_splash(q, k, v, segments, window, mesh)
+    if kernel == "blocks":
+        run = functools.partial(block_attention.attend, window=window)
+        return _on_each_device(run, q, k, v, segments, mesh)
     index = jnp.broadcast_to(jnp.arange(q.shape[1]), segments.shape)
     mask = attention_mask(segments, segments, index, index, window)
     bias = _additive_bias(mask, q.dtype)
@@ -136,6 +140,11 @@ def _sharded_splash(
 ):
     """`_splash` on each device's rows and heads, as XLA does not split a kernel."""
     run = functools.partial(_splash, window=window, interpret=interpret)
+    return _on_each_device(run, q, k, v, segments, mesh)
+
+
+def _on_each_device(run, q, k, v, segments, mesh: Mesh | None):
+    """run(q, k, v, segments) on each device's rows and heads."""
     if mesh is None:
         return run(q, k, v, segments)
     queries = axes.partition_spec("batch", None, "heads", None)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import ad_checkpoint
 from jax.sharding import Mesh
 
 from jaxent.arrays import lora
@@ -17,6 +18,7 @@ from jaxent.distributed import axes
 from jaxent.model import attention, layers
 from jaxent.model import cache as caches
 from jaxent.model import config as configs
+from jaxent.model import dropout
 
 LINEAR_AXES = {
     "q_proj": ("embed", "heads"),
@@ -65,7 +67,7 @@ class LayerContext:
         positions: int [B, T].
         adapter: this layer's factors, without a layer axis, or None.
         mesh: mesh of the arrays, or None.
-        keys: [B], each row's dropout key in this layer, or None.
+        keys: uint32 [B, T], each token's dropout key in this layer, or None.
         segments: int [B, T]; None beside a cache.
         kernel: attention kernel.
         column: column of the cache that is written; beside a cache only.
@@ -107,12 +109,14 @@ class Linear(nnx.Module):
     def __call__(self, x, ctx: LayerContext):
         """x [B, T, K] -> [B, T, N]."""
         index = lora.MODULES.index(self.module)
-        keys = None if ctx.keys is None else layers.fold_in_rows(ctx.keys, index)
+        keys = None if ctx.keys is None else dropout.fold_in(ctx.keys, index)
         factors, config = self._gather_factors(ctx)
         weight = axes.gather_embed(self.weight.get_value(), ctx.mesh, *self.logical)
         bias = None if self.bias is None else self.bias.get_value()
         y = layers.linear(x, weight, bias, factors, config, keys)
         outputs = self.logical[1]
+        if outputs != "embed":
+            y = ad_checkpoint.checkpoint_name(y, layers.KEPT)
         # The residual stream is whole along its embedding axis.
         split = None if outputs == "embed" else outputs
         return axes.constrain(y, ctx.mesh, "batch", None, split)
@@ -247,7 +251,7 @@ class Block(nnx.Module):
             The residual stream [B, T, D], and keys and values, or the cache.
         """
         mixed, kept = self.self_attn(self.input_layernorm(x), ctx, layer, cache)
-        x = x + mixed
+        x = ad_checkpoint.checkpoint_name(x + mixed, layers.KEPT)
         return x + self.mlp(self.post_attention_layernorm(x), ctx), kept
 
 

@@ -26,11 +26,14 @@ class ComputeConfig:
         kernel: attention kernel, one of `attention.KERNELS`.
         mesh: mesh of the arrays, or None; typed loosely, for plans have meshes
             without devices.
+        remat: what a gradient computes again: "full", all of a layer but its input;
+            "none", only what is cheap: norms, rotations, silu and dropout.
     """
 
     dtype: Any = jnp.float32
     kernel: str = "xla"
     mesh: Any = None
+    remat: str = "full"
 
     def __post_init__(self):
         if self.kernel not in attention.KERNELS:
@@ -127,7 +130,7 @@ class Transformer(nnx.Module):
             segments: int [B, T]; 0 is padding.
             positions: int [B, T].
             adapter: None is the bare model.
-            keys: [B], each row's dropout key; None for evaluation.
+            keys: uint32 [B, T], each token's dropout key; None for evaluation.
             compute: dtype, attention kernel and mesh.
             tap: applied to the residual stream of the embedding and of every layer but
                 the last (Hugging Face's hidden_states[:-1]); its results are returned
@@ -140,13 +143,16 @@ class Transformer(nnx.Module):
             [B, T, D], or a pair of it and the results of tap.
         """
         x = self._embed(tokens, compute)
-        if grad_accum is not None:
+        if grad_accum is not None and compute.remat == "full":
             rows = (positions, segments, keys)
             return self.norm(
                 accumulation.apply_layers(
                     compute, grad_accum, adapter, x, self.layers, rows
                 )
             )
+
+        if grad_accum is not None:
+            adapter = accumulation.add_to_gradient(adapter, grad_accum)
 
         def body(x, inputs):
             factors, block, index = inputs
@@ -159,7 +165,11 @@ class Transformer(nnx.Module):
             return out, None if tap is None else tap(x)
 
         inputs = (adapter, self.layers, jnp.arange(self.config.layers))
-        x, taps = jax.lax.scan(jax.checkpoint(body, prevent_cse=False), x, inputs)
+        policy = None
+        if compute.remat == "none":
+            policy = jax.checkpoint_policies.save_only_these_names(layers.KEPT)
+        body = jax.checkpoint(body, prevent_cse=False, policy=policy)
+        x, taps = jax.lax.scan(body, x, inputs)
         x = self.norm(x)
         return x if tap is None else (x, taps)
 

@@ -154,7 +154,7 @@ def batch_nll(
       model: the frozen base.
       batch: [B, T] arrays.
       adapter: the adapter on it; None for the base alone.
-      keys: [B], the rows' dropout keys; None for no dropout.
+      keys: uint32 [B, T], the tokens' dropout keys; None for no dropout.
       compute: the arithmetic.
       grad_accum: what the gradient with respect to the adapter is added to (see
         `transformer.Transformer`); None for nothing.

@@ -16,7 +16,7 @@ from jaxent.arrays import lora
 from jaxent.data import batches
 from jaxent.distributed import axes
 from jaxent.measure import penalty
-from jaxent.model import sharding, transformer
+from jaxent.model import dropout, sharding, transformer
 from jaxent.train import adam, objective
 
 
@@ -209,8 +209,7 @@ def step_gradient(
     """The token-mean loss of a step and its gradient, one micro-batch at a time.
 
     The divisor is the weight of the whole step, so that packing into fewer rows
-    changes nothing, and a row's dropout is drawn from (key, its index in the step),
-    whatever runs beside it.
+    changes nothing, nor does it change dropout: see `jaxent.model.dropout`.
 
     Args:
       model: the frozen base.
@@ -238,8 +237,7 @@ def step_gradient(
         micro = jax.tree.map(select, batch)
         keys = None
         if key is not None:
-            row_indices = index * micro_batch_size + jnp.arange(micro_batch_size)
-            keys = jax.vmap(jax.random.fold_in, (None, 0))(key, row_indices)
+            keys = dropout.token_keys(key, micro.segments, micro.positions)
         nll = objective.batch_nll(model, micro, adapter, keys, compute, grad_accum)
         return nll / tokens
 
