@@ -84,12 +84,8 @@ def _precision(dtype):
     return "highest" if dtype == jnp.float32 else None
 
 
-def _logits(h, head, targets, mesh):
-    """What a chunk's loss is made of.
-
-    h is [B, t, D]. Gives the logits float32 [B, t, V], their logsumexp and the
-    targets' logits [B, t], and where the targets are, bool [B, t, V].
-    """
+def _logits(h, head, mesh):
+    """Logits float32 [B, t, V] of a chunk h [B, t, D]."""
     logits = jnp.einsum(
         "btd,vd->btv",
         h,
@@ -97,18 +93,33 @@ def _logits(h, head, targets, mesh):
         precision=_precision(h.dtype),
         preferred_element_type=jnp.float32,
     )
-    logits = axes.constrain(logits, mesh, "batch", None, "vocab")
-    is_target = jnp.arange(logits.shape[-1]) == targets[..., None]
-    log_norm = jax.nn.logsumexp(logits, axis=-1)
-    target_logits = jnp.sum(jnp.where(is_target, logits, 0), axis=-1)
-    return logits, log_norm, target_logits, is_target
+    return axes.constrain(logits, mesh, "batch", None, "vocab")
+
+
+def _target_logits(h, head, targets, logits, mesh):
+    """The targets' logits [B, t].
+
+    On one device they are products of their own, which is less than another pass over
+    all logits. On a mesh the head's rows are split, and looking rows up gathers them.
+    """
+    if mesh is None:
+        rows = head[targets].astype(jnp.float32)
+        return jnp.sum(h.astype(jnp.float32) * rows, axis=-1)
+    return jnp.sum(jnp.where(_is_target(logits, targets), logits, 0), axis=-1)
+
+
+def _is_target(logits, targets):
+    columns = jnp.arange(logits.shape[-1])
+    return columns[None, None, :] == targets[..., None]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _nll_chunks(mesh, hidden, head, targets, weights):
     def body(total, chunk):
         h, t, w = chunk
-        _, log_norm, target_logits, _ = _logits(h, head, t, mesh)
+        logits = _logits(h, head, mesh)
+        log_norm = jax.nn.logsumexp(logits, axis=-1)
+        target_logits = _target_logits(h, head, t, logits, mesh)
         return total + jnp.sum(w * (log_norm - target_logits)), None
 
     return jax.lax.scan(body, jnp.float32(0), (hidden, targets, weights))[0]
@@ -117,8 +128,11 @@ def _nll_chunks(mesh, hidden, head, targets, weights):
 def _forward(mesh, hidden, head, targets, weights):
     def body(total, chunk):
         h, t, w = chunk
-        logits, log_norm, target_logits, is_target = _logits(h, head, t, mesh)
-        slope = (jnp.exp(logits - log_norm[..., None]) - is_target) * w[..., None]
+        logits = _logits(h, head, mesh)
+        log_norm = jax.nn.logsumexp(logits, axis=-1)
+        target_logits = _target_logits(h, head, t, logits, mesh)
+        softmax = jnp.exp(logits - log_norm[..., None])
+        slope = (softmax - _is_target(logits, t)) * w[..., None]
         dh = jnp.einsum(
             "btv,vd->btd",
             slope.astype(h.dtype),
