@@ -50,6 +50,19 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("max_length", _PAPER["max_length"], "tokens an example and a row")
 flags.DEFINE_bool("packing", True, "pack examples into rows; --nopacking: one a row")
+flags.DEFINE_enum(
+    "remat",
+    "auto",
+    ["auto", "full", "none"],
+    "what the gradient computes again: full: each layer; none: only what is cheap;"
+    " auto: none where the activations fit half of the memory",
+)
+flags.DEFINE_enum(
+    "decode_base",
+    "auto",
+    ["auto", "once", "every_use"],
+    "when NF4 becomes dense weights for training; auto: once on a CPU where they fit",
+)
 flags.DEFINE_integer(
     "curriculum_steps", _PAPER["curriculum_steps"], "B5's steps of math before code"
 )

@@ -94,8 +94,8 @@ GROUPS = {
         "interventions"
     ),
     "optimisation": (
-        "max_steps learning_rate warmup_ratio batch_size micro_batch_size seed seeds "
-        "seed_mode further then"
+        "max_steps learning_rate warmup_ratio batch_size micro_batch_size remat "
+        "decode_base seed seeds seed_mode further then"
     ),
     "measurement": (
         "probes probe_sets measure_steps eval_steps eval_share max_eval_samples layers "

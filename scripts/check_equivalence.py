@@ -258,7 +258,7 @@ def _train_lora(
 
     @jax.jit
     def gradient(model, adapter, batch, rows):
-        _, gradients, _ = steps.step_gradient(
+        _, gradients, _ = gradient.step_gradient(
             model, adapter, batch, rows, None, compute=compute
         )
         return gradients

@@ -21,7 +21,7 @@ from jaxent.data import batches, corpora, embedded, mix
 from jaxent.measure import capture, concepts, crosstalk
 from jaxent.runs import base_model
 from jaxent.runs import spec as specs
-from jaxent.train import loop, objective
+from jaxent.train import gradient, loop, objective
 from jaxent.train import step as steps
 
 _TEXTS = 96  # texts of each domain whose activations are compared
@@ -240,7 +240,7 @@ def _gradient_halves(bench: Bench, domain: str, number: int) -> list[dict]:
 @functools.lru_cache(maxsize=4)
 def _jit_gradient(compute):
     """`step_gradient`, jitted once for all benches."""
-    return jax.jit(functools.partial(steps.step_gradient, compute=compute))
+    return jax.jit(functools.partial(gradient.step_gradient, compute=compute))
 
 
 def gradient_alignment(a: Sequence, b: Sequence) -> tuple[float, float | None]:

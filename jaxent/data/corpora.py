@@ -185,12 +185,18 @@ class Corpus:
         Returns:
             The batch [examples, T], and the number of rows in use, which come first.
         """
+        chosen, counted = self.draw(mixture, seed, step, examples)
+        arrange = batches.pack if packing else batches.pad
+        return arrange(chosen, length, examples, read, counted)
+
+    def draw(
+        self, mixture: mix.Mixture, seed: int, step: int, examples: int = 16
+    ) -> tuple[list[np.ndarray], list[np.ndarray | None]]:
+        """Token ids of a step's examples, and which predictions count (None: all)."""
         by_source = self._by_source()
         drawn = mix.draw_batch(mixture, self.sizes, seed, step, examples)
         chosen = [by_source[name][index] for name, index in drawn]
-        counted = [by_source[name].counted(index) for name, index in drawn]
-        arrange = batches.pack if packing else batches.pad
-        return arrange(chosen, length, examples, read, counted)
+        return chosen, [by_source[name].counted(index) for name, index in drawn]
 
 
 def load_corpus(

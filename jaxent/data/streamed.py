@@ -60,10 +60,17 @@ class StreamedCorpus:
         read: np.ndarray | None = None,
     ) -> tuple[batches.Batch, int]:
         """The batch of one optimizer step: see `corpora.Corpus.batch`."""
-        drawn = stream.draw(mixture, self.domains, seed, step, examples)
-        ids, counted = map(list, zip(*drawn))
+        ids, counted = self.draw(mixture, seed, step, examples)
         arrange = batches.pack if packing else batches.pad
         return arrange(ids, length, examples, read, counted)
+
+    def draw(
+        self, mixture: mix.Mixture, seed: int, step: int, examples: int = 16
+    ) -> tuple[list[np.ndarray], list[np.ndarray | None]]:
+        """The examples of one optimizer step: see `corpora.Corpus.draw`."""
+        drawn = stream.draw(mixture, self.domains, seed, step, examples)
+        ids, counted = zip(*drawn)
+        return list(ids), list(counted)
 
 
 def open_corpus(

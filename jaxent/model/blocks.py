@@ -15,10 +15,9 @@ from jax.sharding import Mesh
 
 from jaxent.arrays import lora
 from jaxent.distributed import axes
-from jaxent.model import attention, layers
+from jaxent.model import attention, dropout, layers
 from jaxent.model import cache as caches
 from jaxent.model import config as configs
-from jaxent.model import dropout
 
 LINEAR_AXES = {
     "q_proj": ("embed", "heads"),

@@ -101,6 +101,23 @@ def to_dense(
     return result
 
 
+def decode_once(model: transformer.Transformer, dtype) -> transformer.Transformer:
+    """The model with every parameter dense and of the arithmetic's dtype.
+
+    It computes what the model computes: NF4 is decoded and tables are cast at every
+    use, to the same values.
+
+    Args:
+        model: a model, dense or NF4; it is not changed.
+        dtype: dtype of the arithmetic.
+
+    Returns:
+        The dense model.
+    """
+    dense = to_dense(model, dtype)
+    return jax.tree.map(lambda x: x.astype(dtype), dense)
+
+
 def _merge_bias(module: blocks.Linear, factors: lora.LoraParams, config) -> None:
     if module.bias is None:
         raise ValueError(

@@ -79,7 +79,7 @@ def dropout(x, rate: float, keys) -> jax.Array:
         [B, T, K] in x's dtype.
 
     Example:
-        >>> keys = token_keys(jax.random.key(0), jnp.ones((1, 8), int), jnp.ones((1, 8)))
+        >>> keys = jnp.arange(8, dtype=jnp.uint32)[None]
         >>> sorted(set(dropout(jnp.ones((1, 8, 64)), 0.5, keys).ravel().tolist()))
         [0.0, 2.0]
     """

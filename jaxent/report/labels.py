@@ -9,7 +9,15 @@ from jaxent.runs import records, seeds
 
 _CELL = {"model", "condition", "intervention", "seed", "adapter", "csr_lambda"}
 """Settings that name the runs of a study apart; a label leaves them out."""
-_SPEED = {"micro_batch_size", "packing", "save_steps", "measure_steps", "dtype"}
+_SPEED = {
+    "micro_batch_size",
+    "packing",
+    "remat",
+    "decode_base",
+    "save_steps",
+    "measure_steps",
+    "dtype",
+}
 """Settings of a run's speed: results agree but for rounding."""
 _HASH_DIGITS = 8
 

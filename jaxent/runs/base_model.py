@@ -1,5 +1,6 @@
 """A base model in memory, and what the runs on it share."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from jaxent.checkpoint import hf
 from jaxent.data import probes
 from jaxent.distributed import processes
 from jaxent.measure import capture
-from jaxent.model import transformer
+from jaxent.model import convert, transformer
 from jaxent.runs import spec as specs
 from jaxent.runs import validate
 
@@ -39,6 +40,11 @@ class BaseModel:
             mesh=mesh,
         )
         self._memo: dict[tuple, Any] = {}
+
+    @functools.cached_property
+    def decoded(self) -> transformer.Transformer:
+        """The model decoded to the dtype of the arithmetic, once."""
+        return convert.decode_once(self.model, self.compute.dtype)
 
     def memoize(self, key: tuple, make: Callable[[], T]) -> T:
         """make(), or what it gave when the key was first asked for."""

@@ -9,10 +9,11 @@ finished once its summary is there.
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import peft
@@ -22,6 +23,7 @@ from jaxent.measure import concepts
 from jaxent.runs import (
     base_model,
     measurement,
+    memory_choice,
     model_card,
     training_data,
     validate,
@@ -123,10 +125,11 @@ def _train(
     validated, mesh = begun[0].validated, base.compute.mesh
     run = validated.run
     rows_at_a_time = run.micro_batch_size * axes.axis_size(mesh, "batch")
+    choice = _choose_memory(validated, len(begun), mesh)
     plan = loop.LoopConfig(
         dataclasses.replace(run.train_config, micro_batch_size=rows_at_a_time),
         run.lora_config,
-        base.compute,
+        dataclasses.replace(base.compute, remat=choice.remat),
         run.measure_steps,
         run.save_steps,
         run.eval_steps,
@@ -136,8 +139,12 @@ def _train(
         begun[0].corpus.held_out, validated.length, rows_at_a_time
     )
     seed_runs = [_seed_run(one, base, rows, scored) for one in begun]
+    if choice.lengths:
+        groups_at = _groups_of_rows(begun[0], choice.lengths)
+        seed_runs = [dataclasses.replace(seed_runs[0], groups_at=groups_at)]
     reference = measurement.csr_reference(validated, base)
-    states = loop.fit(base.model, plan, seed_runs, reference, progress)
+    model = base.decoded if choice.decoded else base.model
+    states = loop.fit(model, plan, seed_runs, reference, progress)
     results: list[run_folder.Summary | loop.NonFiniteError] = []
     for one, seed_run, state in zip(begun, seed_runs, states):
         if isinstance(state, loop.NonFiniteError):
@@ -146,6 +153,33 @@ def _train(
             _save_adapter(one, state.adapter)
             results.append(_summarise(one, base, state.adapter, seed_run.log))
     return results
+
+
+def _choose_memory(
+    validated: validate.ValidatedRun, seeds: int, mesh: Mesh | None
+) -> memory_choice.Choice:
+    """What runs that share a step keep in memory, printed."""
+    run, config = validated.run, validated.checkpoint.config
+    devices = 1 if mesh is None else mesh.size
+    choice = memory_choice.choose(run, config, validated.length, seeds, devices)
+    if processes.is_primary():
+        print(memory_choice.describe(choice, run, config), flush=True)
+    return choice
+
+
+def _groups_of_rows(
+    begun: BegunRun, lengths: tuple[int, ...]
+) -> Callable[[int], list[batches.Batch]]:
+    """From a step to its examples in rows of several lengths."""
+    run = begun.validated.run
+    mixture = run.training_mixture
+    assert mixture is not None, f"{run.condition} does not train"
+
+    def groups_at(step: int) -> list[batches.Batch]:
+        drawn, counted = begun.corpus.draw(mixture, run.seed, step, run.batch_size)
+        return batches.pack_lengths(drawn, lengths, counted)
+
+    return groups_at
 
 
 def _seed_run(

@@ -19,6 +19,8 @@ TINY_MODEL = str(_EMBEDDED / "tiny")
 # 0.3 and 1.0M parameters, trained alike.
 TINY_LADDER = (str(_EMBEDDED / "tiny-small"), TINY_MODEL)
 TUNERS = ("lora", "rslora", "dora")
+REMATS = ("auto", "full", "none")
+DECODINGS = ("auto", "once", "every_use")
 # What each changes about `RunSpec`'s defaults (sections 2.2 and 6.3).
 INTERVENTIONS: dict[str, dict[str, Any]] = {
     "strong": {},
@@ -57,7 +59,7 @@ class RunSpec:
       csr_lambda: None becomes 0.1 for B4 and 0 otherwise.
 
     Raises:
-      ValueError: settings do not fit each other, or tuner is none of `TUNERS`.
+      ValueError: settings do not fit each other, or one of a few values has another.
 
     Example:
       >>> run = RunSpec("Qwen/Qwen2.5-Coder-7B", "B4", seed=1)
@@ -94,6 +96,8 @@ class RunSpec:
     micro_batch_size: int = 1
     max_length: int = paper_settings.STRONG["max_length"]
     packing: bool = True
+    remat: str = "auto"
+    decode_base: str = "auto"
     curriculum_steps: int = paper_settings.STRONG["curriculum_steps"]
     load_in_4bit: bool = paper_settings.STRONG["load_in_4bit"]
     dtype: str | None = None
@@ -119,10 +123,13 @@ class RunSpec:
             is_csr = self.condition == "B4"
             weight = paper_settings.CSR_LAMBDA if is_csr else 0.0
             object.__setattr__(self, "csr_lambda", weight)
-        if self.tuner not in TUNERS:
-            raise ValueError(
-                f"--tuner {self.tuner!r}: expected one of {', '.join(TUNERS)}"
-            )
+        choices = {"tuner": TUNERS, "remat": REMATS, "decode_base": DECODINGS}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"--{name} {getattr(self, name)!r}: "
+                    f"expected one of {', '.join(known)}"
+                )
         if self.batch_size % self.micro_batch_size:
             raise ValueError(
                 f"--micro_batch_size {self.micro_batch_size}: "

@@ -25,8 +25,8 @@ from jaxent.measure import penalty
 from jaxent.model import blocks, convert, transformer
 from jaxent.model import config as configs
 from jaxent.train import log as logs
+from jaxent.train import mixed_rows, step_report
 from jaxent.train import step as steps
-from jaxent.train import step_report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +88,8 @@ class SeedRun:
       log: the run's log, which the loop opens and closes.
       start: an adapter to begin from instead of PEFT's initial one.
       score: as `measure`, of the loss on held-out examples; None without them.
+      groups_at: instead of batch_at for a run alone without a mesh: from a step to its
+        rows of several lengths, as `batches.pack_lengths` gives them.
     """
 
     seed: int
@@ -97,6 +99,7 @@ class SeedRun:
     log: logs.MetricsLog
     start: lora.Adapter | None = None
     score: Callable[[lora.Adapter], dict[str, Any]] | None = None
+    groups_at: Callable[[int], list[batches.Batch]] | None = None
 
 
 class NonFiniteError(FloatingPointError):
@@ -298,21 +301,25 @@ def _draw_batches(
     return steps.shard_batch(joined, size, plan.compute.mesh, *lead), rows
 
 
+def _step_on_batches(seed_runs: Sequence[SeedRun], plan: LoopConfig):
+    """draw(step) and run(state, model, drawn, key, reference) of rows of one length.
+
+    What is drawn ends with each run's used rows.
+    """
+    one = len(seed_runs) == 1
+    make_step = steps.jit_train_step if one else steps.jit_train_step_seeds
+    train_step = make_step(plan.train_config, plan.compute)
+
+    def run(state, model, drawn, key, reference):
+        batch, rows = drawn
+        return train_step(state, model, batch, np.int32(max(rows)), key, reference)
+
+    return functools.partial(_draw_batches, seed_runs, plan), run
+
+
 def _lead(seed_runs: Sequence[SeedRun]) -> tuple[str, ...]:
     """The leading logical axis of several runs' arrays."""
     return ("seed",) if len(seed_runs) > 1 else ()
-
-
-def _dropout_keys(seed_runs: Sequence[SeedRun], plan: LoopConfig) -> jax.Array:
-    """The runs' dropout keys on the devices."""
-    lead = _lead(seed_runs)
-    keys = [
-        jax.random.key_data(jax.random.fold_in(jax.random.key(run.seed), 1))
-        for run in seed_runs
-    ]
-    joined = np.stack(keys) if lead else np.asarray(keys[0])
-    data = axes.device_put_logical(joined, plan.compute.mesh, *lead, None)
-    return jax.random.wrap_key_data(jnp.asarray(data))
 
 
 def _train(
@@ -320,9 +327,15 @@ def _train(
 ) -> list[steps.TrainState | NonFiniteError]:
     """The steps from the state on; what `fit` returns."""
     number = len(seed_runs)
-    make_step = steps.jit_train_step if number == 1 else steps.jit_train_step_seeds
-    train_step = make_step(plan.train_config, plan.compute)
-    key = _dropout_keys(seed_runs, plan)
+    groups_at = seed_runs[0].groups_at if number == 1 else None
+    if groups_at is not None:
+        draw, train_step = mixed_rows.step_on_groups(
+            groups_at, plan.train_config, plan.compute
+        )
+    else:
+        draw, train_step = _step_on_batches(seed_runs, plan)
+    seeds = [run.seed for run in seed_runs]
+    key = steps.dropout_keys(seeds, plan.compute.mesh)
     last = plan.train_config.steps
     begun = int(np.max(axes.to_host(state.step)))
     ended: dict[int, NonFiniteError] = {}
@@ -336,14 +349,12 @@ def _train(
     )
     clock = time.perf_counter()
     if begun < last:
-        batch, rows = _draw_batches(seed_runs, plan, begun)
+        drawn = draw(begun)
     for done in range(begun + 1, last + 1):
-        state, metrics = train_step(
-            state, model, batch, np.int32(max(rows)), key, reference
-        )
-        used = rows
+        state, metrics = train_step(state, model, drawn, key, reference)
+        used = drawn[1]
         if done < last:  # packed while the device works
-            batch, rows = _draw_batches(seed_runs, plan, done)
+            drawn = draw(done)
         measured = step_report.split_seeds(metrics, number)
         seconds = time.perf_counter() - clock
         for i, values in enumerate(measured):

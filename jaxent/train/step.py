@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,8 +16,8 @@ from jaxent.arrays import lora
 from jaxent.data import batches
 from jaxent.distributed import axes
 from jaxent.measure import penalty
-from jaxent.model import dropout, sharding, transformer
-from jaxent.train import adam, objective
+from jaxent.model import sharding, transformer
+from jaxent.train import adam, gradient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,68 +197,16 @@ def addressable_rows(
     return addressable.reshape(-1)
 
 
-def step_gradient(
-    model: transformer.Transformer,
-    adapter: lora.Adapter,
-    batch: batches.Batch,
-    rows: jax.Array | int,
-    key: jax.Array | None,
-    *,
-    compute: transformer.ComputeConfig,
-) -> tuple[jax.Array, lora.Adapter, jax.Array]:
-    """The token-mean loss of a step and its gradient, one micro-batch at a time.
-
-    The divisor is the weight of the whole step, so that packing into fewer rows
-    changes nothing, nor does it change dropout: see `jaxent.model.dropout`.
-
-    Args:
-      model: the frozen base.
-      adapter: the parameters to differentiate in.
-      batch: [M, B, T] arrays, as `shard_batch` gives them.
-      rows: of the M B rows the first so many are used; traced.
-      key: the step's dropout key; None for no dropout.
-      compute: the arithmetic.
-
-    Returns:
-      The loss in nats, the gradient (a tree like the adapter), the counted tokens.
-    """
-    if batch.tokens.ndim != 3:
-        raise ValueError(
-            f"batch of shape {batch.tokens.shape}: expected [M, B, T], see shard_batch"
-        )
-    micro_batch_size = batch.tokens.shape[1]
-    tokens = batch.weights.sum()
-
-    def loss(adapter, grad_accum, index):
-        def select(x):
-            x = jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False)
-            return axes.constrain(x, compute.mesh, "batch", None)
-
-        micro = jax.tree.map(select, batch)
-        keys = None
-        if key is not None:
-            keys = dropout.token_keys(key, micro.segments, micro.positions)
-        nll = objective.batch_nll(model, micro, adapter, keys, compute, grad_accum)
-        return nll / tokens
-
-    def body(index, carry):
-        total, gradients = carry
-        value, gradients = jax.value_and_grad(loss)(adapter, gradients, index)
-        return total + value, constrain_adapter(gradients, compute.mesh)
-
-    zeros = constrain_adapter(jax.tree.map(jnp.zeros_like, adapter), compute.mesh)
-    start = (jnp.float32(0), zeros)
-    micro_batches = -(-rows // micro_batch_size)
-    total, gradients = jax.lax.fori_loop(0, micro_batches, body, start)
-    return total, gradients, tokens
-
-
-def constrain_adapter(adapter: lora.Adapter, mesh: Mesh | None) -> lora.Adapter:
-    """The adapter, or its gradient, split over the mesh; unchanged without one."""
-    if mesh is None:
-        return adapter
-    shardings = sharding.adapter_shardings(adapter, mesh)
-    return jax.lax.with_sharding_constraint(adapter, shardings)
+def dropout_keys(seeds: Sequence[int], mesh: Mesh | None) -> jax.Array:
+    """The runs' dropout keys on the devices: of one a key, of several [seeds]."""
+    lead = ("seed",) if len(seeds) > 1 else ()
+    keys = [
+        jax.random.key_data(jax.random.fold_in(jax.random.key(seed), 1))
+        for seed in seeds
+    ]
+    joined = np.stack(keys) if lead else np.asarray(keys[0])
+    data = axes.device_put_logical(joined, mesh, *lead, None)
+    return jax.random.wrap_key_data(jnp.asarray(data))
 
 
 def train_step(
@@ -293,11 +241,32 @@ def train_step(
       The state after the step, and what the step measured.
     """
     due = is_csr_step(state, config) if due is None else due
-    step_key = jax.random.fold_in(key, state.step)
-    dropout_key = step_key if state.adapter.config.dropout > 0 else None
-    loss, gradients, tokens = step_gradient(
+    dropout_key = gradient.step_key(state.adapter, key, state.step)
+    loss, gradients, tokens = gradient.step_gradient(
         model, state.adapter, batch, rows, dropout_key, compute=compute
     )
+    return finish_step(
+        state, model, (loss, gradients), tokens, reference, due, config, compute
+    )
+
+
+def finish_step(state, model, total, tokens, reference, due, config, compute):
+    """A step from its loss and gradient on: penalty, AdamW, what was measured.
+
+    Args:
+      state: the state before the step.
+      model: the frozen base.
+      total: the step's loss and gradient.
+      tokens: those that the loss counts.
+      reference: what CSR's penalty compares with; None for no penalty.
+      due: bool scalar, whether the penalty is added.
+      config: the optimizer's constants.
+      compute: the arithmetic.
+
+    Returns:
+      As `train_step`.
+    """
+    loss, gradients = total
     csr, ratio = jnp.float32(jnp.nan), jnp.float32(jnp.nan)
     if reference is not None:
         gradients, csr, ratio = _add_penalty(

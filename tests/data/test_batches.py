@@ -17,7 +17,7 @@ def contents(batch, used):
     """The examples found in a batch, by row and segment."""
     found = []
     for row in range(used):
-        for segment in range(1, batch.segments[row].max() + 1):
+        for segment in set(batch.segments[row]) - {0}:
             at = np.flatnonzero(batch.segments[row] == segment)
             assert np.array_equal(at, np.arange(at[0], at[-1] + 1))
             np.testing.assert_array_equal(batch.positions[row, at], np.arange(len(at)))
@@ -55,6 +55,27 @@ def test_rows_held_elsewhere_are_laid_out_but_not_read(arrange):
         )
     for name in ("weights", "segments", "positions"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))
+
+
+@settings(max_examples=60, deadline=None)
+@given(LENGTHS)
+def test_rows_of_several_lengths_hold_every_example_once(lengths):
+    group = examples(lengths)
+    groups = batches.pack_lengths(group, (16, 32, 50))
+    found = [ids for g in groups for ids in contents(g, len(g.tokens))]
+    assert sorted(found) == sorted(e.tolist() for e in group)
+    widths = [g.tokens.shape[1] for g in groups]
+    assert widths == sorted(set(widths), reverse=True) and set(widths) <= {16, 32, 50}
+    segments = np.concatenate([np.unique(g.segments) for g in groups])
+    assert set(segments) - {0} == set(range(1, len(group) + 1))
+    computed = sum(g.tokens.size for g in groups)
+    one_length = batches.pack(group, 50, 16)[1] * 50
+    assert computed <= one_length
+
+
+def test_row_lengths_reach_the_longest_example():
+    assert batches.row_lengths(512) == batches.ROW_LENGTHS
+    assert batches.row_lengths(8192) == (*batches.ROW_LENGTHS, 8192)
 
 
 def test_what_does_not_fit_is_refused():

@@ -4,7 +4,7 @@ import numpy as np
 from flax import nnx
 
 from jaxent.arrays import lora
-from jaxent.model import blocks, config, transformer
+from jaxent.model import blocks, config, dropout, transformer
 
 
 def accumulating(layers: int, rank: int):
@@ -25,11 +25,13 @@ def accumulating(layers: int, rank: int):
     adapter = lora.init_adapter(jax.random.key(0), lora_config, layers, shapes)
     tokens = np.random.default_rng(0).integers(0, 256, (1, 32)).astype(np.int32)
     positions = np.arange(32, dtype=np.int32)[None]
-    key = jax.random.key(1)[None]
+    keys = dropout.token_keys(jax.random.key(1), np.ones_like(tokens), positions)
 
     def loss(adapter, grad_accum):
         segments = np.ones_like(tokens)
-        hidden = model(tokens, segments, positions, adapter, key, grad_accum=grad_accum)
+        hidden = model(
+            tokens, segments, positions, adapter, keys, grad_accum=grad_accum
+        )
         return jnp.sum(hidden**3)
 
     return loss, jax.tree.map(lambda x: x + 0.02, adapter)

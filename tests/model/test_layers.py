@@ -9,36 +9,6 @@ from transformers.models.llama import modeling_llama
 from jaxent.model import config, known_configs, layers
 
 
-def test_dropout_keeps_the_mean_at_the_stated_rate():
-    x = jnp.ones((400, 500))
-    y = np.asarray(layers.dropout(x, 0.05, jax.random.split(jax.random.key(0), 400)))
-    assert (y == 0).mean() == pytest.approx(0.05, abs=0.002)
-    assert y.mean() == pytest.approx(1.0, abs=0.002)
-    assert np.unique(y).size == 2
-
-
-def test_dropout_rate_zero_is_the_identity():
-    x = jnp.arange(6.0).reshape(2, 3)
-    np.testing.assert_array_equal(
-        layers.dropout(x, 0.0, jax.random.split(jax.random.key(0), 2)), x
-    )
-
-
-def test_a_rows_mask_is_its_keys_whatever_rows_and_seeds_are_beside_it():
-    keys, x = jax.random.split(jax.random.key(0), (2, 4)), jnp.ones((2, 4, 9, 16))
-    ours = np.asarray(
-        jax.vmap(lambda x, k: layers.dropout(x, 0.3, layers.fold_in_rows(k, 5)))(
-            x, keys
-        )
-    ).reshape(8, 9, 16)
-    alone = [
-        layers.dropout(x[0, :1], 0.3, layers.fold_in_rows(key[None], 5))[0]
-        for key in keys.reshape(8)
-    ]
-    np.testing.assert_array_equal(ours, alone)
-    assert len({row.tobytes() for row in ours}) == 8
-
-
 def test_rms_norm_definition():
     x = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
     w = np.arange(8, dtype=np.float32)

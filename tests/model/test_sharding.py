@@ -25,7 +25,7 @@ from jaxent.decode import loop as decoding
 from jaxent.distributed import axes
 from jaxent.measure import capture, penalty
 from jaxent.model import blocks, config, sharding, transformer
-from jaxent.train import loop
+from jaxent.train import gradient, loop
 from jaxent.train import step as steps
 
 SPEC = lora.LoraConfig(4, 12.0, 0.2)
@@ -238,7 +238,7 @@ def test_under_fsdp_the_codes_are_gathered_and_not_the_decoded_weights(wide):
 
 
 def wide_gradient(wide, compute=transformer.ComputeConfig()):
-    """`steps.step_gradient` of the quantised model with dropout on.
+    """`gradient.step_gradient` of the quantised model with dropout on.
 
     One row runs at a time on one device, eight on a mesh.
     """
@@ -250,7 +250,7 @@ def wide_gradient(wide, compute=transformer.ComputeConfig()):
         wide = sharding.shard_model(wide, mesh)
         adapter = sharding.shard_adapter(adapter, mesh)
     batch = steps.shard_batch(batch, 8 if mesh else 1, mesh)
-    run = jax.jit(functools.partial(steps.step_gradient, compute=compute))
+    run = jax.jit(functools.partial(gradient.step_gradient, compute=compute))
     return run(wide, adapter, batch, rows, jax.random.key(1))
 
 

@@ -9,7 +9,7 @@ from flax import nnx
 
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
-from jaxent.model import blocks, config, known_configs, transformer
+from jaxent.model import blocks, config, dropout, known_configs, transformer
 from jaxent.model import cache as caches
 
 run = jax.jit(lambda m, *a: m.logits(m(*a)))
@@ -104,7 +104,8 @@ def test_dropout_only_with_a_key_and_only_through_the_adapter(qwen):
     np.testing.assert_array_equal(bare, plain)  # B = 0
     filled = jax.tree.map(lambda x: x + 0.05, adapter)
     first, again, other = (
-        model(*args, filled, jax.random.key(k)[None]) for k in (0, 0, 1)
+        model(*args, filled, dropout.token_keys(jax.random.key(k), *args[1:]))
+        for k in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert (
@@ -138,7 +139,8 @@ def gradient_temporaries(layers: int) -> tuple[int, int]:
     args = jax.eval_shape(lambda: rows(np.zeros((1, 128), np.int32)))
 
     def loss(adapter, model, args):
-        return model(*args, adapter, jax.random.key(1)[None]).sum()
+        keys = dropout.token_keys(jax.random.key(1), *args[1:])
+        return model(*args, adapter, keys).sum()
 
     compiled = jax.jit(jax.grad(loss)).lower(adapter, model, args).compile()
     one_layer = 4 * sum(k * n for k, n in blocks.linear_shapes(c).values())
@@ -248,5 +250,5 @@ def tiny(family: str) -> dict:
 
 
 def test_unknown_kernel_is_refused():
-    with pytest.raises(ValueError, match="expected one of xla, cudnn, splash"):
+    with pytest.raises(ValueError, match="expected one of blocks, xla, cudnn, splash"):
         transformer.ComputeConfig(kernel="flash")

@@ -13,6 +13,7 @@ from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import batches
 from jaxent.model import blocks, transformer
+from jaxent.train import gradient as gradients
 from jaxent.train import step as steps
 
 LORA = lora.LoraConfig(4, 12.0, 0.0)
@@ -40,7 +41,7 @@ def split(packed, micro_batch_size=1):
 
 @functools.cache
 def compiled_gradient():
-    return jax.jit(functools.partial(steps.step_gradient, compute=COMPUTE))
+    return jax.jit(functools.partial(gradients.step_gradient, compute=COMPUTE))
 
 
 def gradient(model, adapter, batch, rows, key=None, micro_batch_size=1):
@@ -202,4 +203,4 @@ def test_a_batch_that_is_not_split_is_refused():
     batch, rows = batches.pack(examples(), 64, 16)
     expected = r"batch of shape \(16, 64\): expected \[M, B, T\]"
     with pytest.raises(ValueError, match=expected):
-        steps.step_gradient(None, None, batch, rows, None, compute=COMPUTE)
+        gradients.step_gradient(None, None, batch, rows, None, compute=COMPUTE)
