@@ -101,7 +101,7 @@ def choose(
     """
     memory = device_memory() if memory is None else memory
     lengths = _row_lengths(run, config, length) if seeds * devices == 1 else None
-    tokens = run.micro_batch_size * max(length, *(lengths or ())) * seeds
+    tokens = run.micro_batch_size * max((length, *(lengths or ()))) * seeds
     held = cost.run_cost(run, config).memory / devices
     kept = kept_bytes(run, config, tokens)
     remat = run.remat

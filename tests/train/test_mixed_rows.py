@@ -55,6 +55,8 @@ def test_rows_of_several_lengths_train_as_rows_of_one(qwen, remat):
 def test_a_length_is_compiled_once_whatever_its_number_of_rows(qwen):
     model, key = hf.load(qwen), jax.random.key(1)
     compute = transformer.ComputeConfig(remat="none", kernel="blocks")
+    mixed_rows.jit_accumulate.cache_clear()
+    mixed_rows.jit_mixed_step.cache_clear()
     mixed = mixed_rows.jit_mixed_step(CONFIG, compute)
     state = steps.init_state(test_step.filled(model), CONFIG)
     lengths = set()
