@@ -10,13 +10,14 @@ seeds: seeds in one step. load: a checkpoint into NF4. start: from finetune.py's
 command to its first step.
 
 Peers are transformers + PEFT + bitsandbytes (--against=peft), transformers, and
-scikit-learn; one that is not installed is left out, and only our side is timed. Sides
-run in turn, and the ratio is the median of the rounds' ratios; processor time is for
-machines that do other work. With --output_dir rows go to benchmark.json one by one, and
-those that are there are not measured again.
+scikit-learn, all on the CPU, as we are. One that is not installed is left out, and only
+our side is timed. Sides run in turn, and the ratio is the median of the rounds' ratios;
+processor time stands beside it for machines that do other work. With --output_dir rows
+go to benchmark.json one by one, and those that are there are not measured again.
 """
 
 import importlib
+import os
 import pathlib
 import sys
 import tempfile
@@ -55,6 +56,8 @@ flags.DEFINE_list(
     "lengths", None, "tokens a row of steps (default: 512,2048; 256 with --quick)"
 )
 command.parse(__name__, __doc__)
+
+os.environ["JAX_PLATFORMS"] = "cpu"  # before jax is imported: peers run there too
 
 from benchmarks import cases, pairs, results
 

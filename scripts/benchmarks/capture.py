@@ -4,7 +4,7 @@ import functools
 import pathlib
 from collections.abc import Iterator
 
-from benchmarks import cases, decode, pairs, peers
+from benchmarks import cases, decode, flops, pairs, peers
 from jaxent.checkpoint import hf, real_model
 from jaxent.data import probes, tokens
 from jaxent.measure import capture
@@ -49,6 +49,7 @@ def _make(
         amount=sum(map(len, examples)),
         ours=functools.partial(capture.capture, model, examples, compute=compute),
         theirs=theirs,
+        flops=flops.forward_flops(model.config, map(len, examples), 0),
         remark="capture: last hidden states pooled over each text; transformers runs "
         f"batches of like length, {size} padded tokens at most",
     )

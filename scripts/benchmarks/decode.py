@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from benchmarks import cases, models, pairs, peers
+from benchmarks import cases, flops, models, pairs, peers
 from jaxent.checkpoint import hf, real_model
 from jaxent.data import tokens
 from jaxent.decode import loop, text
@@ -82,9 +82,24 @@ def _make_random(
             loop.complete, runner, prompts, loop.Request(max_new_tokens=new)
         ),
         theirs=theirs,
+        flops=flops.forward_flops(
+            runner.model.config, [_PROMPT + new - 1] * rows, rows * new
+        ),
         remark="decode: float32, greedy; tokens are new tokens, prefill included in "
-        "the time",
+        "the time; equal: tokens that both sides give at one place",
+        agreement=share_of_equal_tokens,
     )
+
+
+def share_of_equal_tokens(rows: list[list[int]], others: list[list[int]]) -> float:
+    """The share of places at which two generations have the same token.
+
+    Example:
+      >>> share_of_equal_tokens([[1, 2], [3, 4]], [[1, 2], [3, 5]])
+      0.75
+    """
+    both = [pair for row, other in zip(rows, others) for pair in zip(row, other)]
+    return float(np.mean([a == b for a, b in both]))
 
 
 def _make_answers(

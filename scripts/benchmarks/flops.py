@@ -1,4 +1,4 @@
-"""Floating-point operations that a training step cannot do without."""
+"""Floating-point operations that the work cannot do without."""
 
 from collections.abc import Iterable
 
@@ -37,3 +37,30 @@ def training_flops(
     token = 4 * linear + 4 * config.vocab * config.embed + 6 * adapter
     square = 6 * config.layers * config.heads * config.head_dim
     return float(sum(n * token + n * n * square for n in lengths))
+
+
+def forward_flops(
+    config: configs.Config, lengths: Iterable[int], predictions: int
+) -> float:
+    """FLOPs of reading texts once, each alone and unpadded.
+
+    A token needs 2 for each linear weight, and 2 for each weight of the head where the
+    next token is predicted; attention of a text of n tokens 2 n^2 N H a layer.
+
+    Args:
+      config: the model's shapes.
+      lengths: tokens of each text.
+      predictions: tokens after which the next one is predicted.
+
+    Example:
+      >>> raw = {"model_type": "llama", "vocab_size": 10, "hidden_size": 4}
+      >>> raw |= {"intermediate_size": 8, "num_hidden_layers": 1}
+      >>> config = configs.from_dict(raw | {"num_attention_heads": 2})
+      >>> forward_flops(config, [10], predictions=1)
+      4080.0
+    """
+    shapes = blocks.linear_shapes(config)
+    linear = config.layers * sum(k * n for k, n in shapes.values())
+    square = 2 * config.layers * config.heads * config.head_dim
+    head = 2 * config.vocab * config.embed * predictions
+    return float(sum(2 * n * linear + n * n * square for n in lengths) + head)

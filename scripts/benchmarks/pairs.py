@@ -53,6 +53,8 @@ class Workload:
         counted.
       fastest_only: whether only the peer that was fastest when all warmed up is timed.
       remark: what a reader of the row must know.
+      agreement: from what our first run and a peer's return to the share of equal
+        results; None: not compared.
     """
 
     unit: str
@@ -62,6 +64,7 @@ class Workload:
     flops: float | None = None
     fastest_only: bool = False
     remark: str = ""
+    agreement: Callable[[Any, Any], float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +75,14 @@ class Timing:
       amount: of the work in one run.
       first: by side, its first run, which warms up and compiles. "ours" is our side.
       rounds: by side, its timed runs, in order.
+      agreement: by peer, the share of results that equal ours; empty where they are
+        not compared.
     """
 
     amount: float
     first: dict[str, Spent]
     rounds: dict[str, list[Spent]]
+    agreement: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,10 +178,12 @@ def measure(workload: Workload, rounds: int) -> Timing:
       >>> timing.amount, list(timing.rounds), len(timing.rounds["ours"])
       (3.0, ['ours'], 2)
     """
-    first = {}
+    first, agreement = {}, {}
     first["ours"], result = clock(workload.ours)
     for name, run in workload.theirs.items():
-        first[name], _ = clock(run)
+        first[name], other = clock(run)
+        if workload.agreement is not None:
+            agreement[name] = workload.agreement(result, other)
     timed = {"ours": workload.ours, **workload.theirs}
     if workload.fastest_only and workload.theirs:
         fastest = min(workload.theirs, key=lambda name: first[name].wall)
@@ -185,4 +193,5 @@ def measure(workload: Workload, rounds: int) -> Timing:
         for name, run in timed.items():
             taken[name].append(clock(run)[0])
     amount = workload.amount
-    return Timing(amount(result) if callable(amount) else amount, first, taken)
+    amount = amount(result) if callable(amount) else amount
+    return Timing(amount, first, taken, agreement)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks import cases, decode, models, pairs, peers
+from benchmarks import cases, decode, flops, models, pairs, peers
 from jaxent.checkpoint import real_model
 from jaxent.data import tokens
 from jaxent.decode import loop
@@ -62,6 +62,7 @@ def _workload(folder: str, prompts: list[list[int]], with_peer: bool) -> pairs.W
             loop.complete, runner, prompts, loop.Request(max_new_tokens=1)
         ),
         theirs=theirs,
+        flops=flops.forward_flops(runner.model.config, map(len, prompts), len(prompts)),
         remark="prefill: float32, each prompt's keys, values and first new token; "
         f"transformers runs batches of like length, {size} padded tokens at most",
     )

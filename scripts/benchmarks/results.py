@@ -114,6 +114,8 @@ def make_record(
             "first_compiling": first.compiling,
             "first_programs": first.programs,
         }
+        if name in timing.agreement:
+            sides[name]["agreement"] = timing.agreement[name]
     return {
         "what": case.what,
         "name": case.name,
@@ -159,6 +161,8 @@ def table_rows(record: dict[str, Any]) -> list[list[str]]:
             theirs = sides[name]
             by_processor = pairs.ratio(ours["processor"], theirs["processor"])
             row[3] = _speed(record, theirs)
+            if "agreement" in theirs:
+                row[3] += f", {theirs['agreement']:.1%} equal"
             row[4] = str(pairs.ratio(ours["wall"], theirs["wall"]))
             row[5] = f"{by_processor.median:.2f}"
         rows.append([*row, share, f"{ours['first_compiling']:.1f}"])

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from benchmarks import cases, flops, pairs, peers, results
+from benchmarks import cases, decode, flops, pairs, peers, results
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WHAT = [
@@ -136,7 +136,7 @@ def test_examples_of_like_length_share_a_batch():
     assert [[len(e) for e in batch] for batch in found] == [[2, 3, 4], [8, 9]]
 
 
-@pytest.mark.parametrize("module", [cases, flops, pairs, peers, results])
+@pytest.mark.parametrize("module", [cases, decode, flops, pairs, peers, results])
 def test_examples_in_docstrings_hold(module):
     import doctest
 
@@ -156,7 +156,8 @@ def test_every_row_has_a_name_of_its_own(tmp_path, smollm2):
     assert not (tmp_path / "scratch").exists()  # nothing is made before it is measured
 
 
-def test_a_small_step_is_measured_stored_and_skipped(tmp_path):
+def test_a_small_step_is_measured_and_stored(tmp_path):
+    pytest.importorskip("bitsandbytes")
     command = [sys.executable, str(ROOT / "scripts" / "benchmark.py")]
     command += ["--what=step", "--quick", "--pairs=1", "--model=none", "--layers=1"]
     command += ["--vocab=128", "--lengths=16", f"--output_dir={tmp_path}"]
