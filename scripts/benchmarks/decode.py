@@ -129,14 +129,14 @@ def _make_answers(
             "stop_strings": list(asked.stops),
             "tokenizer": tokenizer.fast,
         }
-        for title, batches in (
-            ("generate, all together", [prompts]),
-            (f"generate, {_BATCH} of like length", _in_batches(prompts)),
-        ):
-            if batches != [prompts] or title.endswith("together"):
-                theirs[title] = functools.partial(
-                    _generate_all, their_dense(folder), batches, new, options
-                )
+        settings_of_generate = {"generate, all together": [prompts]}
+        if len(prompts) > _BATCH:
+            title = f"generate, {_BATCH} of like length"
+            settings_of_generate[title] = _in_batches(prompts)
+        for title, batches in settings_of_generate.items():
+            theirs[title] = functools.partial(
+                _generate_all, their_dense(folder), batches, new, options
+            )
     return pairs.Workload(
         unit="tokens",
         amount=functools.partial(_count_until_stops, tokenizer, asked.stops),
