@@ -55,10 +55,10 @@ def _make(
         base.model,
         run,
         base.compute,
-        functools.partial(draw, examples=run.batch_size, packing=run.packing),
+        functools.partial(_examples, draw, count=run.batch_size),
     )
     numbers = range(settings.mixture_steps)
-    groups = [_examples(draw, step, run.batch_size) for step in numbers]
+    groups = [_examples(draw, step, count=run.batch_size) for step in numbers]
     folder = str(checked.checkpoint.folder)
     sizes = [len(example) for group in groups for example in group]
 
@@ -78,7 +78,7 @@ def _make(
     )
 
 
-def _examples(draw, step: int, count: int) -> list[np.ndarray]:
+def _examples(draw, step: int, *, count: int) -> list[np.ndarray]:
     """The examples of a step, one by one."""
     batch, _ = draw(step, examples=count, packing=False)
     return [ids[real > 0] for ids, real in zip(batch.tokens, batch.segments)]

@@ -46,7 +46,7 @@ def _make(
         step.draw_examples(base.config.vocab, sizes, seed) for seed in range(number)
     ]
     one_by_one = [
-        training.Training(base, run, compute, training.pack_always(of_seed, length), i)
+        training.Training(base, run, compute, training.always(of_seed), i)
         for i, of_seed in enumerate(examples)
     ]
     together = _Together(one_by_one)

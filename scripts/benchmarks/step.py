@@ -40,9 +40,8 @@ def _make(
     run = specs.RunSpec(folder, max_length=length, batch_size=count)
     base = hf.load(folder)
     examples = draw_examples(base.config.vocab, [length // count] * count)
-    batch_at = training.pack_always(examples, length)
     compute = transformer.default_compute("float32")
-    ours = training.Training(base, run, compute, batch_at)
+    ours = training.Training(base, run, compute, training.always(examples))
     theirs = peers.both_settings(folder, run, [examples]) if with_peer else {}
     lengths = list(map(len, examples))
     return pairs.Workload(

@@ -1,7 +1,7 @@
 """Our side of training benchmarks: what finetune.py's loop calls, step by step."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -12,8 +12,8 @@ from jaxent.runs import spec as specs
 from jaxent.train import loop
 from jaxent.train import step as steps
 
-BatchAt = Callable[[int], tuple[batches.Batch, int]]
-"""From a step to its batch ([rows, T] arrays) and the used rows."""
+ExamplesAt = Callable[[int], list[np.ndarray]]
+"""From a step to the token ids of its examples."""
 
 
 class Training:
@@ -23,7 +23,7 @@ class Training:
       model: the frozen base.
       run: the run's settings.
       compute: the arithmetic.
-      batch_at: its data.
+      examples_at: its data, which each step packs.
       seed: of adapter and dropout.
     """
 
@@ -32,14 +32,19 @@ class Training:
         model: transformer.Transformer,
         run: specs.RunSpec,
         compute: transformer.ComputeConfig,
-        batch_at: BatchAt,
+        examples_at: ExamplesAt,
         seed: int = 0,
     ):
-        self.model, self.batch_at = model, batch_at
+        self.model, self.run, self.examples_at = model, run, examples_at
         self.plan = make_plan(run, compute)
         self.step = steps.jit_train_step(self.plan.train_config, self.plan.compute)
         self.state = loop.initial_state(model, self.plan, seed)
         self.key = jax.random.key(seed)
+
+    def batch_at(self, step: int) -> tuple[batches.Batch, int]:
+        """A step's batch ([rows, T] arrays) and the used rows."""
+        length = min(self.run.max_length, self.model.config.context)
+        return batches.pack(self.examples_at(step), length, self.run.batch_size)
 
     def train(self, number: int) -> steps.StepMetrics:
         """One step on the batch of that number, packing included."""
@@ -62,10 +67,10 @@ def make_plan(
     return loop.LoopConfig(train_config, run.lora_config, compute)
 
 
-def pack_always(examples: Sequence[np.ndarray], length: int) -> BatchAt:
-    """A `BatchAt` that packs the same examples at every step."""
+def always(examples: list[np.ndarray]) -> ExamplesAt:
+    """The same examples at every step."""
 
-    def batch_at(step: int) -> tuple[batches.Batch, int]:
-        return batches.pack(list(examples), length, len(examples))
+    def examples_at(step: int) -> list[np.ndarray]:
+        return examples
 
-    return batch_at
+    return examples_at
