@@ -1,10 +1,10 @@
 import dataclasses
 
-import benchmark_measure
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import step_programs
 from train import test_step
 
 from jaxent.arrays import lora
@@ -176,7 +176,7 @@ def test_a_csr_step_needs_hardly_more_memory_than_one_without():
         "num_key_value_heads": 2,
         "tie_word_embeddings": True,
     }
-    needed = benchmark_measure.step_memory(configs.from_dict(raw), 480, 512, 8, COMPUTE)
+    needed = step_programs.step_memory(configs.from_dict(raw), 480, 512, 8, COMPUTE)
     assert needed[True] < 1.1 * needed[False], needed
 
 

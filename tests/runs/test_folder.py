@@ -53,7 +53,6 @@ EVALUATE = {
 }
 PACKAGE_CHECKPOINTS = {  # the embedded models, a folder of the package
     "jaxent/runs/spec.py",
-    "scripts/benchmark_measure.py",
     "scripts/check_probes.py",
 }
 
