@@ -1,15 +1,17 @@
 """Our side of training benchmarks: what finetune.py's loop calls, step by step."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
 from jaxent.data import batches
-from jaxent.model import transformer
+from jaxent.model import convert, transformer
+from jaxent.runs import memory_choice
 from jaxent.runs import spec as specs
-from jaxent.train import loop
+from jaxent.train import loop, mixed_rows
 from jaxent.train import step as steps
 
 ExamplesAt = Callable[[int], list[np.ndarray]]
@@ -35,25 +37,44 @@ class Training:
         examples_at: ExamplesAt,
         seed: int = 0,
     ):
-        self.model, self.run, self.examples_at = model, run, examples_at
+        length = min(run.max_length, model.config.context)
+        choice = memory_choice.choose(run, model.config, length)
+        compute = dataclasses.replace(compute, remat=choice.remat)
+        self.run, self.examples_at, self.length = run, examples_at, length
         self.plan = make_plan(run, compute)
-        self.step = steps.jit_train_step(self.plan.train_config, self.plan.compute)
         self.state = loop.initial_state(model, self.plan, seed)
-        self.key = jax.random.key(seed)
+        self.model = model
+        if choice.decoded:
+            self.model = convert.decode_once(model, compute.dtype)
+        self.key = steps.dropout_keys([seed], None)
+        config = self.plan.train_config
+        if choice.lengths:
+            groups_at = functools.partial(self.groups_at, lengths=choice.lengths)
+            self.draw, self.step = mixed_rows.step_on_groups(groups_at, config, compute)
+        else:
+            self.draw, self.step = self._split_batch, self._step_on_batch
+            self.jitted = steps.jit_train_step(config, compute)
+
+    def groups_at(self, step: int, lengths: tuple[int, ...]) -> list[batches.Batch]:
+        """A step's examples in rows of several lengths."""
+        return batches.pack_lengths(self.examples_at(step), lengths)
+
+    def _split_batch(self, step: int):
+        batch, rows = self.batch_at(step)
+        size = self.plan.train_config.micro_batch_size
+        return steps.shard_batch(batch, size, None), np.int32(rows)
+
+    def _step_on_batch(self, state, model, drawn, key, reference):
+        return self.jitted(state, model, *drawn, key, reference)
 
     def batch_at(self, step: int) -> tuple[batches.Batch, int]:
         """A step's batch ([rows, T] arrays) and the used rows."""
-        length = min(self.run.max_length, self.model.config.context)
-        return batches.pack(self.examples_at(step), length, self.run.batch_size)
+        return batches.pack(self.examples_at(step), self.length, self.run.batch_size)
 
     def train(self, number: int) -> steps.StepMetrics:
         """One step on the batch of that number, packing included."""
-        batch, rows = self.batch_at(number)
-        size = self.plan.train_config.micro_batch_size
-        split = steps.shard_batch(batch, size, None)
-        self.state, metrics = self.step(
-            self.state, self.model, split, np.int32(rows), self.key, None
-        )
+        drawn = self.draw(number)
+        self.state, metrics = self.step(self.state, self.model, drawn, self.key, None)
         return jax.block_until_ready(metrics)
 
 
