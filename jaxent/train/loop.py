@@ -22,7 +22,7 @@ from jaxent.checkpoint import training_state
 from jaxent.data import batches
 from jaxent.distributed import axes, processes
 from jaxent.measure import penalty
-from jaxent.model import blocks, convert, transformer
+from jaxent.model import blocks, convert, trained, transformer
 from jaxent.model import config as configs
 from jaxent.train import log as logs
 from jaxent.train import step as steps
@@ -35,7 +35,7 @@ class LoopConfig:
 
     Attributes:
       train_config: the optimizer's constants and the number of steps.
-      lora_config: the adapter's shape.
+      lora_config: the adapter's shape; None trains all weights.
       compute: the arithmetic and the mesh.
       measure_steps: steps between measurements.
       save_steps: steps between checkpoints; every measured step is saved too.
@@ -56,7 +56,7 @@ class LoopConfig:
     """
 
     train_config: steps.TrainConfig
-    lora_config: lora.LoraConfig
+    lora_config: lora.LoraConfig | None
     compute: transformer.ComputeConfig
     measure_steps: int = 500
     save_steps: int = 100
@@ -92,11 +92,11 @@ class SeedRun:
 
     seed: int
     batch_at: Callable[[int], tuple[batches.Batch, int]]
-    measure: Callable[[lora.Adapter], dict[str, Any]]
+    measure: Callable[[trained.Trained], dict[str, Any]]
     checkpoints: pathlib.Path
     log: logs.MetricsLog
     start: lora.Adapter | None = None
-    score: Callable[[lora.Adapter], dict[str, Any]] | None = None
+    score: Callable[[trained.Trained], dict[str, Any]] | None = None
 
 
 class NonFiniteError(FloatingPointError):
@@ -195,13 +195,21 @@ def initial_state(
     make = _state_maker(model.config, plan)
     key = jax.random.fold_in(jax.random.key(seed), 0)
     norms = _magnitudes(model, plan.lora_config) if start is None else None
-    shardings = _shardings(jax.eval_shape(make, key, start, norms), plan)
-    return jax.jit(make, out_shardings=shardings)(key, start, norms)
+    begun = _own_weights(model, plan) if start is None else start
+    shardings = _shardings(jax.eval_shape(make, key, begun, norms), plan)
+    return jax.jit(make, out_shardings=shardings)(key, begun, norms)
 
 
-def _magnitudes(model: transformer.Transformer, lora_config: lora.LoraConfig):
-    """What DoRA's magnitudes begin with; None for LoRA."""
-    if not lora_config.use_dora:
+def _own_weights(
+    model: transformer.Transformer, plan: LoopConfig
+) -> trained.FullWeights | None:
+    """What full fine-tuning begins with; None for adapters."""
+    return None if plan.lora_config else trained.full_weights(model)
+
+
+def _magnitudes(model: transformer.Transformer, lora_config: lora.LoraConfig | None):
+    """What DoRA's magnitudes begin with; None for others."""
+    if lora_config is None or not lora_config.use_dora:
         return None
     norms = functools.partial(convert.weight_norms, modules=lora_config.modules)
     return jax.jit(norms)(model)
@@ -221,6 +229,8 @@ def _make_state(key, start, norms, lora_config, config, train_config):
     if start is None:
         shapes = blocks.linear_shapes(config)
         start = lora.init_adapter(key, lora_config, config.layers, shapes, norms)
+    if isinstance(start, trained.FullWeights):
+        start = trained.float32_copy(start)  # the steps donate it, and the base stays
     return steps.init_state(start, train_config)
 
 
@@ -245,7 +255,8 @@ def _restore(
     norms = jax.eval_shape(
         functools.partial(_magnitudes, lora_config=plan.lora_config), model
     )
-    shapes = jax.eval_shape(make, jax.random.key(0), None, norms)
+    begun = _own_weights(model, plan)
+    shapes = jax.eval_shape(make, jax.random.key(0), begun, norms)
     shardings = _shardings(shapes, plan)
     if plan.compute.mesh is None:
         device = shardings

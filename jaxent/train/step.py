@@ -12,11 +12,10 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxent.arrays import lora
 from jaxent.data import batches
 from jaxent.distributed import axes
 from jaxent.measure import penalty
-from jaxent.model import sharding, transformer
+from jaxent.model import trained, transformer
 from jaxent.train import adam, objective
 
 
@@ -60,10 +59,11 @@ class TrainConfig:
 class TrainState:
     """What training changes.
 
+    adapter: the trained tree, which is all weights of the model in full fine-tuning.
     failed: the steps done when a loss or gradient was not finite; -1: none was.
     """
 
-    adapter: lora.Adapter
+    adapter: trained.Trained
     optimizer: optax.OptState
     step: jax.Array
     failed: jax.Array
@@ -127,7 +127,7 @@ def optimizer(config: TrainConfig) -> optax.GradientTransformation:
     )
 
 
-def init_state(adapter: lora.Adapter, config: TrainConfig) -> TrainState:
+def init_state(adapter: trained.Trained, config: TrainConfig) -> TrainState:
     """The state before the first step."""
     moments = optimizer(config).init(adapter)
     return TrainState(adapter, moments, jnp.int32(0), jnp.int32(-1))
@@ -140,7 +140,7 @@ def state_shardings(
 
     Moments are split as the adapter is; lead: the logical axes of stacked seeds.
     """
-    adapter = sharding.adapter_shardings(state.adapter, mesh, *lead)
+    adapter = trained.shardings(state.adapter, mesh, *lead)
     number: Any = axes.named_sharding(mesh, *lead)
     moments = optax.tree_utils.tree_map_params(
         optimizer(config),
@@ -199,13 +199,13 @@ def addressable_rows(
 
 def step_gradient(
     model: transformer.Transformer,
-    adapter: lora.Adapter,
+    adapter: trained.Trained,
     batch: batches.Batch,
     rows: jax.Array | int,
     key: jax.Array | None,
     *,
     compute: transformer.ComputeConfig,
-) -> tuple[jax.Array, lora.Adapter, jax.Array]:
+) -> tuple[jax.Array, trained.Trained, jax.Array]:
     """The token-mean loss of a step and its gradient, one micro-batch at a time.
 
     The divisor is the weight of the whole step, so that packing into fewer rows
@@ -214,7 +214,7 @@ def step_gradient(
 
     Args:
       model: the frozen base.
-      adapter: the parameters to differentiate in.
+      adapter: the parameters to differentiate in, an adapter's or all weights.
       batch: [M, B, T] arrays, as `shard_batch` gives them.
       rows: of the M B rows the first so many are used; traced.
       key: the step's dropout key; None for no dropout.
@@ -230,7 +230,7 @@ def step_gradient(
     micro_batch_size = batch.tokens.shape[1]
     tokens = batch.weights.sum()
 
-    def loss(adapter, grad_accum, index):
+    def loss(index, adapter, grad_accum):
         def select(x):
             x = jax.lax.dynamic_index_in_dim(x, index, 0, keepdims=False)
             return axes.constrain(x, compute.mesh, "batch", None)
@@ -245,7 +245,8 @@ def step_gradient(
 
     def body(index, carry):
         total, gradients = carry
-        value, gradients = jax.value_and_grad(loss)(adapter, gradients, index)
+        of_batch = functools.partial(loss, index)
+        value, gradients = trained.add_gradient(of_batch, adapter, gradients)
         return total + value, constrain_adapter(gradients, compute.mesh)
 
     zeros = constrain_adapter(jax.tree.map(jnp.zeros_like, adapter), compute.mesh)
@@ -255,11 +256,11 @@ def step_gradient(
     return total, gradients, tokens
 
 
-def constrain_adapter(adapter: lora.Adapter, mesh: Mesh | None) -> lora.Adapter:
-    """The adapter, or its gradient, split over the mesh; unchanged without one."""
+def constrain_adapter(adapter: trained.Trained, mesh: Mesh | None) -> trained.Trained:
+    """The trained tree, or its gradient, split over the mesh; unchanged without one."""
     if mesh is None:
         return adapter
-    shardings = sharding.adapter_shardings(adapter, mesh)
+    shardings = trained.shardings(adapter, mesh)
     return jax.lax.with_sharding_constraint(adapter, shardings)
 
 
@@ -296,7 +297,7 @@ def train_step(
     """
     due = is_csr_step(state, config) if due is None else due
     step_key = jax.random.fold_in(key, state.step)
-    dropout_key = step_key if state.adapter.config.dropout > 0 else None
+    dropout_key = step_key if trained.dropout_rate(state.adapter) > 0 else None
     loss, gradients, tokens = step_gradient(
         model, state.adapter, batch, rows, dropout_key, compute=compute
     )
