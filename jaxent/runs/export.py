@@ -148,10 +148,6 @@ def plan_merge(
     checkpoint = validate.open_checkpoint(source.model, source.revision)
     if source.run is not None:
         _check_base(source.run.read_record(), source.model, checkpoint.folder, base)
-    if source.is_full and base != "original":
-        raise ValueError(
-            f"base {base}: the run trained all weights, expected base original"
-        )
     host, tensors = None, source.adapter
     if not source.is_full:
         adapter = peft.load_adapter(str(source.adapter), checkpoint.config)

@@ -202,7 +202,7 @@ def test_a_run_that_trained_all_weights_is_written_as_it_is(base, tmp_path):
         again = transformers.AutoModelForCausalLM.from_pretrained(out)
         np.testing.assert_array_equal(logits(again, tokens), logits(theirs, tokens))
         assert "all weights trained" in (out / "README.md").read_text()
-    with pytest.raises(ValueError, match="trained all weights, expected base orig"):
+    with pytest.raises(ValueError, match="trained on unquantised weights, expected"):
         export.plan_merge(export.open_source(str(folder.path)), "dequantised")
 
 
