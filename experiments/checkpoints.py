@@ -5,10 +5,10 @@ import time
 import weight_flags
 from absl import flags
 
-from jaxent.arrays import lora
-from jaxent.checkpoint import hf, peft
+from jaxent.checkpoint import full_weights, hf
 from jaxent.distributed import processes
-from jaxent.model import sharding, transformer
+from jaxent.model import sharding, trained, transformer
+from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
 from jaxent.runs import validate
 
@@ -36,22 +36,37 @@ def begin(tiny: dict, paper: dict | None = None) -> float:
     for flag, value in defaults.items():
         if not FLAGS[flag].present:
             setattr(FLAGS, flag, value)
+    if FLAGS.adapter:
+        FLAGS.adapter = run_folder.find_trained(FLAGS.adapter)
     for name in ("model", "output_dir"):
         if name in FLAGS and not FLAGS[name].value:
             raise ValueError(f"--{name} is missing (or use --preset=tiny)")
     return started
 
 
-def open_all() -> tuple[validate.Checkpoint, lora.Adapter | None]:
-    """The checkpoint's folder, configuration and tokenizer, and the adapter, if any."""
-    checkpoint = validate.open_checkpoint(FLAGS.model)
+def open_all() -> tuple[validate.Checkpoint, trained.Trained | None]:
+    """The checkpoint's folder, configuration and tokenizer, and what --adapter names.
+
+    That is None, an adapter, or all weights of a fine-tuned copy.
+
+    Raises:
+        ValueError: they do not fit each other, or the base of all weights would be
+            quantised: what they moved could not be told from quantisation.
+    """
+    checkpoint = validate.open_checkpoint(FLAGS.model, FLAGS.revision)
     if not FLAGS.adapter:
         return checkpoint, None
-    return checkpoint, peft.load_adapter(FLAGS.adapter, checkpoint.config, FLAGS.model)
+    tuned = full_weights.load_trained(FLAGS.adapter, checkpoint.config, FLAGS.model)
+    if isinstance(tuned, trained.FullWeights) and FLAGS.load_in_4bit:
+        raise ValueError(
+            f"--adapter {FLAGS.adapter} is a whole model beside a 4-bit base: expected "
+            "--noload_in_4bit"
+        )
+    return checkpoint, tuned
 
 
-def load(checkpoint: validate.Checkpoint, adapter: lora.Adapter | None, mesh):
-    """The model, the adapter and the arithmetic, on the mesh if there is one."""
+def load(checkpoint: validate.Checkpoint, adapter: trained.Trained | None, mesh):
+    """The base, what was trained, and the arithmetic, on the mesh if there is one."""
     model = hf.load(
         str(checkpoint.folder),
         FLAGS.load_in_4bit,
@@ -59,7 +74,7 @@ def load(checkpoint: validate.Checkpoint, adapter: lora.Adapter | None, mesh):
         mesh=mesh,
     )
     if mesh is not None and adapter is not None:
-        adapter = sharding.shard_adapter(adapter, mesh)
+        adapter = trained.shard(adapter, mesh)
     compute = transformer.default_compute(weight_flags.dtype(), mesh)
     return model, adapter, compute
 

@@ -52,7 +52,7 @@ import numpy as np
 from jaxent.data import probes
 from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, crosstalk
-from jaxent.model import transformer
+from jaxent.model import trained, transformer
 from jaxent.report.plots import measurement
 from jaxent.runs import console, dry_run, validate
 from jaxent.runs import folder as run_folder
@@ -142,6 +142,7 @@ def describe(checkpoint: validate.Checkpoint, probe_set: probes.ProbeSet) -> dic
     compute = transformer.default_compute(weight_flags.dtype())
     about = {
         "model": FLAGS.model,
+        "revision": FLAGS.revision,
         "adapter": FLAGS.adapter,
         "probe_set": probe_set.name,
         "pooling": FLAGS.pooling,
@@ -155,7 +156,11 @@ def describe(checkpoint: validate.Checkpoint, probe_set: probes.ProbeSet) -> dic
 def format_cost(out: pathlib.Path) -> str:
     """What measuring would cost, for --dry_run."""
     run = specs.RunSpec(
-        FLAGS.model, "B0", probes=FLAGS.probes, load_in_4bit=FLAGS.load_in_4bit
+        FLAGS.model,
+        "B0",
+        probes=FLAGS.probes,
+        load_in_4bit=FLAGS.load_in_4bit,
+        revision=FLAGS.revision,
     )
     return dry_run.format_plan([run], out, FLAGS.teraflops)
 
@@ -173,7 +178,7 @@ def main() -> None:
             return
         probe_set = probes.load_probes(FLAGS.probes)
         devices.start()
-        checkpoint, adapter = checkpoints.open_all()
+        checkpoint, tuned = checkpoints.open_all()
         mesh = checkpoints.choose_mesh(checkpoint)
         ids = validate.encode_probes(checkpoint, probe_set)
         labels = concepts.label_probes(probe_set.labels)
@@ -188,7 +193,8 @@ def main() -> None:
         if processes.is_primary():
             print(f"{format_crosstalk(record)}\n\nMeasured before: {out}")
         return
-    model, adapter, compute = checkpoints.load(checkpoint, adapter, mesh)
+    base, tuned, compute = checkpoints.load(checkpoint, tuned, mesh)
+    model, adapter = trained.split(base, tuned)
     where = capture.CaptureConfig(-1, FLAGS.pooling)
     x = capture.capture(model, ids, adapter, where, compute)
     if not processes.shutdown():

@@ -17,6 +17,7 @@ import dataclasses
 import pathlib
 import time
 
+import revision_flags
 from absl import flags
 
 from jaxent import command
@@ -36,6 +37,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer("dimensions", 128, "dimensions of the synthetic activations")
 flags.DEFINE_integer("seed", 0, "seed of all draws")
 flags.DEFINE_string("output_dir", "runs/validity", "folder for the results")
+flags.adopt_module_key_flags(revision_flags)
 command.parse(__name__, __doc__)
 
 import numpy as np
@@ -269,7 +271,8 @@ def main() -> None:
         for flag, value in {"draws": 3, "coverage_draws": 10}.items():
             if not FLAGS[flag].present:
                 setattr(FLAGS, flag, value)
-    model = validate.open_checkpoint(FLAGS.model or specs.TINY_MODEL)
+    source = FLAGS.model or specs.TINY_MODEL
+    model = validate.open_checkpoint(source, FLAGS.revision)
     probe_set = probes.load_probes("triad")
     real = real_activations(model, probe_set)
     total = FLAGS.draws * sum(len(panel.values) for panel in PANELS)
@@ -279,6 +282,7 @@ def main() -> None:
         coverages = coverage(bar)
     out = pathlib.Path(FLAGS.output_dir)
     record = {"panels": panels, "coverage": coverages}
+    record |= {"model": source, "revision": FLAGS.revision}
     record |= validate.provenance(model, started, None, probe_set, FLAGS.seed)
     text = format_study(panels, coverages)
     run_folder.write_json(out / run_folder.VALIDITY, record)

@@ -41,7 +41,6 @@ import devices
 import jax
 import numpy as np
 
-from jaxent.checkpoint import peft
 from jaxent.decode import choose, generate, loop, plan
 from jaxent.distributed import axes, processes
 from jaxent.evaluate import (
@@ -52,7 +51,7 @@ from jaxent.evaluate import (
     sandbox,
     scoring,
 )
-from jaxent.model import blocks, convert
+from jaxent.model import blocks, convert, trained
 from jaxent.model import config as configs
 from jaxent.runs import folder as run_folder
 from jaxent.runs import validate
@@ -81,19 +80,17 @@ def make_runners(
         The model with its adapter, and the same without the adapter, None where there
         is none. Both share the weights; of merged ones the second has the unmerged.
     """
-    config, adapter = checkpoint.config, None
-    if FLAGS.adapter:
-        adapter = peft.load_adapter(FLAGS.adapter, config, FLAGS.model)
-    model, adapter, compute = checkpoints.load(checkpoint, adapter, mesh)
+    _, tuned = checkpoints.open_all()
+    base, tuned, compute = checkpoints.load(checkpoint, tuned, mesh)
     if FLAGS.weights != "nf4":
-        check_memory(config, mesh, compute)
+        check_memory(checkpoint.config, mesh, compute)
     if FLAGS.weights == "dequantized":
-        model = convert.to_dense(model, compute.dtype)
-    base = loop.Runner(model, None, compute)
+        base = convert.to_dense(base, compute.dtype)
+    bare = loop.Runner(base, None, compute) if FLAGS.adapter else None
+    model, adapter = trained.split(base, tuned)
     if FLAGS.weights == "merged":
-        model = convert.to_dense(model, compute.dtype, adapter)
-        return loop.Runner(model, None, compute), base if FLAGS.adapter else None
-    return loop.Runner(model, adapter, compute), base if FLAGS.adapter else None
+        model, adapter = convert.to_dense(model, compute.dtype, adapter), None
+    return loop.Runner(model, adapter, compute), bare
 
 
 def check_memory(config: configs.Config, mesh, compute) -> None:

@@ -55,6 +55,7 @@ flags.adopt_module_key_flags(checkpoint_flags)
 
 SETTINGS = (
     "model",
+    "revision",
     "adapter",
     "weights",
     "load_in_4bit",

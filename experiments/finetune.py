@@ -31,7 +31,6 @@ from jaxent.data import mix
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id")
-flags.DEFINE_string("revision", None, "branch, tag or commit of a model of the Hub")
 flags.DEFINE_enum("condition", "B3", mix.CONDITIONS, "what to train on (Table 1)")
 flags.DEFINE_enum(
     "intervention",
@@ -101,7 +100,7 @@ def read_flags() -> tuple[specs.RunSpec, pathlib.Path]:
     settings = specs.INTERVENTIONS[FLAGS.intervention]
     settings = settings | (preset if tiny else {"model": FLAGS.model})
     settings |= run_flags.given(
-        *("model", "revision", "condition", "seed", "adapter", "csr_lambda"),
+        *("model", "condition", "seed", "adapter", "csr_lambda"),
         *data_flags.NAMES,
     )
     if FLAGS.dataset or FLAGS.mixture:

@@ -28,6 +28,7 @@ import devices
 
 from jaxent.decode import choose, stream
 from jaxent.distributed import processes
+from jaxent.model import trained
 
 
 def read_prompt() -> str:
@@ -55,7 +56,7 @@ def main() -> None:
         checkpoints.begin({})
         devices.start()
         choose.Sampling(FLAGS.temperature, FLAGS.top_p)
-        checkpoint, adapter = checkpoints.open_all()
+        checkpoint, tuned = checkpoints.open_all()
         mesh = checkpoints.choose_mesh(checkpoint)
         prompt = read_prompt()
         if not checkpoint.tokenizer.encode([prompt])[0]:
@@ -64,7 +65,8 @@ def main() -> None:
             )
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"generate: {error}")
-    model, adapter, compute = checkpoints.load(checkpoint, adapter, mesh)
+    base, tuned, compute = checkpoints.load(checkpoint, tuned, mesh)
+    model, adapter = trained.split(base, tuned)
     say(prompt)
     pieces = stream(
         model,

@@ -66,6 +66,7 @@ import numpy as np
 from jaxent.data import probes
 from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, drift, energy, entangle, penalty
+from jaxent.model import trained
 from jaxent.report.plots import measurement, style
 from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
@@ -287,13 +288,15 @@ def main() -> None:
     one_layer = layers[0] if len(layers) == 1 else None
     where = capture.CaptureConfig(one_layer, FLAGS.pooling, FLAGS.final_norm)
 
-    def activations(adapter) -> np.ndarray:
-        x = capture.capture(model, ids, adapter, where, compute)
+    def activations(tuned) -> np.ndarray:
+        own, adapter = trained.split(model, tuned)
+        x = capture.capture(own, ids, adapter, where, compute)
         return x[None] if one_layer is not None else x[layers]
 
     x = activations(adapter)
     about = {
         "model": FLAGS.model,
+        "revision": FLAGS.revision,
         "adapter": FLAGS.adapter,
         "probe_set": probe_set.name,
         "pooling": FLAGS.pooling,

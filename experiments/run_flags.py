@@ -4,6 +4,7 @@ Each overrides what presets and studies choose; their defaults are those of
 `jaxent.runs.spec.RunSpec`.
 """
 
+import revision_flags
 import weight_flags
 from absl import flags
 
@@ -32,8 +33,9 @@ flags.DEFINE_list(
 flags.DEFINE_enum(
     "tuner",
     "lora",
-    ["lora", "rslora", "dora"],
-    "lora: scaling alpha / r; rslora: alpha / sqrt(r); dora: magnitudes trained too",
+    ["lora", "rslora", "dora", "full"],
+    "lora: scaling alpha / r; rslora: alpha / sqrt(r); dora: magnitudes trained too; "
+    "full: all weights, in float32",
 )
 flags.DEFINE_integer("max_steps", _PAPER["max_steps"], "optimizer steps")
 flags.DEFINE_float("learning_rate", _PAPER["learning_rate"], "peak learning rate")
@@ -108,6 +110,7 @@ flags.DEFINE_float(
 flags.DEFINE_integer(
     "max_eval_samples", 200, "held-out examples a domain that are scored"
 )
+flags.adopt_module_key_flags(revision_flags)
 flags.adopt_module_key_flags(weight_flags)
 
 
@@ -119,13 +122,21 @@ def given(*more: str) -> dict:
 
     Returns:
         Flag name to value, those not given left out.
+
+    Raises:
+        ValueError: a flag of adapters is given where all weights are trained.
     """
     names = [flag.name for flag in FLAGS.flags_by_module_dict()[__name__]]
-    names += [*weight_flags.NAMES, *more]
+    names += ["revision", *weight_flags.NAMES, *more]
     present = [name for name in names if FLAGS[name].present]
     values = {name: FLAGS[name].value for name in present}
     if "dtype" in values:
         values["dtype"] = weight_flags.dtype()
+    of_lora = [name for name in present if name.startswith("lora_")]
+    if values.get("tuner") == "full" and of_lora:
+        raise ValueError(
+            f"--{of_lora[0]} with --tuner=full: expected it with an adapter only"
+        )
     if values.get("lora_target_modules") == ["all-linear"]:
         values["lora_target_modules"] = list(_PAPER["lora_target_modules"])
     return values

@@ -30,6 +30,7 @@ from jaxent import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "checkpoint folder or Hub id", required=True)
+flags.DEFINE_string("revision", None, "branch, tag or commit of a model of the Hub")
 flags.DEFINE_integer("lora_r", 8, "rank of the adapter (alpha is three times as much)")
 flags.DEFINE_integer("batch_size", 4, "examples an optimizer step")
 flags.DEFINE_integer("max_length", 128, "tokens an example, at most")
@@ -316,7 +317,7 @@ def write_results(
     out: pathlib.Path, path: str, checks: list[equivalence.Check], started: float
 ) -> None:
     """Writes equivalence.json and table.txt."""
-    names = ("model", "lora_r", "batch_size", "max_length", "max_steps")
+    names = ("model", "revision", "lora_r", "batch_size", "max_length", "max_steps")
     names += ("max_new_tokens",)
     record = equivalence.to_record(checks)
     record |= {
@@ -334,7 +335,7 @@ def write_results(
 def main():
     """Prints a row a check; the exit code is 1 if any fails."""
     started = time.perf_counter()
-    path = str(safetensors_folder.locate(FLAGS.model))
+    path = str(safetensors_folder.locate(FLAGS.model, FLAGS.revision))
     print(equivalence.HEADER)
     checks = []
     for check in run_checks(path):

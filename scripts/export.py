@@ -32,6 +32,9 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "model", None, "base checkpoint: folder or Hub id (default: the recorded one)"
 )
+flags.DEFINE_string(
+    "revision", None, "branch, tag or commit of --model (default: the run's)"
+)
 flags.DEFINE_string("output_dir", None, "new folder for the export")
 flags.DEFINE_bool("merge", True, "merge the adapter into its base; otherwise alone")
 flags.DEFINE_enum(
@@ -97,7 +100,8 @@ def check_flags() -> None:
 
 def format_plan(source: export.Source, plan: merge.Merge | None) -> str:
     """What is written and where it goes."""
-    lines = [f"adapter  {source.adapter}", f"base     {source.model}"]
+    what = "model" if source.is_full else "adapter"
+    lines = [f"{what:<8} {source.adapter}", f"base     {source.model}"]
     if plan is None:
         lines.append(f"writes   the adapter to {FLAGS.output_dir}")
     else:
@@ -118,10 +122,14 @@ def format_plan(source: export.Source, plan: merge.Merge | None) -> str:
 def prepare() -> tuple[export.Source, merge.Merge | None]:
     """Checks flags, files and the output folder; nothing is written yet."""
     check_flags()
-    source = export.open_source(FLAGS.adapter, FLAGS.model)
+    source = export.open_source(FLAGS.adapter, FLAGS.model, FLAGS.revision)
     plan = None
     if FLAGS.merge:
         plan = export.plan_merge(source, FLAGS.base, _DTYPES[FLAGS.dtype])
+    elif source.is_full:
+        raise ValueError(
+            f"--nomerge: {source.adapter} is a whole model, expected an adapter's run"
+        )
     elif FLAGS.push_to_hub:
         export.check_base_name(source, FLAGS.base_model_id)
     size = merge.total_bytes(plan) if plan else 0

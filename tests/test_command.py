@@ -10,6 +10,8 @@ from absl import flags
 from jaxent import command, json_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# They plan with shapes, or write a checkpoint of their own.
+PLANS = ("plan.py", "plan_scaling.py", "benchmark_loading.py")
 SCRIPTS = sorted(
     path
     for folder in ("experiments", "scripts")
@@ -126,3 +128,5 @@ def test_help_of_every_script_needs_no_heavy_import(script):
     )
     assert run.returncode == 0, run.stderr
     assert "output:" in run.stdout or "--" in run.stdout
+    if "  --model\n" in run.stdout and script.name not in PLANS:
+        assert "  --revision\n" in run.stdout

@@ -159,7 +159,8 @@ class Site:
                 model, *arrays, adapter, where, self.compute
             )
 
-        parts = {"weights": model, "adapter": adapter, "batch": arrays}
+        parts: dict[str, object] = {"weights": model, "adapter": adapter}
+        parts["batch"] = arrays
         return Program(MEASURING, lower, parts)
 
     def decode(self) -> Program:
@@ -194,7 +195,8 @@ class Site:
                 eos=(0,),
             )
 
-        parts = {"weights": model, "adapter": adapter, "cache": cache}
+        parts: dict[str, object] = {"weights": model, "adapter": adapter}
+        parts["cache"] = cache
         return Program(DECODING, lower, parts, loops=CHUNK, per=CHUNK)
 
     def cache(self) -> tuple[caches.Cache, int]:

@@ -43,7 +43,8 @@ class Merge:
     Attributes:
         folder: The base checkpoint.
         config: Its configuration.
-        adapter: The adapter, on the host (`axes.to_host`).
+        adapter: The adapter, on the host (`axes.to_host`); None where the checkpoint's
+            own weights were trained, which are copied then.
         dtype: Of every tensor; None: each has the dtype that it has in the checkpoint,
             where NF4 counts as the dtype of the embedding.
         base: "original": into the checkpoint's weights. "dequantised": into the values
@@ -52,7 +53,7 @@ class Merge:
 
     folder: safetensors_folder.Folder
     config: configs.Config
-    adapter: lora.Adapter
+    adapter: lora.Adapter | None
     dtype: Any = None
     base: str = "original"
 
@@ -91,19 +92,8 @@ def check_merge(merge: Merge) -> None:
     """
     if merge.base not in BASES:
         raise ValueError(f"base {merge.base!r}: expected one of {', '.join(BASES)}")
-    linear = [row for row in hf.tensor_table(merge.config) if row.linear]
-    surplus = set(merge.adapter.params) - {_module_path(row) for row in linear}
-    if surplus:
-        raise ValueError(
-            f"the adapter changes {min(surplus)!r}: expected modules of the model"
-        )
-    rows = {row.path for row in hf.tensor_table(merge.config)}
-    for path, factors in merge.adapter.params.items():
-        if factors.bias is not None and f"layers.{path}.bias" not in rows:
-            raise ValueError(
-                f"the adapter has a bias of {path!r} (lora_bias), and the model none:"
-                " expected an adapter without, as PEFT does to merge it"
-            )
+    if merge.adapter is not None:
+        _check_modules(merge, merge.adapter)
     stored = [
         tensor.name
         for tensor in plan_tensors(merge)
@@ -114,6 +104,22 @@ def check_merge(merge: Merge) -> None:
             f"{merge.folder.path}: tensor {stored[0]!r} is NF4 and its original is not "
             "there: expected base dequantised, or an unquantised checkpoint"
         )
+
+
+def _check_modules(merge: Merge, adapter: lora.Adapter) -> None:
+    linear = [row for row in hf.tensor_table(merge.config) if row.linear]
+    surplus = set(adapter.params) - {_module_path(row) for row in linear}
+    if surplus:
+        raise ValueError(
+            f"the adapter changes {min(surplus)!r}: expected modules of the model"
+        )
+    rows = {row.path for row in hf.tensor_table(merge.config)}
+    for path, factors in adapter.params.items():
+        if factors.bias is not None and f"layers.{path}.bias" not in rows:
+            raise ValueError(
+                f"the adapter has a bias of {path!r} (lora_bias), and the model none:"
+                " expected an adapter without, as PEFT does to merge it"
+            )
 
 
 def _module_path(row: hf.TensorRow) -> str:
@@ -167,11 +173,11 @@ def merge_tensor(merge: Merge, tensor: PlannedTensor) -> np.ndarray:
         ValueError: A value is NaN or infinite.
     """
     value = _read_base(merge, tensor)
-    path = _module_path(tensor.row)
-    if path in merge.adapter.params:
+    path, adapter = _module_path(tensor.row), merge.adapter
+    if adapter is not None and path in adapter.params:
         of_layer = operator.itemgetter(tensor.layer)
-        factors = jax.tree.map(of_layer, merge.adapter.params[path])
-        value = _merge_factors(value, factors, merge.adapter.config)
+        factors = jax.tree.map(of_layer, adapter.params[path])
+        value = _merge_factors(value, factors, adapter.config)
     with np.errstate(over="ignore"):  # what overflows is refused below
         value = np.ascontiguousarray(value.astype(tensor.dtype))
     if not np.isfinite(value).all():

@@ -32,7 +32,10 @@ _SUFFIXES = {
 _DTYPES = ("F64", "F32", "F16", "BF16")
 # What a tensor that is none of a module's says of how it came into the file.
 _SURPLUS = (
-    (r"modules_to_save|embed_tokens|lm_head", "replaces or adapts embedding or head"),
+    (
+        r"modules_to_save|embed_tokens|lm_head",
+        f"replaces or adapts embedding or head: give {peft_config.MERGED}",
+    ),
     (r"\.bias$", "is a trained bias of the base"),
     (r"base_layer", "is a weight of the base"),
     (r"lora_\w+\.(?!weight$|bias$)\w+", "has the adapter's name, which PEFT ignores"),

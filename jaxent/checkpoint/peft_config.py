@@ -57,6 +57,9 @@ _REFUSED = {
     "use_qalora": "pools the inputs",
     "velora_config": "compresses activations in training",
 }
+# Those of them that replace weights, as a merged model has them.
+_REPLACING = ("modules_to_save", "trainable_token_indices")
+MERGED = "what PEFT's merge_and_unload saves, as --model"
 _HONOURED = frozenset(
     (
         "alpha_pattern",
@@ -195,9 +198,10 @@ def _check_keys(path: pathlib.Path, given: Mapping[str, Any]) -> None:
         raise ValueError(f"{path}: peft_type {peft_type!r}, expected 'LORA'")
     for key, value in given.items():
         if key in _REFUSED and value:
+            instead = f", or {MERGED}" if key in _REPLACING else ""
             raise ValueError(
                 f"{path}: {key} {value!r} {_REFUSED[key]}, which is not supported:"
-                " expected null"
+                f" expected null{instead}"
             )
         known = key in _HARMLESS or key in _HONOURED or key in _REFUSED
         if not known and value:

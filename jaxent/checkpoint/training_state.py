@@ -3,6 +3,7 @@
 The base model is never written.
 """
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from jaxent.arrays import lora
+from jaxent.model import trained
 
 
 def saved_steps(folder: pathlib.Path) -> set[int]:
@@ -81,35 +83,39 @@ class Checkpoints:
         self._manager.close()
 
 
-def _is_adapter(node) -> bool:
-    return isinstance(node, lora.Adapter)
+def _is_trained(node) -> bool:
+    return isinstance(node, lora.Adapter | trained.FullWeights)
 
 
 def _without_configs(state):
-    """The state with every adapter-shaped tree as its bare parameters.
+    """The state with every tree of an adapter or of weights as bare parameters.
 
     This is the layout on disk: it does not depend on how an adapter is wrapped, and
     names no parameter that the adapter does not have.
     """
 
     def unwrap(node):
-        if not _is_adapter(node):
+        if not _is_trained(node):
             return node
+        if isinstance(node, trained.FullWeights):
+            return node.params
         return {
             path: {"a": factors.a, "b": factors.b} | factors.vectors()
             for path, factors in node.params.items()
         }
 
-    return jax.tree.map(unwrap, state, is_leaf=_is_adapter)
+    return jax.tree.map(unwrap, state, is_leaf=_is_trained)
 
 
 def _with_configs(like, restored):
-    """`_without_configs` undone: `restored` with the adapters of `like`."""
+    """`_without_configs` undone: `restored` with the trees of `like`."""
 
     def wrap(node, value):
-        if not _is_adapter(node):
+        if not _is_trained(node):
             return value
+        if isinstance(node, trained.FullWeights):
+            return dataclasses.replace(node, params=value)
         params = {path: lora.LoraParams(**named) for path, named in value.items()}
         return lora.Adapter(params, node.config)
 
-    return jax.tree.map(wrap, like, restored, is_leaf=_is_adapter)
+    return jax.tree.map(wrap, like, restored, is_leaf=_is_trained)

@@ -127,6 +127,10 @@ def examine(
       loop.NonFiniteError: for a loss that is not finite.
     """
     started, run = time.perf_counter(), specs.RunSpec(model, **settings)
+    if run.tuner == "full":
+        raise ValueError(
+            "--tuner=full: the axes are of adapters' gradients, expected an adapter"
+        )
     checked = validate.validate_run(run)
     corpora.check_sources((question.target, *question.companions), run.data_root)
     outcomes = queue.run_all(question.runs(model, settings), out)
@@ -165,7 +169,7 @@ def _measure(
         question.batches,
         question.few_steps,
     )
-    before = transfer.held_out_loss(bench.base, bench.rows)
+    before = bench.loss()
     predicted = scores.score_companions(axes, question.companions)
     worse = _worse(bench, outcomes, before)
     return {
@@ -217,11 +221,11 @@ def _bench(question: Question, checked: validate.ValidatedRun) -> transfer.Bench
     base, run = base_model.BaseModel(checked), checked.run
     limit = run.max_train_samples or corpora.PUBLISHED_LIMIT
     where = base.tokenizer, checked.length, run.data_root, limit
-    rows = transfer.held_out(question.target, *where, question.held_out)
+    scored = transfer.make_batches(question.target, *where, question.held_out)
     corpus = corpora.load_corpus(
         (question.target, *question.companions), *where, progress=True
     )
-    return transfer.Bench(base, run, corpus, checked.length, rows)
+    return transfer.Bench(base, run, corpus, checked.length, scored)
 
 
 def _worse(
@@ -234,7 +238,7 @@ def _worse(
             continue
         folder = str(run_folder.RunFolder(outcome.folder).adapter)
         adapter = peft.load_adapter(folder, bench.base.model.config)
-        after = transfer.held_out_loss(bench.base, bench.rows, adapter)
+        after = bench.loss(adapter)
         rises[outcome.run.condition].append(after - before)
     return rises
 

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from jaxent.arrays import lora
 from jaxent.companion import scores
-from jaxent.data import batches, corpora, embedded, mix
+from jaxent.data import corpora, embedded, examples, mix
 from jaxent.measure import capture, concepts, crosstalk
+from jaxent.model import trained
 from jaxent.runs import base_model
 from jaxent.runs import spec as specs
-from jaxent.train import gradient, loop, objective
+from jaxent.train import gradient, held_out, loop
 from jaxent.train import step as steps
 
 _TEXTS = 96  # texts of each domain whose activations are compared
@@ -34,9 +34,9 @@ def one_domain(domain: str) -> mix.Mixture:
     return mix.Mixture((mix.Phase(0, ((domain, 100),)),))
 
 
-def held_out(
+def make_batches(
     domain: str, tokenizer, length: int, root: str | None, limit: int, number: int
-) -> list[batches.Batch]:
+) -> held_out.Batches:
     """Texts of a domain that no run trains on, as packed rows.
 
     They are of the held-out split where the embedded texts are read, else those that
@@ -51,7 +51,7 @@ def held_out(
       number: about how many texts.
 
     Returns:
-      Batches of one row [1, length].
+      By domain, of which there is one, batches of one row [1, length].
 
     Raises:
       ValueError: if nothing is held out.
@@ -66,9 +66,12 @@ def held_out(
         np.array([*ids, tokenizer.eos_id][:length], np.int32)
         for ids in tokenizer.encode(texts)
     ]
-    with_target = [ids for ids in encoded if len(ids) > 1]
-    packed, rows = batches.pack(with_target, length, len(encoded))
-    return [batches.Batch(*(field[i : i + 1] for field in packed)) for i in range(rows)]
+    apart = [
+        examples.Example(ids, np.ones(len(ids), bool))
+        for ids in encoded
+        if len(ids) > 1
+    ]
+    return held_out.make_batches({domain: apart}, length, 1)
 
 
 def _held_out_texts(
@@ -96,14 +99,14 @@ class Bench:
       run: settings.
       corpus: training texts.
       length: tokens of a row.
-      rows: held-out rows of the target, [1, length] each.
+      scored: held-out rows of the target, [1, length] each.
     """
 
     base: base_model.BaseModel
     run: specs.RunSpec
     corpus: corpora.Corpus
     length: int
-    rows: Sequence[batches.Batch]
+    scored: held_out.Batches
 
     def with_seed(self, seed: int) -> "Bench":
         """The same with another seed."""
@@ -129,20 +132,10 @@ class Bench:
             self.run.seed,
         )
 
-
-_nll = jax.jit(objective.batch_nll, static_argnames="compute")
-
-
-def held_out_loss(
-    base: base_model.BaseModel,
-    rows: Sequence[batches.Batch],
-    adapter: lora.Adapter | None = None,
-) -> float:
-    """Mean nats a token of held-out rows, without dropout."""
-    total = sum(
-        float(_nll(base.model, row, adapter, None, base.compute)) for row in rows
-    )
-    return total / sum(float(row.weights.sum()) for row in rows)
+    def loss(self, adapter: trained.Trained | None = None) -> float:
+        """Mean nats a token of the held-out rows, without dropout."""
+        model, compute = self.base.model, self.base.compute
+        return held_out.score(model, self.scored, adapter, compute)["loss"]
 
 
 def measure_axes(
@@ -167,7 +160,7 @@ def measure_axes(
       Axes by domain, those of the target itself last (its crosstalk is NaN).
     """
     ct = interference(bench.base, bench.corpus, target, companions)
-    before = held_out_loss(bench.base, bench.rows)
+    before = bench.loss()
     domains = (*companions, target)
     alignments, drops = [], []
     for seed in seeds:
@@ -308,4 +301,4 @@ def _loss_after(bench: Bench, domain: str, few: int) -> float:
             f"step {int(state.failed) + 1} on {domain} alone: loss or gradient is not "
             "finite, expected numbers"
         )
-    return held_out_loss(bench.base, bench.rows, state.adapter)
+    return bench.loss(state.adapter)

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxent.arrays import dora, lora
 from jaxent.distributed import axes
-from jaxent.model import layers, transformer
+from jaxent.model import layers, trained, transformer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class SvEnergy:
       modules: by module.
       layers: by module, [L].
       singular: the change's singular values by module, [L, R] descending; none of
-        DoRA's modules, whose change has no low rank.
+        DoRA's modules and of full weights, whose change has no low rank.
     """
 
     total: float
@@ -37,17 +37,18 @@ class SvEnergy:
 
 def sv_energy(
     model: transformer.Transformer,
-    adapter: lora.Adapter,
+    adapter: trained.Trained,
 ) -> SvEnergy:
-    """The SV energy of an adapter, LoRA's from its thin factors.
+    """The SV energy of an adapter or of full weights, LoRA's from its thin factors.
 
     With A' = Qa Ra and B' = Qb Rb, the singular values of A' B are those of Ra Rb'
-    [R, R]: A' B itself is never formed. The base's sum of squares, and that of DoRA's
-    change, is that of its (decoded) entries, a layer at a time.
+    [R, R]: A' B itself is never formed. The base's sum of squares, and that of another
+    change, is that of its (decoded) entries, a layer at a time. Of full weights the
+    linear modules of the layers count, as of an adapter.
 
     Args:
       model: the base model.
-      adapter: its adapter.
+      adapter: its adapter, or all weights in place of its own.
 
     Returns:
       The energy by module and layer, and in total.
@@ -56,12 +57,18 @@ def sv_energy(
     change: dict[str, np.ndarray] = {}
     base: dict[str, np.ndarray] = {}
     for module, path in lora.PATHS.items():
-        if path not in adapter.params:
+        is_full = isinstance(adapter, trained.FullWeights)
+        if not is_full and path not in adapter.params:
             continue
         group, _ = path.split(".")
         weight = getattr(getattr(model.layers, group), module).weight.get_value()
         squares = axes.to_host(jax.jit(_layer_squares)(weight))
         base[module] = squares.astype(np.float64)
+        if isinstance(adapter, trained.FullWeights):
+            tuned = adapter.params[f"layers.{path}.weight"]
+            squares = axes.to_host(_difference_squares(weight, tuned))
+            change[module] = squares.astype(np.float64)
+            continue
         factors = adapter.params[path]
         if factors.magnitude is not None:
             squares = _change_squares(weight, factors, adapter.config)
@@ -111,6 +118,17 @@ def _layer_squares(weight) -> jax.Array:
         return jnp.sum(jnp.square(layers.dense_weight(layer, jnp.float32)))
 
     return jax.lax.map(squares, weight)
+
+
+@jax.jit
+def _difference_squares(weight, tuned) -> jax.Array:
+    """Sum of squares of each layer of tuned - weight: [L]."""
+
+    def squares(inputs):
+        layer, new = inputs
+        return jnp.sum(jnp.square(new - layers.dense_weight(layer, jnp.float32)))
+
+    return jax.lax.map(squares, (weight, tuned))
 
 
 @functools.partial(jax.jit, static_argnames="config")

@@ -9,6 +9,7 @@ activations. Section 6.1 adds it every 50 steps, so lambda acts on one step in 5
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ import optax
 from jaxent.arrays import lora
 from jaxent.distributed import axes
 from jaxent.measure import capture, ridge
-from jaxent.model import transformer
+from jaxent.model import trained, transformer
 
 # What the reference holds micro-batch by micro-batch.
 _MICRO_BATCHED = ("tokens", "segments", "positions", "counts", "base")
@@ -241,13 +242,13 @@ def squared_drift(h, base, basis) -> jax.Array:
 
 
 def penalty_gradient(
-    model, adapter: lora.Adapter, reference: CsrReference, compute
-) -> tuple[jax.Array, lora.Adapter]:
+    model, adapter: trained.Trained, reference: CsrReference, compute
+) -> tuple[jax.Array, trained.Trained]:
     """The penalty and its gradient, a micro-batch of probes at a time, without dropout.
 
     Args:
       model: the base model.
-      adapter: the adapter being trained.
+      adapter: what is trained, an adapter or all weights.
       reference: what the penalty compares with.
       compute: how the model computes.
 
@@ -256,13 +257,14 @@ def penalty_gradient(
     """
     number = reference.counts.sum()
 
-    def loss(adapter, grad_accum, micro: CsrReference):
+    def loss(micro: CsrReference, adapter, grad_accum):
+        own, adapter = trained.split(model, adapter)
         tokens, segments, positions = (
             axes.constrain(array, compute.mesh, "batch", None)
             for array in (micro.tokens, micro.segments, micro.positions)
         )
         h = capture.activations(
-            model,
+            own,
             tokens,
             segments,
             positions,
@@ -277,7 +279,8 @@ def penalty_gradient(
     def add_micro_batch(carry, arrays):
         total, grad_accum = carry
         micro = dataclasses.replace(reference, **dict(zip(_MICRO_BATCHED, arrays)))
-        value, gradients = jax.value_and_grad(loss)(adapter, grad_accum, micro)
+        of_batch = functools.partial(loss, micro)
+        value, gradients = trained.add_gradient(of_batch, adapter, grad_accum)
         return (total + value, gradients), None
 
     start = (jnp.float32(0), jax.tree.map(jnp.zeros_like, adapter))
@@ -286,16 +289,16 @@ def penalty_gradient(
 
 
 def check_gradient(
-    model, adapter: lora.Adapter, reference: CsrReference, compute
+    model, adapter: trained.Trained, reference: CsrReference, compute
 ) -> None:
-    """Raises unless the penalty's gradient reaches the adapter.
+    """Raises unless the penalty's gradient reaches what is trained.
 
-    At a fresh adapter (B = 0) nothing has moved and the gradient is rightly 0, so B is
-    moved a little first.
+    Before training nothing has moved and the gradient is rightly 0, so B, or every
+    weight, is moved a little first.
 
     Args:
       model: the base model.
-      adapter: the adapter before training.
+      adapter: what is trained, before training.
       reference: what the penalty compares with.
       compute: how the model computes.
 
@@ -316,9 +319,15 @@ def check_gradient(
         )
 
 
-def _perturb(adapter: lora.Adapter) -> lora.Adapter:
-    """The adapter with small random numbers added to every B."""
+def _perturb(adapter: trained.Trained) -> trained.Trained:
+    """The tree with small random numbers added to every B, or to every weight."""
     key = jax.random.key(0)
+    if isinstance(adapter, trained.FullWeights):
+        moved = {}
+        for i, (path, weight) in enumerate(adapter.params.items()):
+            normal = jax.random.normal(jax.random.fold_in(key, i), weight.shape)
+            moved[path] = weight + 1e-2 * normal
+        return dataclasses.replace(adapter, params=moved)
     params = {}
     for i, (path, factors) in enumerate(adapter.params.items()):
         normal = jax.random.normal(jax.random.fold_in(key, i), factors.b.shape)

@@ -233,7 +233,7 @@ def _find_origins(runs: Sequence[records.Run]) -> dict[str, records.Run]:
 def _find_by_path(path: str, runs: Iterable[records.Run]) -> records.Run | None:
     """The run whose folder a path to an adapter ends in: the longest such."""
     parts = pathlib.PurePath(path).parts
-    if parts and parts[-1] == run_folder.ADAPTER:
+    if parts and parts[-1] in (run_folder.ADAPTER, run_folder.MODEL):
         parts = parts[:-1]
     longest, nearest = 0, None
     for run in runs:

@@ -27,7 +27,7 @@ from jaxent.report import (
     tables,
     verdicts,
 )
-from jaxent.report.own_studies import companions, validity
+from jaxent.report.own_studies import companions, equivalence, validity
 from jaxent.report.plots import style
 from jaxent.runs import folder as run_folder
 from jaxent.runs import records
@@ -125,6 +125,7 @@ def _tables(
         "other": measured_tables.measured_tables(results.other, "other"),
         "companions": companions.companion_tables(collection.metrics),
         "validity": validity.validity_tables(collection.validities),
+        "equivalence": equivalence.equivalence_tables(collection.equivalences),
         "provenance": [provenance.table(sources)],
     }
 

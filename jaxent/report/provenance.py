@@ -30,7 +30,7 @@ class Source:
 
     Attributes:
       folder: its folder below the folder of runs.
-      kind: run, evaluation, crosstalk, single, metric or validity.
+      kind: run, evaluation, crosstalk, single, metric, validity or equivalence.
       cell: what it is of, in words.
       state: "finished" or "unfinished", of a run; "" of others.
       about: what the record says of its origin.
@@ -73,6 +73,8 @@ def sources(
     rows += [_source(metric, m) for metric, m in zip(collection.metrics, models)]
     for study in collection.validities:
         rows.append(_source(study, "synthetic and real activations"))
+    for check in collection.equivalences:
+        rows.append(_source(check, "beside other frameworks"))
     return rows
 
 

@@ -7,12 +7,11 @@ from typing import Any, TypeVar
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import probes
 from jaxent.distributed import processes
 from jaxent.measure import capture
-from jaxent.model import convert, transformer
+from jaxent.model import convert, trained, transformer
 from jaxent.runs import spec as specs
 from jaxent.runs import validate
 
@@ -58,12 +57,13 @@ class BaseModel:
         return self.memoize(key, lambda: self.capture(probe_set, None))
 
     def capture(
-        self, probe_set: probes.ProbeSet, adapter: lora.Adapter | None
+        self, probe_set: probes.ProbeSet, adapter: trained.Trained | None
     ) -> np.ndarray:
-        """The activations of the probes with an adapter on the model, [P, D]."""
+        """The activations of the probes with an adapter or other weights, [P, D]."""
         key = ("ids", probe_set.hash)
         ids = self.memoize(key, lambda: self.tokenizer.encode(probe_set.texts))
-        return capture.capture(self.model, ids, adapter, compute=self.compute)
+        model, adapter = trained.split(self.model, adapter)
+        return capture.capture(model, ids, adapter, compute=self.compute)
 
 
 def base_key(run: specs.RunSpec) -> tuple:

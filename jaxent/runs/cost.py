@@ -39,24 +39,30 @@ def run_cost(run: specs.RunSpec, config: configs.Config) -> Cost:
 
     Packing leaves rows out, so that a step of short examples costs a small part of
     it. FLOPs of a trained token: 6 for each frozen linear weight (forward,
-    recomputed, gradient of its input; 2 a weight each), 8 for each of the adapter's, 4
-    for each of the head's, and 4.5 times attention over half the row. FLOPs of a
+    recomputed, gradient of its input; 2 a weight each), 8 for each that is trained, 4
+    for each of a frozen head's, and 4.5 times attention over half the row. FLOPs of a
     probe's token: 2 for each linear weight; on CSR steps those of training without the
-    head. Memory: weights, adapter with its gradient, moments and a copy, saved layer
-    inputs, one layer's activations of a micro-batch, and logits.
+    head. Memory: the base's weights, what is trained with its gradient, moments and a
+    copy, saved layer inputs, one layer's activations of a micro-batch, and logits.
 
     Args:
       run: the run.
       config: its model's shapes.
     """
-    shapes = blocks.linear_shapes(config)
-    adapted = sum(sum(shapes[m]) for m in run.lora_target_modules)
-    adapter = config.layers * run.lora_r * adapted
+    number = _trained_parameters(run, config)
     steps = run.max_steps if run.training_mixture else 0
     tokens = steps * run.batch_size * min(run.max_length, config.context)
-    flops = _run_flops(run, config, adapter, steps, tokens)
-    memory = _weight_bytes(run, config) + 5 * 4 * adapter * bool(steps)
+    flops = _run_flops(run, config, steps, tokens)
+    memory = _weight_bytes(run, config) + 5 * 4 * number * bool(steps)
     return Cost(steps, tokens, flops, int(memory + _activation_bytes(run, config)))
+
+
+def _trained_parameters(run: specs.RunSpec, config: configs.Config) -> int:
+    if run.tuner == "full":
+        return transformer.parameter_count(config)
+    shapes = blocks.linear_shapes(config)
+    adapted = sum(sum(shapes[m]) for m in run.lora_target_modules)
+    return config.layers * run.lora_r * adapted
 
 
 def _linear_weights(config: configs.Config) -> int:
@@ -65,7 +71,7 @@ def _linear_weights(config: configs.Config) -> int:
 
 
 def _run_flops(
-    run: specs.RunSpec, config: configs.Config, adapter: int, steps: int, tokens: int
+    run: specs.RunSpec, config: configs.Config, steps: int, tokens: int
 ) -> float:
     linear = _linear_weights(config)
     head = config.vocab * config.embed
@@ -79,9 +85,13 @@ def _run_flops(
         csr_probes = probes.load_probes(run.csr_probes)
         csr_steps = steps // run.csr_every
         csr_tokens = len(csr_probes.probes) * csr_steps * _PROBE_TOKENS
-    trunk = 6 * linear + 8 * adapter
+    if run.tuner == "full":
+        trunk, of_head = 8 * linear, 8 * head
+    else:
+        trunk = 6 * linear + 8 * _trained_parameters(run, config)
+        of_head = 4 * head
     return (
-        tokens * (trunk + 4 * head + 4.5 * attention)
+        tokens * (trunk + of_head + 4.5 * attention)
         + measured_tokens * 2 * linear
         + csr_tokens * trunk
     )

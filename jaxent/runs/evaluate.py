@@ -75,10 +75,12 @@ def evaluate_command(
     of_run = run_folder.RunFolder(folder)
     command = [sys.executable, str(script)]
     command += [f"--model={run.model}", f"--output_dir={of_run.humaneval}"]
+    if run.revision:
+        command.append(f"--revision={run.revision}")
     if not run.load_in_4bit:
         command.append("--noload_in_4bit")
     if run.condition != "B0":
-        command.append(f"--adapter={of_run.adapter}")
+        command.append(f"--adapter={of_run.trained}")
     if run.dtype:
         command.append(f"--dtype={run.dtype}")
     return [*command, *flags]

@@ -2,7 +2,8 @@
 
 A run folder holds, in the order in which they are written: run.json (settings,
 hashes, versions, device), metrics.jsonl (records of steps and measurements) with
-checkpoints/, adapter/ (PEFT's format, with a model card), and summary.json. A run is
+checkpoints/, adapter/ (PEFT's format, with a model card; where all weights are trained
+model/, a whole checkpoint), and summary.json. A run is
 finished once its summary is there.
 """
 
@@ -15,11 +16,11 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxent.arrays import lora
-from jaxent.checkpoint import peft
+from jaxent.checkpoint import full_weights, peft
 from jaxent.data import batches
 from jaxent.distributed import axes, processes
 from jaxent.measure import concepts
+from jaxent.model import trained
 from jaxent.runs import (
     base_model,
     measurement,
@@ -150,7 +151,7 @@ def _train(
         if isinstance(state, loop.NonFiniteError):
             results.append(state)
         else:
-            _save_adapter(one, state.adapter)
+            _save_trained(one, state.adapter)
             results.append(_summarise(one, base, state.adapter, seed_run.log))
     return results
 
@@ -211,10 +212,10 @@ def _seed_run(
             rows,
         )
 
-    def measure(adapter: lora.Adapter) -> dict[str, Any]:
+    def measure(adapter: trained.Trained) -> dict[str, Any]:
         return measurement.measure_entanglement(validated, base, adapter)
 
-    def score(adapter: lora.Adapter) -> dict[str, Any]:
+    def score(adapter: trained.Trained) -> dict[str, Any]:
         return held_out.score(base.model, scored, adapter, base.compute)
 
     return loop.SeedRun(
@@ -228,18 +229,24 @@ def _seed_run(
     )
 
 
-def _save_adapter(begun: BegunRun, adapter: lora.Adapter) -> None:
-    host = axes.to_host(adapter)
-    model = begun.validated.run.model
-    processes.broadcast_from_primary(
-        lambda: peft.save_adapter(host, begun.folder.adapter, model)
-    )
+def _save_trained(begun: BegunRun, tree: trained.Trained) -> None:
+    host, folder = axes.to_host(tree), begun.folder
+    checkpoint, model = begun.validated.checkpoint, begun.validated.run.model
+
+    def save() -> None:
+        if isinstance(host, trained.FullWeights):
+            base, config = checkpoint.folder, checkpoint.config
+            full_weights.save(host, base, config, folder.model)
+        else:
+            peft.save_adapter(host, folder.adapter, model)
+
+    processes.broadcast_from_primary(save)
 
 
 def _summarise(
     begun: BegunRun,
     base: base_model.BaseModel,
-    adapter: lora.Adapter | None,
+    adapter: trained.Trained | None,
     metrics: log.MetricsLog,
 ) -> run_folder.Summary:
     """Writes the summary and returns it; empty on all processes but the first."""
@@ -259,7 +266,7 @@ def _summarise(
 def _write_results(
     folder: run_folder.RunFolder, has_adapter: bool, summary: run_folder.Summary
 ) -> None:
-    """Writes the adapter's model card, then the summary, which ends the run."""
+    """Writes the model card, then the summary, which ends the run."""
     if has_adapter:
-        model_card.write_adapter_card(folder, summary)
+        model_card.write_card(folder, summary)
     folder.write_summary(summary)

@@ -1,4 +1,4 @@
-"""A run's adapter, alone or merged into its base model, as a folder to share."""
+"""What a run trained as a folder to share: adapter, merged model, or whole model."""
 
 import dataclasses
 import pathlib
@@ -10,6 +10,7 @@ import huggingface_hub
 from jaxent import json_files
 from jaxent.arrays import lora
 from jaxent.checkpoint import (
+    full_weights,
     merge,
     model_files,
     peft,
@@ -32,7 +33,7 @@ class Source:
     """What is exported.
 
     Attributes:
-      adapter: the adapter's folder.
+      adapter: the adapter's folder; that of the model where all weights were trained.
       model: its base model, a folder or Hub id.
       run: the run that trained it; None where none is known.
       revision: the base's branch, tag or commit on the Hub, as the run had it.
@@ -43,14 +44,22 @@ class Source:
     run: run_folder.RunFolder | None = None
     revision: str | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all weights were trained."""
+        return full_weights.is_full(self.adapter)
 
-def open_source(adapter: str, model: str | None = None) -> Source:
+
+def open_source(
+    adapter: str, model: str | None = None, revision: str | None = None
+) -> Source:
     """Finds an adapter, its base and its run.
 
     Args:
       adapter: a run folder, the adapter folder of one, or another adapter's folder or
         Hub id.
       model: the base model, where it is not to be the recorded one.
+      revision: of the model, where it is not to be the recorded one's.
 
     Raises:
       ValueError: the run is not finished or trained no adapter.
@@ -61,21 +70,27 @@ def open_source(adapter: str, model: str | None = None) -> Source:
         _check_run(run)
         settings = run.read_record()["settings"]
         if model is not None:
-            return Source(run.adapter, model, run)
-        return Source(run.adapter, settings["model"], run, settings.get("revision"))
+            return Source(run.trained, model, run, revision)
+        recorded = revision or settings.get("revision")
+        return Source(run.trained, settings["model"], run, recorded)
     folder = safetensors_folder.locate(adapter)
+    if full_weights.is_full(folder):
+        raise ValueError(
+            f"{folder}: a whole model of which no run is known, expected an adapter or "
+            "a run folder"
+        )
     base = model or peft_config.read_adapter_config(folder).base
     if not base:
         raise ValueError(
             f"{folder}/adapter_config.json: base_model_name_or_path {base!r}, expected "
             "a model's name, or --model"
         )
-    return Source(folder, base)
+    return Source(folder, base, revision=revision)
 
 
 def _find_run(path: pathlib.Path) -> run_folder.RunFolder | None:
     candidates = [path]
-    if path.name == run_folder.ADAPTER:
+    if path.name in (run_folder.ADAPTER, run_folder.MODEL):
         candidates.append(path.parent)
     runs = map(run_folder.RunFolder, candidates)
     return next((run for run in runs if run.begun), None)
@@ -87,10 +102,11 @@ def _check_run(run: run_folder.RunFolder) -> None:
         raise ValueError(
             f"{run.path}: condition B0 trains no adapter, expected one that does"
         )
-    if not run.finished or not (run.adapter / "adapter_config.json").is_file():
+    files = [run.adapter / "adapter_config.json", run.model / "config.json"]
+    if not run.finished or not any(file.is_file() for file in files):
         raise ValueError(
             f"{run.path}: the run is not finished, expected {run.summary.name} and "
-            f"{run.adapter.name}/ (finetune.py --resume continues it)"
+            f"{run.trained.name}/ (finetune.py --resume continues it)"
         )
 
 
@@ -118,7 +134,8 @@ def plan_merge(
     Args:
       source: the adapter.
       base: "original" or "dequantised", as `merge.Merge` has it.
-      dtype: of every tensor; None: the base's.
+      dtype: of every tensor; None: the base's, float32 of a run that trained all
+        weights.
 
     Returns:
       What is merged; nothing but headers and the adapter is in memory.
@@ -131,9 +148,11 @@ def plan_merge(
     checkpoint = validate.open_checkpoint(source.model, source.revision)
     if source.run is not None:
         _check_base(source.run.read_record(), source.model, checkpoint.folder, base)
-    adapter = peft.load_adapter(str(source.adapter), checkpoint.config)
-    folder = safetensors_folder.open_folder(checkpoint.folder)
-    host = axes.to_host(adapter)
+    host, tensors = None, source.adapter
+    if not source.is_full:
+        adapter = peft.load_adapter(str(source.adapter), checkpoint.config)
+        host, tensors = axes.to_host(adapter), checkpoint.folder
+    folder = safetensors_folder.open_folder(tensors)
     plan = merge.Merge(folder, checkpoint.config, host, dtype, base)
     merge.check_merge(plan)
     files = model_files.list_files(folder.path, source.adapter)
@@ -206,12 +225,18 @@ def write_merged(
     model_files.write_config(plan.folder.path, partial, plan.dtype)
     files = model_files.list_files(plan.folder.path, source.adapter)
     model_files.copy_files(files, partial)
+    _merged_card(source, plan, base_id).save(partial / model_card.FILE)
+    partial.rename(out)
+
+
+def _merged_card(
+    source: Source, plan: merge.Merge, base_id: str | None
+) -> huggingface_hub.ModelCard:
+    if plan.adapter is None:
+        return _card(source, None, "full", base_id)
     weights = "the weights" if plan.base == "original" else "the values of NF4 weights"
     remark = f"The adapter was added to {weights} of its base in float32."
-    _card(source, plan.adapter.config, "merged", base_id, remark).save(
-        partial / model_card.FILE
-    )
-    partial.rename(out)
+    return _card(source, plan.adapter.config, "merged", base_id, remark)
 
 
 def write_adapter(
@@ -249,12 +274,13 @@ def _begin(out: pathlib.Path) -> pathlib.Path:
 
 def _card(
     source: Source,
-    lora_config: lora.LoraConfig,
+    lora_config: lora.LoraConfig | None,
     kind: model_card.Kind,
     base_id: str | None,
     remark: str = "",
 ) -> huggingface_hub.ModelCard:
     if source.run is None:
+        assert lora_config is not None  # `open_source` knows the run of whole models
         base = base_id or source.model
         return model_card.make_plain_card(base, lora_config, kind, remark)
     record, summary = source.run.read_record(), source.run.read_summary()

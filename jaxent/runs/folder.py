@@ -23,6 +23,7 @@ METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 ADAPTER = "adapter"
+MODEL = "model"
 TENSORBOARD = "tensorboard"
 HUMANEVAL = "humaneval"
 LOCK = "run.lock"
@@ -194,6 +195,21 @@ class RunFolder:
         return self.path / ADAPTER
 
     @property
+    def model(self) -> pathlib.Path:
+        """The folder of the trained model, of a run that trains all weights."""
+        return self.path / MODEL
+
+    @property
+    def trained(self) -> pathlib.Path:
+        """The folder of what the run trained: the model if it is there, or the adapter.
+
+        Example:
+          >>> RunFolder(pathlib.Path("runs/b3")).trained.name
+          'adapter'
+        """
+        return self.model if self.model.is_dir() else self.adapter
+
+    @property
     def tensorboard(self) -> pathlib.Path:
         """The folder of TensorBoard's event files."""
         return self.path / TENSORBOARD
@@ -251,6 +267,17 @@ class RunFolder:
             yield
         finally:
             file.unlink(missing_ok=True)
+
+
+def find_trained(source: str) -> str:
+    """Of a run folder the folder of what it trained; any other source as it came.
+
+    Example:
+      >>> find_trained("owner/adapter")
+      'owner/adapter'
+    """
+    folder = RunFolder(pathlib.Path(source))
+    return str(folder.trained) if folder.begun else source
 
 
 def _acquire(file: pathlib.Path) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxent.arrays import lora
 from jaxent.data import probes
 from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, drift, energy, entangle, penalty
+from jaxent.model import trained
 from jaxent.runs import base_model, validate
 from jaxent.runs import folder as run_folder
 from jaxent.runs import spec as specs
@@ -23,7 +23,7 @@ _PROBE_TOKENS = 2048
 def measure_entanglement(
     validated: validate.ValidatedRun,
     base: base_model.BaseModel,
-    adapter: lora.Adapter | None,
+    adapter: trained.Trained | None,
 ) -> dict[str, Any]:
     """The record of a measurement, `entangle.Measurement` with drift and origin.
 
@@ -179,7 +179,7 @@ def _mean(values: list[float]) -> float | None:
 def summarise_adapter(
     validated: validate.ValidatedRun,
     base: base_model.BaseModel,
-    adapter: lora.Adapter | None,
+    adapter: trained.Trained | None,
     folder: run_folder.RunFolder,
 ) -> run_folder.Summary:
     """The part of a summary about the adapter: hash, SV energy, CSR probes' drift.
@@ -194,7 +194,7 @@ def summarise_adapter(
         x = base.capture(validated.csr_probes, adapter)
         csr_drift = measure_drift(validated.run, base, validated.csr_probes, x)
     return {
-        "adapter_hash": validate.adapter_hash(folder.adapter),
+        "adapter_hash": validate.adapter_hash(folder.trained),
         "sv_energy": {"total": sv_energy.total, "modules": sv_energy.modules},
         "csr_drift": csr_drift,
     }

@@ -58,7 +58,7 @@ def kept_bytes(run: specs.RunSpec, config: configs.Config, tokens: int) -> int:
     shapes = blocks.linear_shapes(config)
     size = transformer.default_compute(run.dtype).dtype.itemsize
     outputs = sum(shapes[m][1] for m in lora.MODULES if m != "down_proj")
-    thin = run.lora_r * len(run.lora_target_modules)
+    thin = 0 if run.tuner == "full" else run.lora_r * len(run.lora_target_modules)
     layer = size * (config.embed + outputs + shapes["o_proj"][0] + thin)
     return tokens * config.layers * (layer + 4 * config.heads)
 
@@ -108,8 +108,9 @@ def choose(
     if remat == "auto":
         remat = "none" if held + kept <= _SHARE * memory else "full"
     is_cpu_alone = devices == 1 and jax.default_backend() == "cpu"
-    decoded = run.decode_base == "once"
-    if run.decode_base == "auto" and is_cpu_alone:
+    has_base = run.tuner != "full"
+    decoded = has_base and run.decode_base == "once"
+    if has_base and run.decode_base == "auto" and is_cpu_alone:
         # Accelerators decode faster than they read dense weights.
         total = held + kept * (remat == "none") + decoded_bytes(run, config)
         decoded = total <= _SHARE * memory

@@ -19,7 +19,7 @@ from jaxent.runs import before_after, console, quantities
 from jaxent.runs import folder as run_folder
 
 FILE = "README.md"
-Kind = Literal["adapter", "merged"]
+Kind = Literal["adapter", "merged", "full"]
 
 _CONDITIONS = {
     "B1": "code alone",
@@ -30,6 +30,7 @@ _CONDITIONS = {
     "B6": "70% code, 30% creative writing",
 }
 _TUNERS = {"lora": "LoRA", "rslora": "Rank-stabilised LoRA", "dora": "DoRA"}
+_FULL = "full"
 # A path that begins at the root, at home or at the current folder.
 _LOCAL_PATH = re.compile(r"(?<![\w.:/-])(?:~|\.{0,2})/(?:[^/\s,]+/)*([^/\s,]+)/?")
 _FILES = (".json", ".jsonl", ".parquet", ".csv", ".txt")
@@ -102,7 +103,7 @@ def make_card(
     Args:
       record: its run.json.
       summary: its summary.json.
-      kind: "adapter" or "merged".
+      kind: "adapter", "merged", or "full" where all weights were trained.
       base: the Hub id of its base model, where the run used a folder.
       remark: a sentence on how the model was made from the run.
 
@@ -166,17 +167,17 @@ def _tuner_name(config: lora.LoraConfig) -> str:
     return _TUNERS["rslora" if config.use_rslora else "lora"]
 
 
-def write_adapter_card(
-    folder: run_folder.RunFolder, summary: run_folder.Summary
-) -> None:
-    """Writes the card into a run's adapter folder.
+def write_card(folder: run_folder.RunFolder, summary: run_folder.Summary) -> None:
+    """Writes the card into the folder of what a run trained.
 
     Args:
       folder: the run folder; its record is there.
       summary: the run's summary, which may not be written yet.
     """
-    card = make_card(folder.read_record(), summary)
-    run_folder.write_text(folder.adapter / FILE, str(card))
+    record = folder.read_record()
+    kind: Kind = "full" if record["settings"].get("tuner") == _FULL else "adapter"
+    card = make_card(record, summary, kind)
+    run_folder.write_text(folder.trained / FILE, str(card))
 
 
 def _assemble(
@@ -190,14 +191,14 @@ def _metadata(
     base: str, kind: Kind, data_sets: list[str]
 ) -> huggingface_hub.ModelCardData:
     known = hub_id(base)
-    relation = {"adapter": "adapter", "merged": "finetune"}[kind] if known else None
+    relation = "adapter" if kind == "adapter" else "finetune"
     return huggingface_hub.ModelCardData(
         base_model=known,
-        base_model_relation=relation,
+        base_model_relation=relation if known else None,
         datasets=data_sets or None,
-        library_name={"adapter": "peft", "merged": "transformers"}[kind],
+        library_name="peft" if kind == "adapter" else "transformers",
         pipeline_tag="text-generation",
-        tags=["jaxent", "lora"],
+        tags=["jaxent"] if kind == "full" else ["jaxent", "lora"],
     )
 
 
@@ -230,6 +231,7 @@ def _what(kind: Kind) -> str:
     return {
         "adapter": "A LoRA adapter",
         "merged": "A fine-tuned copy, its LoRA adapter merged into the weights,",
+        "full": "A fine-tuned copy, all weights trained,",
     }[kind]
 
 
@@ -245,7 +247,7 @@ def _introduction(
 
 
 def _use(base: str, kind: Kind) -> str:
-    code = _MERGED_CODE if kind == "merged" else _PEFT_CODE
+    code = _PEFT_CODE if kind == "adapter" else _MERGED_CODE
     name = hub_id(base) or f"<folder of {_short(base)}>"
     return f"## Use\n\n```python\n{code.format(base=name)}```"
 
@@ -265,14 +267,10 @@ def _base_section(record: run_folder.RunRecord, base: str | None) -> str:
 
 
 def _recipe(settings: Mapping[str, Any], summary: run_folder.Summary) -> str:
-    modules = settings.get("lora_target_modules", ())
-    weights = "4-bit NF4" if settings.get("load_in_4bit") else "unquantised"
-    tuner = _TUNERS[settings.get("tuner", "lora")]
     text = (
-        f"{tuner} of rank {settings['lora_r']}, alpha {settings['lora_alpha']:g}, "
-        f"on {hide_paths(modules)}, over {weights} base weights; "
-        f"{summary.get('steps')} optimizer steps of {settings.get('batch_size')} "
-        f"examples, {summary.get('tokens')} tokens in all; seed {settings['seed']}."
+        f"{_tuning(settings)}; {summary.get('steps')} optimizer steps of "
+        f"{settings.get('batch_size')} examples, {summary.get('tokens')} tokens in "
+        f"all; seed {settings['seed']}."
     )
     loss = summary.get("final_loss")
     if loss is not None:
@@ -280,9 +278,27 @@ def _recipe(settings: Mapping[str, Any], summary: run_folder.Summary) -> str:
     rows = [
         (name, hide_paths(value))
         for name, value in settings.items()
-        if value is not None and name not in _ELSEWHERE and not name.startswith("csr_")
+        if value is not None and _is_of_recipe(name, settings)
     ]
     return f"## Recipe\n\n{text}\n\n{_table(rows)}"
+
+
+def _tuning(settings: Mapping[str, Any]) -> str:
+    """What was trained."""
+    if settings.get("tuner") == _FULL:
+        return "All weights, in float32"
+    modules = settings.get("lora_target_modules", ())
+    weights = "4-bit NF4" if settings.get("load_in_4bit") else "unquantised"
+    tuner = _TUNERS[settings.get("tuner", "lora")]
+    return (
+        f"{tuner} of rank {settings['lora_r']}, alpha {settings['lora_alpha']:g}, "
+        f"on {hide_paths(modules)}, over {weights} base weights"
+    )
+
+
+def _is_of_recipe(name: str, settings: Mapping[str, Any]) -> bool:
+    unused = ("csr_", "lora_") if settings.get("tuner") == _FULL else ("csr_",)
+    return name not in _ELSEWHERE and not name.startswith(unused)
 
 
 def _data(record: run_folder.RunRecord) -> str:

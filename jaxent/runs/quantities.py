@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxent.runs import folder as run_folder
+
 Record = Mapping[str, Any]
 
 CONCEPTS = ("domain", "register", "shape")
@@ -314,3 +316,35 @@ def after(summary: Record, name: str) -> float | None:
       0.2
     """
     return find_quantity(name).value(summary["after"])
+
+
+_OUTCOMES = {"pass", "wrong", "error", "timeout", "died"}
+
+
+def share_passed(
+    ended: Sequence[Mapping[str, Any]], suites: Sequence[str]
+) -> dict[str, float]:
+    """By task, the share of its samples that passed all of some suites.
+
+    Args:
+      ended: `ended` of a scores.json.
+      suites: "base", or "base" and "plus".
+
+    Raises:
+      ValueError: a sample ended in a way that nobody knows.
+
+    Example:
+      >>> one = {"task_id": "HumanEval/0", "base": "pass", "plus": "wrong"}
+      >>> share_passed([one], ["base"]), share_passed([one], ["base", "plus"])
+      ({'HumanEval/0': 1.0}, {'HumanEval/0': 0.0})
+    """
+    samples: dict[str, list[bool]] = {}
+    for one in ended:
+        if not {one["base"], one["plus"]} <= _OUTCOMES:
+            raise ValueError(
+                f"{run_folder.SCORES}: {one['task_id']} ended in {one['base']!r} and "
+                f"{one['plus']!r}, expected one of {sorted(_OUTCOMES)}"
+            )
+        passed = all(one[suite] == "pass" for suite in suites)
+        samples.setdefault(one["task_id"], []).append(passed)
+    return {task: sum(all_) / len(all_) for task, all_ in sorted(samples.items())}

@@ -106,18 +106,18 @@ def _group_seeds(
 ) -> list[list[specs.RunSpec]]:
     """The runs one by one, or in groups that differ in their seed alone.
 
-    Runs that start from an adapter are always one by one.
+    Runs that start from an adapter or train all weights are always one by one.
     """
-    if seeds_together and (apart := [run for run in runs if run.adapter]):
+    apart = {run for run in runs if run.adapter or run.tuner == "full"}
+    if seeds_together and apart:
         _print_once(
-            f"{len(apart)} runs start from an adapter: "
+            f"{len(apart)} runs start from an adapter or train all weights: "
             "their seeds follow one another, whatever --seed_mode says"
         )
     groups = collections.defaultdict(list)
     for run in runs:
-        groupable = (
-            seeds_together and run.training_mixture is not None and run.adapter is None
-        )
+        trains = run.training_mixture is not None
+        groupable = seeds_together and trains and run not in apart
         key = dataclasses.replace(run, seed=0) if groupable else run
         groups[key].append(run)
     return list(groups.values())

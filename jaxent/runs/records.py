@@ -6,7 +6,7 @@ A file that it cannot read or does not know becomes a note, and nothing is fatal
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxent import json_files
@@ -17,10 +17,10 @@ _FIGURES = {".png", ".svg"}
 _FOLDERS_WITHOUT_RECORDS = {
     run_folder.CHECKPOINTS,
     run_folder.ADAPTER,
+    run_folder.MODEL,
     run_folder.TENSORBOARD,
     run_folder.FIGURES,
 }
-_OUTCOMES = {"pass", "wrong", "error", "timeout", "died"}
 
 Content = Mapping[str, Any]
 
@@ -138,6 +138,10 @@ class Validity(Document):
     """A validity.json: the estimators against a known truth."""
 
 
+class Equivalence(Document):
+    """An equivalence.json: results beside other frameworks'."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Single:
     """A measure.json: one checkpoint, one record a layer, the last layer last."""
@@ -188,6 +192,7 @@ class Collection:
     singles: tuple[Single, ...]
     metrics: tuple[Metric, ...]
     validities: tuple[Validity, ...]
+    equivalences: tuple[Equivalence, ...]
     failures: tuple[Note, ...]
     unread: tuple[Note, ...]
 
@@ -278,6 +283,8 @@ class _Reader:
             yield "metrics", _read_metrics, run_folder.STUDY
         if run_folder.VALIDITY in files:
             yield "validities", _read_validity, run_folder.VALIDITY
+        if run_folder.EQUIVALENCE in files:
+            yield "equivalences", _read_equivalence, run_folder.EQUIVALENCE
 
     def _read_run(self, folder: pathlib.Path, name: str) -> list[Run]:
         record = _read_object(folder / run_folder.RECORD, "run")
@@ -327,28 +334,14 @@ def _read_evaluation(folder: pathlib.Path, name: str) -> list[Evaluation]:
     settings = schema.require_fields(record["settings"], "evaluation settings")
     upgraded = schema.upgrade_evaluation_settings(settings)
     passed = {
-        "base": _share_passed(scores["ended"], ("base",)),
-        "plus": _share_passed(scores["ended"], ("base", "plus")),
+        "base": quantities.share_passed(scores["ended"], ("base",)),
+        "plus": quantities.share_passed(scores["ended"], ("base", "plus")),
     }
     likelihood = None
     if (folder / run_folder.LIKELIHOOD).is_file():
         likelihood = _read_object(folder / run_folder.LIKELIHOOD, "likelihood")
     record = {**record, "settings": upgraded}
     return [Evaluation(name, record, scores, passed, likelihood)]
-
-
-def _share_passed(ended: Sequence[Content], suites: Sequence[str]) -> dict[str, float]:
-    """By task, the share of its samples that passed all of `suites`."""
-    samples: dict[str, list[bool]] = {}
-    for one in ended:
-        if not {one["base"], one["plus"]} <= _OUTCOMES:
-            raise ValueError(
-                f"{run_folder.SCORES}: {one['task_id']} ended in {one['base']!r} and "
-                f"{one['plus']!r}, expected one of {sorted(_OUTCOMES)}"
-            )
-        passed = all(one[suite] == "pass" for suite in suites)
-        samples.setdefault(one["task_id"], []).append(passed)
-    return {task: sum(all_) / len(all_) for task, all_ in sorted(samples.items())}
 
 
 def _read_crosstalk(folder: pathlib.Path, name: str) -> list[Crosstalk]:
@@ -388,6 +381,11 @@ def _read_metrics(folder: pathlib.Path, name: str) -> list[Metric]:
 def _read_validity(folder: pathlib.Path, name: str) -> list[Validity]:
     content = _read_object(folder / run_folder.VALIDITY, "validity")
     return [Validity(name, content)]
+
+
+def _read_equivalence(folder: pathlib.Path, name: str) -> list[Equivalence]:
+    content = _read_object(folder / run_folder.EQUIVALENCE, "equivalence")
+    return [Equivalence(name, content)]
 
 
 def _is_known(file: str) -> bool:

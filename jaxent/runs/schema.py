@@ -24,6 +24,7 @@ READ = frozenset(
         run_folder.MEASURE,
         run_folder.STUDY,
         run_folder.VALIDITY,
+        run_folder.EQUIVALENCE,
     )
 )
 """Files that hold records."""
@@ -36,7 +37,6 @@ NOT_READ = frozenset(
         run_folder.SAMPLES_IDENTITY,
         run_folder.EVALPLUS_RESULTS,
         run_folder.EVALPLUS_LOG,
-        run_folder.EQUIVALENCE,
     )
 )
 """Files that are written beside records and that no reader of records needs."""
@@ -57,6 +57,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
         "study": ("runs",),
         "metric": ("question", "axes", "ranks", "conditions", "worse", "judged"),
         "validity": ("panels", "coverage"),
+        "equivalence": ("checks", "ratio"),
     }
 )
 """By kind of record, the fields that a reader needs."""

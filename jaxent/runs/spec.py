@@ -18,7 +18,8 @@ _EMBEDDED = pathlib.Path(corpora.__file__).parent / "checkpoints"
 TINY_MODEL = str(_EMBEDDED / "tiny")
 # 0.3 and 1.0M parameters, trained alike.
 TINY_LADDER = (str(_EMBEDDED / "tiny-small"), TINY_MODEL)
-TUNERS = ("lora", "rslora", "dora")
+TUNERS = ("lora", "rslora", "dora", "full")
+"""What is trained: adapters of three kinds, or all weights."""
 REMATS = ("auto", "full", "none")
 DECODINGS = ("auto", "once", "every_use")
 # What each changes about `RunSpec`'s defaults (sections 2.2 and 6.3).
@@ -130,6 +131,8 @@ class RunSpec:
                     f"--{name} {getattr(self, name)!r}: "
                     f"expected one of {', '.join(known)}"
                 )
+        if self.tuner == "full":
+            self._check_full()
         if self.batch_size % self.micro_batch_size:
             raise ValueError(
                 f"--micro_batch_size {self.micro_batch_size}: "
@@ -139,6 +142,19 @@ class RunSpec:
         if self.max_train_samples is None and self.condition != own.CONDITION:
             limit = paper_settings.STRONG["max_train_samples"]
             object.__setattr__(self, "max_train_samples", limit)
+
+    def _check_full(self) -> None:
+        """ValueError for settings that do not go with training all weights."""
+        if self.load_in_4bit:
+            raise ValueError(
+                "--tuner=full with 4-bit weights: expected --noload_in_4bit, for "
+                "quantised weights cannot be trained"
+            )
+        if self.adapter:
+            raise ValueError(
+                f"--tuner=full with --adapter {self.adapter}: expected the model to "
+                "begin from as --model (scripts/export.py merges an adapter)"
+            )
 
     def _check_data(self) -> None:
         """ValueError where the settings of the data do not fit each other."""
@@ -165,8 +181,10 @@ class RunSpec:
         _check_domains(self.training_mixture, self.own_sources)
 
     @property
-    def lora_config(self) -> lora.LoraConfig:
-        """The adapter's rank, scale, dropout, modules and kind."""
+    def lora_config(self) -> lora.LoraConfig | None:
+        """The adapter's rank, scale, dropout, modules and kind; None for full."""
+        if self.tuner == "full":
+            return None
         return lora.LoraConfig(
             self.lora_r,
             self.lora_alpha,

@@ -16,15 +16,15 @@ import jax
 from jax.sharding import Mesh
 
 from jaxent.arrays import lora
-from jaxent.checkpoint import hf, peft, safetensors_folder
+from jaxent.checkpoint import full_weights, hf, peft, safetensors_folder
 from jaxent.data import probes, tokens
 from jaxent.distributed import processes
 from jaxent.measure import capture, concepts, penalty
 from jaxent.model import config as configs
 from jaxent.model import sharding, transformer
 from jaxent.runs import folder as run_folder
+from jaxent.runs import full_memory, training_data
 from jaxent.runs import spec as specs
-from jaxent.runs import training_data
 
 _PACKAGES = (
     "jaxent",
@@ -127,7 +127,7 @@ def validate_run(
     for one in filter(None, (probe_set, csr_probes)):
         encode_probes(checkpoint, one)
     start = None
-    if run.adapter:
+    if run.adapter and lora_config is not None:
         start = _locate_start(root / run.adapter, lora_config, checkpoint.config)
     length = min(run.max_length, checkpoint.config.context)
     return ValidatedRun(run, checkpoint, probe_set, csr_probes, start, length)
@@ -150,10 +150,14 @@ def encode_probes(
 
 
 def choose_run_mesh(validated: ValidatedRun, text: str | None) -> Mesh | None:
-    """`sharding.choose_mesh` for the run's model and the rows of its steps."""
+    """`sharding.choose_mesh` for the run, and ValueError if memory is too small."""
     run = validated.run
-    model = hf.abstract_model(validated.checkpoint.config, run.load_in_4bit)
-    return sharding.choose_mesh(model, text, rows_at_a_time(run))
+    config = validated.checkpoint.config
+    model = hf.abstract_model(config, run.load_in_4bit)
+    mesh = sharding.choose_mesh(model, text, rows_at_a_time(run))
+    if run.tuner == "full" and run.training_mixture is not None:
+        full_memory.check_memory(config, mesh)
+    return mesh
 
 
 def rows_at_a_time(run: specs.RunSpec) -> int:
@@ -364,11 +368,13 @@ def fingerprint(folder: pathlib.Path) -> str:
 
 
 def adapter_hash(source: str | pathlib.Path) -> str:
-    """sha256 of the tensors of an adapter folder or Hub id.
+    """sha256 of the tensors of an adapter, or of a whole model; a folder or Hub id.
 
     Where there are several shards it is that of their hashes.
     """
-    files = safetensors_folder.locate(str(source)).glob("adapter_model*.safetensors")
+    folder = safetensors_folder.locate(str(source))
+    stem = "model" if full_weights.is_full(folder) else "adapter_model"
+    files = folder.glob(f"{stem}*.safetensors")
     shards = [file_hash(file) for file in sorted(files)]
     if len(shards) == 1:
         return shards[0]

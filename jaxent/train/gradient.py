@@ -4,22 +4,21 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxent.arrays import lora
 from jaxent.data import batches
 from jaxent.distributed import axes
-from jaxent.model import dropout, sharding, transformer
+from jaxent.model import dropout, trained, transformer
 from jaxent.train import objective
 
 
 def step_gradient(
     model: transformer.Transformer,
-    adapter: lora.Adapter,
+    adapter: trained.Trained,
     batch: batches.Batch,
     rows: jax.Array | int,
     key: jax.Array | None,
     *,
     compute: transformer.ComputeConfig,
-) -> tuple[jax.Array, lora.Adapter, jax.Array]:
+) -> tuple[jax.Array, trained.Trained, jax.Array]:
     """The token-mean loss of a step and its gradient, one micro-batch at a time.
 
     The divisor is the weight of the whole step, so that packing into fewer rows
@@ -27,7 +26,7 @@ def step_gradient(
 
     Args:
       model: the frozen base.
-      adapter: the parameters to differentiate in.
+      adapter: the parameters to differentiate in, an adapter's or all weights.
       batch: [M, B, T] arrays, as `shard_batch` gives them.
       rows: of the M B rows the first so many are used; traced.
       key: the step's dropout key; None for no dropout.
@@ -81,18 +80,18 @@ def add_gradient(total, model, adapter, micro, tokens, key, compute):
         nll = objective.batch_nll(model, micro, adapter, keys, compute, grad_accum)
         return nll / tokens
 
-    value, gradients = jax.value_and_grad(loss)(adapter, total[1])
+    value, gradients = trained.add_gradient(loss, adapter, total[1])
     return total[0] + value, constrain_adapter(gradients, compute.mesh)
 
 
-def constrain_adapter(adapter: lora.Adapter, mesh: Mesh | None) -> lora.Adapter:
-    """The adapter, or its gradient, split over the mesh; unchanged without one."""
+def constrain_adapter(adapter: trained.Trained, mesh: Mesh | None) -> trained.Trained:
+    """The trained tree, or its gradient, split over the mesh; unchanged without one."""
     if mesh is None:
         return adapter
-    shardings = sharding.adapter_shardings(adapter, mesh)
+    shardings = trained.shardings(adapter, mesh)
     return jax.lax.with_sharding_constraint(adapter, shardings)
 
 
-def step_key(adapter: lora.Adapter, key: jax.Array, step) -> jax.Array | None:
-    """A step's dropout key; None where the adapter has no dropout."""
-    return jax.random.fold_in(key, step) if adapter.config.dropout > 0 else None
+def step_key(adapter: trained.Trained, key: jax.Array, step) -> jax.Array | None:
+    """A step's dropout key; None where what is trained has no dropout."""
+    return jax.random.fold_in(key, step) if trained.dropout_rate(adapter) > 0 else None

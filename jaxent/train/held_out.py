@@ -7,10 +7,9 @@ from typing import Any
 
 import jax
 
-from jaxent.arrays import lora
 from jaxent.data import batches, examples
 from jaxent.distributed import axes
-from jaxent.model import transformer
+from jaxent.model import trained, transformer
 from jaxent.train import objective
 from jaxent.train import step as steps
 
@@ -58,7 +57,7 @@ def make_batches(
 def score(
     model: transformer.Transformer,
     scored: Batches,
-    adapter: lora.Adapter | None,
+    adapter: trained.Trained | None,
     compute: transformer.ComputeConfig,
 ) -> dict[str, Any]:
     """The mean loss of a model's counted tokens, without dropout.
@@ -68,7 +67,8 @@ def score(
     Args:
       model: the frozen base.
       scored: what `make_batches` gave.
-      adapter: the adapter on it; None for the base alone.
+      adapter: the adapter on it, or all weights in place of its own; None for the base
+        alone.
       compute: the arithmetic.
 
     Returns:

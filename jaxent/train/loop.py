@@ -22,10 +22,10 @@ from jaxent.checkpoint import training_state
 from jaxent.data import batches
 from jaxent.distributed import axes, processes
 from jaxent.measure import penalty
-from jaxent.model import blocks, convert, transformer
+from jaxent.model import blocks, convert, trained, transformer
 from jaxent.model import config as configs
+from jaxent.train import drawing, step_report
 from jaxent.train import log as logs
-from jaxent.train import mixed_rows, step_report
 from jaxent.train import step as steps
 
 
@@ -35,7 +35,7 @@ class LoopConfig:
 
     Attributes:
       train_config: the optimizer's constants and the number of steps.
-      lora_config: the adapter's shape.
+      lora_config: the adapter's shape; None trains all weights.
       compute: the arithmetic and the mesh.
       measure_steps: steps between measurements.
       save_steps: steps between checkpoints; every measured step is saved too.
@@ -56,7 +56,7 @@ class LoopConfig:
     """
 
     train_config: steps.TrainConfig
-    lora_config: lora.LoraConfig
+    lora_config: lora.LoraConfig | None
     compute: transformer.ComputeConfig
     measure_steps: int = 500
     save_steps: int = 100
@@ -94,11 +94,11 @@ class SeedRun:
 
     seed: int
     batch_at: Callable[[int], tuple[batches.Batch, int]]
-    measure: Callable[[lora.Adapter], dict[str, Any]]
+    measure: Callable[[trained.Trained], dict[str, Any]]
     checkpoints: pathlib.Path
     log: logs.MetricsLog
     start: lora.Adapter | None = None
-    score: Callable[[lora.Adapter], dict[str, Any]] | None = None
+    score: Callable[[trained.Trained], dict[str, Any]] | None = None
     groups_at: Callable[[int], list[batches.Batch]] | None = None
 
 
@@ -198,13 +198,21 @@ def initial_state(
     make = _state_maker(model.config, plan)
     key = jax.random.fold_in(jax.random.key(seed), 0)
     norms = _magnitudes(model, plan.lora_config) if start is None else None
-    shardings = _shardings(jax.eval_shape(make, key, start, norms), plan)
-    return jax.jit(make, out_shardings=shardings)(key, start, norms)
+    begun = _own_weights(model, plan) if start is None else start
+    shardings = _shardings(jax.eval_shape(make, key, begun, norms), plan)
+    return jax.jit(make, out_shardings=shardings)(key, begun, norms)
 
 
-def _magnitudes(model: transformer.Transformer, lora_config: lora.LoraConfig):
-    """What DoRA's magnitudes begin with; None for LoRA."""
-    if not lora_config.use_dora:
+def _own_weights(
+    model: transformer.Transformer, plan: LoopConfig
+) -> trained.FullWeights | None:
+    """What full fine-tuning begins with; None for adapters."""
+    return None if plan.lora_config else trained.full_weights(model)
+
+
+def _magnitudes(model: transformer.Transformer, lora_config: lora.LoraConfig | None):
+    """What DoRA's magnitudes begin with; None for others."""
+    if lora_config is None or not lora_config.use_dora:
         return None
     norms = functools.partial(convert.weight_norms, modules=lora_config.modules)
     return jax.jit(norms)(model)
@@ -224,6 +232,8 @@ def _make_state(key, start, norms, lora_config, config, train_config):
     if start is None:
         shapes = blocks.linear_shapes(config)
         start = lora.init_adapter(key, lora_config, config.layers, shapes, norms)
+    if isinstance(start, trained.FullWeights):
+        start = trained.float32_copy(start)  # the steps donate it, and the base stays
     return steps.init_state(start, train_config)
 
 
@@ -248,7 +258,8 @@ def _restore(
     norms = jax.eval_shape(
         functools.partial(_magnitudes, lora_config=plan.lora_config), model
     )
-    shapes = jax.eval_shape(make, jax.random.key(0), None, norms)
+    begun = _own_weights(model, plan)
+    shapes = jax.eval_shape(make, jax.random.key(0), begun, norms)
     shardings = _shardings(shapes, plan)
     if plan.compute.mesh is None:
         device = shardings
@@ -288,52 +299,18 @@ def _select_seed(state: steps.TrainState, index) -> steps.TrainState:
     return jax.tree.map(lambda x: x[index], state)
 
 
-def _draw_batches(
-    seed_runs: Sequence[SeedRun], plan: LoopConfig, step: int
-) -> tuple[batches.Batch, tuple[int, ...]]:
-    """The runs' micro-batches on the devices, and each run's used rows.
-
-    Of several runs the arrays have a leading axis.
-    """
-    drawn, rows = zip(*(run.batch_at(step) for run in seed_runs))
-    lead, size = _lead(seed_runs), plan.train_config.micro_batch_size
-    joined = batches.Batch(*map(np.stack, zip(*drawn))) if lead else drawn[0]
-    return steps.shard_batch(joined, size, plan.compute.mesh, *lead), rows
-
-
-def _step_on_batches(seed_runs: Sequence[SeedRun], plan: LoopConfig):
-    """draw(step) and run(state, model, drawn, key, reference) of rows of one length.
-
-    What is drawn ends with each run's used rows.
-    """
-    one = len(seed_runs) == 1
-    make_step = steps.jit_train_step if one else steps.jit_train_step_seeds
-    train_step = make_step(plan.train_config, plan.compute)
-
-    def run(state, model, drawn, key, reference):
-        batch, rows = drawn
-        return train_step(state, model, batch, np.int32(max(rows)), key, reference)
-
-    return functools.partial(_draw_batches, seed_runs, plan), run
-
-
-def _lead(seed_runs: Sequence[SeedRun]) -> tuple[str, ...]:
-    """The leading logical axis of several runs' arrays."""
-    return ("seed",) if len(seed_runs) > 1 else ()
-
-
 def _train(
     model, plan: LoopConfig, seed_runs, state, reference, saves, progress: bool
 ) -> list[steps.TrainState | NonFiniteError]:
     """The steps from the state on; what `fit` returns."""
     number = len(seed_runs)
+    of_loop = plan.train_config, plan.compute
     groups_at = seed_runs[0].groups_at if number == 1 else None
     if groups_at is not None:
-        draw, train_step = mixed_rows.step_on_groups(
-            groups_at, plan.train_config, plan.compute
-        )
+        draw, train_step = drawing.several_lengths(groups_at, *of_loop)
     else:
-        draw, train_step = _step_on_batches(seed_runs, plan)
+        batch_ats = [run.batch_at for run in seed_runs]
+        draw, train_step = drawing.one_length(batch_ats, *of_loop)
     seeds = [run.seed for run in seed_runs]
     key = steps.dropout_keys(seeds, plan.compute.mesh)
     last = plan.train_config.steps

@@ -6,7 +6,7 @@ here a length is compiled when a step first has such a row.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -54,34 +54,6 @@ def jit_mixed_step(config: steps.TrainConfig, compute: transformer.ComputeConfig
 def jit_accumulate(compute: transformer.ComputeConfig):
     """Adds a row's share of a step's loss and gradient; compiled once a length."""
     return jax.jit(functools.partial(_accumulate, compute=compute), donate_argnums=0)
-
-
-def step_on_groups(
-    groups_at: Callable[[int], list[batches.Batch]],
-    config: steps.TrainConfig,
-    compute: transformer.ComputeConfig,
-):
-    """How the training loop draws rows of several lengths and runs a step on them.
-
-    Args:
-      groups_at: from a step to its host batches.
-      config: the optimizer's constants.
-      compute: the arithmetic; without a mesh.
-
-    Returns:
-      draw(step) -> (groups, (rows,)), and run(state, model, drawn, key, reference) ->
-      (state, metrics).
-    """
-    train_step = jit_mixed_step(config, compute)
-
-    def draw(step: int):
-        groups = groups_at(step)
-        return groups, (sum(len(group.tokens) for group in groups),)
-
-    def run(state, model, drawn, key, reference):
-        return train_step(state, model, drawn[0], key, reference)
-
-    return draw, run
 
 
 @jax.jit

@@ -1,4 +1,4 @@
-"""The language-model loss over a frozen head, without [tokens, V] logits in memory."""
+"""The language-model loss, without [tokens, V] logits in memory."""
 
 import functools
 
@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from jaxent.arrays import lora
 from jaxent.data import batches
 from jaxent.distributed import axes
+from jaxent.model import trained as trained_trees
 from jaxent.model import transformer
 
 _LOGITS_BYTES = 1 << 28  # float32 logits alive at once: 256 MiB
@@ -40,21 +41,24 @@ def nll_sum(
     targets: jax.typing.ArrayLike,
     weights: jax.typing.ArrayLike,
     mesh: Mesh | None = None,
+    frozen_head: bool = True,
 ) -> jax.Array:
     """The weighted sum of the tokens' negative log-likelihoods.
 
         sum_t weights_t (logsumexp_v(h_t . w_v) - h_t . w_target(t))
 
     Logits exist for a chunk of columns at a time. The gradient with respect to
-    hidden is formed in the same pass, so that the head is multiplied twice, not
-    thrice. On a mesh rows and vocabulary are split, and the budget is each device's.
+    hidden is formed in the same pass, so that a frozen head is multiplied twice, not
+    thrice; a head that is trained is multiplied four times. On a mesh rows and
+    vocabulary are split, and the budget is each device's.
 
     Args:
       hidden: [B, T, D], after the final norm.
-      head: [V, D], frozen: its gradient is zero.
+      head: [V, D].
       targets: int [B, T], the next tokens.
       weights: float32 [B, T], 0 where a token does not count.
       mesh: the devices; None for one.
+      frozen_head: whether the head's gradient is zero.
 
     Returns:
       A float32 scalar, in nats.
@@ -76,8 +80,10 @@ def nll_sum(
         x = jnp.pad(x, ((0, 0), (0, padding)) + ((0, 0),) * (x.ndim - 2))
         return x.reshape(rows, -1, size, *x.shape[2:]).swapaxes(0, 1)
 
-    head = axes.gather_embed(jax.lax.stop_gradient(head), mesh, "vocab", "embed")
-    return _nll_chunks(mesh, chunked(hidden), head, chunked(targets), chunked(weights))
+    head = jax.lax.stop_gradient(head) if frozen_head else head
+    head = axes.gather_embed(head, mesh, "vocab", "embed")
+    nll = _nll_chunks if frozen_head else _nll_chunks_and_head
+    return nll(mesh, chunked(hidden), head, chunked(targets), chunked(weights))
 
 
 def _precision(dtype):
@@ -154,10 +160,24 @@ def _backward(mesh, saved, cotangent):
 _nll_chunks.defvjp(_forward, _backward)
 
 
+def _nll_chunks_and_head(mesh, hidden, head, targets, weights):
+    """`_nll_chunks`, differentiable in the head too; logits are computed twice."""
+
+    @jax.checkpoint
+    def body(total, chunk):
+        h, t, w = chunk
+        logits = _logits(h, head, mesh)
+        log_norm = jax.nn.logsumexp(logits, axis=-1)
+        target_logits = _target_logits(h, head, t, logits, mesh)
+        return total + jnp.sum(w * (log_norm - target_logits)), None
+
+    return jax.lax.scan(body, jnp.float32(0), (hidden, targets, weights))[0]
+
+
 def batch_nll(
     model: transformer.Transformer,
     batch: batches.Batch,
-    adapter: lora.Adapter | None,
+    trained: trained_trees.Trained | None,
     keys: jax.Array | None,
     compute: transformer.ComputeConfig,
     grad_accum: lora.Adapter | None = None,
@@ -167,7 +187,8 @@ def batch_nll(
     Args:
       model: the frozen base.
       batch: [B, T] arrays.
-      adapter: the adapter on it; None for the base alone.
+      trained: the adapter on it, or all weights in place of its own; None for the base
+        alone.
       keys: uint32 [B, T], the tokens' dropout keys; None for no dropout.
       compute: the arithmetic.
       grad_accum: what the gradient with respect to the adapter is added to (see
@@ -176,6 +197,8 @@ def batch_nll(
     Returns:
       A float32 scalar, in nats.
     """
+    has_full_weights = isinstance(trained, trained_trees.FullWeights)
+    model, adapter = trained_trees.split(model, trained)
     hidden = model(
         batch.tokens,
         batch.segments,
@@ -185,4 +208,11 @@ def batch_nll(
         compute,
         grad_accum=grad_accum,
     )
-    return nll_sum(hidden, model.head(), batch.targets, batch.weights, compute.mesh)
+    return nll_sum(
+        hidden,
+        model.head(),
+        batch.targets,
+        batch.weights,
+        compute.mesh,
+        frozen_head=not has_full_weights,
+    )

@@ -12,11 +12,10 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxent.arrays import lora
 from jaxent.data import batches
 from jaxent.distributed import axes
 from jaxent.measure import penalty
-from jaxent.model import sharding, transformer
+from jaxent.model import trained, transformer
 from jaxent.train import adam, gradient
 
 
@@ -60,10 +59,11 @@ class TrainConfig:
 class TrainState:
     """What training changes.
 
+    adapter: the trained tree, which is all weights of the model in full fine-tuning.
     failed: the steps done when a loss or gradient was not finite; -1: none was.
     """
 
-    adapter: lora.Adapter
+    adapter: trained.Trained
     optimizer: optax.OptState
     step: jax.Array
     failed: jax.Array
@@ -127,7 +127,7 @@ def optimizer(config: TrainConfig) -> optax.GradientTransformation:
     )
 
 
-def init_state(adapter: lora.Adapter, config: TrainConfig) -> TrainState:
+def init_state(adapter: trained.Trained, config: TrainConfig) -> TrainState:
     """The state before the first step."""
     moments = optimizer(config).init(adapter)
     return TrainState(adapter, moments, jnp.int32(0), jnp.int32(-1))
@@ -140,7 +140,7 @@ def state_shardings(
 
     Moments are split as the adapter is; lead: the logical axes of stacked seeds.
     """
-    adapter = sharding.adapter_shardings(state.adapter, mesh, *lead)
+    adapter = trained.shardings(state.adapter, mesh, *lead)
     number: Any = axes.named_sharding(mesh, *lead)
     moments = optax.tree_utils.tree_map_params(
         optimizer(config),

@@ -11,7 +11,7 @@ from jaxent.data import batches
 from jaxent.model import convert, transformer
 from jaxent.runs import memory_choice
 from jaxent.runs import spec as specs
-from jaxent.train import loop, mixed_rows
+from jaxent.train import drawing, loop
 from jaxent.train import step as steps
 
 ExamplesAt = Callable[[int], list[np.ndarray]]
@@ -50,22 +50,13 @@ class Training:
         config = self.plan.train_config
         if choice.lengths:
             groups_at = functools.partial(self.groups_at, lengths=choice.lengths)
-            self.draw, self.step = mixed_rows.step_on_groups(groups_at, config, compute)
+            self.draw, self.step = drawing.several_lengths(groups_at, config, compute)
         else:
-            self.draw, self.step = self._split_batch, self._step_on_batch
-            self.jitted = steps.jit_train_step(config, compute)
+            self.draw, self.step = drawing.one_length([self.batch_at], config, compute)
 
     def groups_at(self, step: int, lengths: tuple[int, ...]) -> list[batches.Batch]:
         """A step's examples in rows of several lengths."""
         return batches.pack_lengths(self.examples_at(step), lengths)
-
-    def _split_batch(self, step: int):
-        batch, rows = self.batch_at(step)
-        size = self.plan.train_config.micro_batch_size
-        return steps.shard_batch(batch, size, None), np.int32(rows)
-
-    def _step_on_batch(self, state, model, drawn, key, reference):
-        return self.jitted(state, model, *drawn, key, reference)
 
     def batch_at(self, step: int) -> tuple[batches.Batch, int]:
         """A step's batch ([rows, T] arrays) and the used rows."""

@@ -137,8 +137,11 @@ def test_initialisations_that_change_the_base_are_refused(tmp_path, init):
         ({"init_lora_weights": "xavier"}, "expected true, false or one of gaussian"),
         ({"peft_type": "ADALORA"}, "peft_type 'ADALORA', expected 'LORA'"),
         ({"use_qalora": True}, "use_qalora True pools the inputs"),
-        ({"modules_to_save": ["lm_head"]}, "modules_to_save .* replaces whole modules"),
-        ({"trainable_token_indices": [3]}, "trainable_token_indices .* embedding"),
+        (
+            {"modules_to_save": ["lm_head"]},
+            "replaces whole modules .* merge_and_unload",
+        ),
+        ({"trainable_token_indices": [3]}, "embedding, .* merge_and_unload saves, as"),
         ({"layer_replication": [[0, 2], [1, 3]]}, "layer_replication .* repeats"),
         ({"alora_invocation_tokens": [5]}, "alora_invocation_tokens"),
         ({"target_parameters": ["mlp.experts.down_proj"]}, "target_parameters"),

@@ -44,7 +44,7 @@ def examined(monkeypatch, tmp_path, worse, **asked):
         companion_metric, "_worse", lambda bench, outcomes, before: worse
     )
     monkeypatch.setattr(transfer, "measure_axes", lambda *_: AXES)
-    monkeypatch.setattr(transfer, "held_out_loss", lambda *_: 3.5)
+    monkeypatch.setattr(transfer.Bench, "loss", lambda *_: 3.5)
     found, outcomes = companion_metric.examine(
         question(**asked), specs.TINY_MODEL, SETTINGS, tmp_path
     )

@@ -37,7 +37,8 @@ def test_axes_of_the_embedded_model():
     )
     checked = validate.validate_run(run)
     base = base_model.BaseModel(checked)
-    rows = transfer.held_out("code", base.tokenizer, 64, "embedded", 300, 12)
+    scored = transfer.make_batches("code", base.tokenizer, 64, "embedded", 300, 12)
+    rows = scored["code"]
     assert {r.tokens.shape for r in rows} == {(1, 64)} and sum(
         float(r.weights.sum()) for r in rows
     ) > 300
@@ -45,7 +46,7 @@ def test_axes_of_the_embedded_model():
         ("code", "math"), base.tokenizer, 64, "embedded", 300
     )
     found = transfer.measure_axes(
-        transfer.Bench(base, run, corpus, 64, rows), "code", ("math",), (0,), 2, 3
+        transfer.Bench(base, run, corpus, 64, scored), "code", ("math",), (0,), 2, 3
     )
     assert (
         list(found) == ["math", "code"]

@@ -107,6 +107,7 @@ def test_every_pair_of_six_domains(tmp_path, six_domains):
             "or a JSONL file",
         ),
         (["--probes=triad", "--output_dir="], "crosstalk: --output_dir is missing"),
+        (["--revision=main"], "crosstalk: revision 'main' of model"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, extra, message):

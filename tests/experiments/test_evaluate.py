@@ -89,6 +89,7 @@ def test_real_problems_through_the_whole_path(shared, tmp_path):
             ["--nogenerate", "--nolikelihood"],
             "evaluate: --nogenerate --nolikelihood: expected one of the two",
         ),
+        (["--nogenerate", "--revision=main"], "evaluate: revision 'main' of model"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, extra, message):

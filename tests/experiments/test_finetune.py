@@ -174,6 +174,10 @@ def test_a_killed_run_on_own_data_resumes_to_the_identical_adapter(
             "finetune: revision 'main' of model",
         ),
         (
+            ["--tuner=full", "--noload_in_4bit"],
+            "finetune: --lora_r with --tuner=full: expected it with an adapter only",
+        ),
+        (
             ["--lora_target_modules=q_proj,embed"],
             "finetune: LoRA modules q_proj,embed: expected",
         ),

@@ -113,6 +113,12 @@ def test_an_adapter_at_two_layers(tmp_path, adapter):
             ["--probe_sets=9"],
             "measure: probes 'triad': 9 replicates asked for, expected 1 to 8",
         ),
+        (["--revision=main"], "measure: revision 'main' of model"),
+        (
+            [f"--adapter={TINY}"],
+            f"measure: --adapter {TINY} is a whole model beside a 4-bit base: expected "
+            "--noload_in_4bit",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, adapter, extra, message):

@@ -8,7 +8,7 @@ from train import test_step
 from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.measure import energy
-from jaxent.model import convert, layers
+from jaxent.model import convert, layers, trained
 
 
 def dense_layer(weight, index):
@@ -78,3 +78,25 @@ def test_doras_energy_is_its_merged_weights(qwen):
     expected = (change**2).sum((1, 2)) / (before**2).sum((1, 2))
     np.testing.assert_allclose(found.layers["up_proj"], expected, rtol=1e-4)
     assert found.singular == {}
+
+
+@pytest.mark.parametrize("quantize", [True, False])
+def test_full_weights_energy_is_that_of_their_difference(qwen, quantize):
+    """Linear modules of the layers count; embedding and norms do not."""
+    model, dense = hf.load(qwen, quantize), hf.load(qwen, quantize=False)
+    rng = np.random.default_rng(0)
+    tuned = jax.tree.map(
+        lambda x: np.asarray(x + 0.01 * rng.normal(size=x.shape), np.float32),
+        trained.full_weights(dense),
+    )
+    found = energy.sv_energy(model, tuned)
+    moved = held = 0
+    for module, path in lora.PATHS.items():
+        weight = convert.linear_param(model.layers, path).get_value()
+        base = np.stack([dense_layer(weight, i) for i in range(3)]).astype(np.float64)
+        delta = tuned.params[f"layers.{path}.weight"] - base
+        top, bottom = (delta**2).sum((1, 2)), (base**2).sum((1, 2))
+        np.testing.assert_allclose(found.layers[module], top / bottom, rtol=1e-4)
+        moved, held = moved + top.sum(), held + bottom.sum()
+    assert found.total == pytest.approx(moved / held, rel=1e-4)
+    assert set(found.modules) == set(lora.MODULES) and not found.singular

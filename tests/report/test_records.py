@@ -22,7 +22,7 @@ def test_what_could_not_be_read_is_named(tiny):
 
 
 def test_an_earlier_report_among_the_runs_is_left_out(full):
-    assert records.read_records(full.out) == records.Collection(*[()] * 8)
+    assert records.read_records(full.out) == records.Collection(*[()] * 9)
 
 
 def test_the_interval_of_the_margin_is_the_weakest_concepts():

@@ -39,3 +39,15 @@ def test_a_run_that_only_measures_trains_nothing():
 
 def test_the_rate_of_this_machine_is_a_number():
     assert 1e8 < cost.matmul_rate("float32") < 1e16
+
+
+def test_all_weights_cost_their_gradients_too():
+    """8 FLOPs a token and weight, head included, and five copies in float32."""
+    lora = specs.RunSpec(MODEL, "B3", load_in_4bit=False)
+    full = dataclasses.replace(lora, tuner="full")
+    found, of_lora = cost.run_cost(full, CONFIG), cost.run_cost(lora, CONFIG)
+    number, adapter = 7_615_616_512, 161_480_704
+    assert found.memory - of_lora.memory == 20 * (number - adapter)
+    linear, head = 6_525_288_448, 152_064 * 3584
+    per_token = 2 * linear + 4 * head - 8 * adapter
+    assert found.flops - of_lora.flops == pytest.approx(found.tokens * per_token)

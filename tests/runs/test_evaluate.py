@@ -29,6 +29,19 @@ def script(tmp_path):
     return tmp_path / "evaluate.py"
 
 
+def test_the_model_is_that_of_the_run(tmp_path):
+    run = specs.RunSpec("a/b", revision="v2", tuner="full", load_in_4bit=False)
+    (tmp_path / "model").mkdir()
+    command = evaluate_runs.evaluate_command(run, tmp_path, tmp_path / "e.py", [])
+    assert command[2:] == [
+        "--model=a/b",
+        f"--output_dir={tmp_path}/humaneval",
+        "--revision=v2",
+        "--noload_in_4bit",
+        f"--adapter={tmp_path}/model",
+    ]
+
+
 def test_evaluates_what_is_finished_once_and_names_what_failed(tmp_path, script, capfd):
     runs = [
         specs.RunSpec("/m", "B0"),

@@ -11,9 +11,9 @@ import torch
 import transformers
 
 from jaxent.arrays import lora
-from jaxent.checkpoint import peft
-from jaxent.model import blocks, config
-from jaxent.runs import export, spec, validate
+from jaxent.checkpoint import full_weights, hf, peft
+from jaxent.model import blocks, config, trained
+from jaxent.runs import export, model_card, spec, validate
 from jaxent.runs import folder as run_folder
 
 SMALL = spec.TINY_LADDER[0]
@@ -170,8 +170,40 @@ def test_runs_that_have_nothing_to_export(base, run, tmp_path):
         export.open_source(str(bare))
     with pytest.raises(FileNotFoundError, match="no such folder"):
         export.open_source(str(tmp_path / "none"))
-    with pytest.raises(FileNotFoundError, match="expected a PEFT adapter folder"):
+    with pytest.raises(ValueError, match="a whole model of which no run is known"):
         export.open_source(str(base))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="expected a PEFT adapter folder"):
+        export.open_source(str(tmp_path / "empty"))
+
+
+def test_a_run_that_trained_all_weights_is_written_as_it_is(base, tmp_path):
+    record = {"model_hash": validate.fingerprint(base), "parameters": 7}
+    settings = {"tuner": "full", "load_in_4bit": False}
+    folder = run_folder.RunFolder(
+        fake_runs.run(
+            *(tmp_path, str(base), "B3"), name="run", record=record, settings=settings
+        )
+    )
+    c = config.read_config(base)
+    weights = trained.float32_copy(trained.full_weights(hf.load(str(base), False)))
+    weights = jax.tree.map(lambda x: np.asarray(1.5 * x), weights)
+    full_weights.save(weights, base, c, folder.model)
+    model_card.write_card(folder, folder.read_summary())
+    card = (folder.model / "README.md").read_text()
+    assert "All weights, in float32" in card and "lora" not in card.lower()
+    assert "AutoModelForCausalLM" in card and "library_name: transformers" in card
+    tokens = np.arange(40)[None]
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder.model)
+    for source in (folder.path, folder.model):
+        opened = export.open_source(str(source))
+        assert opened.adapter == folder.model and opened.run == folder
+        out = exported(opened, tmp_path / f"out-{source.name}")
+        again = transformers.AutoModelForCausalLM.from_pretrained(out)
+        np.testing.assert_array_equal(logits(again, tokens), logits(theirs, tokens))
+        assert "all weights trained" in (out / "README.md").read_text()
+    with pytest.raises(ValueError, match="trained on unquantised weights, expected"):
+        export.plan_merge(export.open_source(str(folder.path)), "dequantised")
 
 
 def test_dequantised_weights_need_a_4_bit_run(run):

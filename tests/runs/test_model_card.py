@@ -161,7 +161,7 @@ def test_undefined_measures_and_unknown_conditions(tmp_path):
 
 def test_written_into_the_adapter_folder(tmp_path):
     folder = fake(tmp_path)
-    model_card.write_adapter_card(folder, folder.read_summary())
+    model_card.write_card(folder, folder.read_summary())
     assert [file.name for file in folder.adapter.iterdir()] == ["README.md"]
     loaded = huggingface_hub.ModelCard.load(folder.adapter / "README.md")
     assert loaded.data.base_model == HUB

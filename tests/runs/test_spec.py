@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 
@@ -111,7 +112,8 @@ def test_the_embedded_ladder_is_two_sizes_trained_alike():
 
 def test_the_tuner_decides_the_adapters_kind():
     kinds = {
-        tuner: specs.RunSpec("m", tuner=tuner).lora_config for tuner in specs.TUNERS
+        tuner: specs.RunSpec("m", tuner=tuner, load_in_4bit=False).lora_config
+        for tuner in specs.TUNERS
     }
     assert kinds["lora"] == specs.RunSpec("m").lora_config
     assert kinds["rslora"].scaling == 128 / 64**0.5 == 8 * kinds["lora"].scaling
@@ -119,9 +121,18 @@ def test_the_tuner_decides_the_adapters_kind():
     assert specs.RunSpec("m", tuner="dora").name == "m/B3-strong-seed0-dora"
     assert specs.run_from_json({"model": "m"}).tuner == "lora"
     with pytest.raises(
-        ValueError, match="--tuner 'full': expected one of lora, rslora"
+        ValueError, match="--tuner 'pissa': expected one of lora, rslora"
     ):
+        specs.RunSpec("m", tuner="pissa")
+
+
+def test_all_weights_are_trained_from_unquantised_ones_alone():
+    run = specs.RunSpec("m", tuner="full", load_in_4bit=False)
+    assert run.name == "m/B3-strong-seed0-full" and run.lora_config is None
+    with pytest.raises(ValueError, match="4-bit weights: expected --noload_in_4bit"):
         specs.RunSpec("m", tuner="full")
+    with pytest.raises(ValueError, match="--adapter a: expected the model to begin"):
+        dataclasses.replace(run, adapter="a")
 
 
 def test_data_of_ones_own_is_a_mixture_of_the_same_kind():
