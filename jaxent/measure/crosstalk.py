@@ -205,8 +205,8 @@ def _damage(x, codes, sizes, columns, alpha) -> dict[str, jax.Array]:
     )
     return {
         "recall": recall,
-        "raw": recall - recall_after,
-        "continuous": margin - margin_after,
+        "raw": recall[None, :] - recall_after,
+        "continuous": margin[None, :] - margin_after,
         "alpha": fit.alpha,
         "trace": jnp.trace(fit.gram),
     }
@@ -214,7 +214,7 @@ def _damage(x, codes, sizes, columns, alpha) -> dict[str, jax.Array]:
 
 def _recall(scores, member) -> tuple[jax.Array, jax.Array]:
     """Recall [m] and mean margin [m] from scores [N, m] and one-hot members [N, m]."""
-    share = member / member.sum(0)
+    share = member / member.sum(0, keepdims=True)
     hit = jax.nn.one_hot(scores.argmax(1), scores.shape[1], dtype=scores.dtype)
     best_other = jnp.where(member == 1, -jnp.inf, scores).max(1)
     margin = (scores * member).sum(1) - best_other

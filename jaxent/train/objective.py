@@ -98,7 +98,7 @@ def _logits(h, head, targets, mesh):
         preferred_element_type=jnp.float32,
     )
     logits = axes.constrain(logits, mesh, "batch", None, "vocab")
-    is_target = jnp.arange(logits.shape[-1]) == targets[..., None]
+    is_target = jnp.arange(logits.shape[-1])[None, None] == targets[..., None]
     log_norm = jax.nn.logsumexp(logits, axis=-1)
     target_logits = jnp.sum(jnp.where(is_target, logits, 0), axis=-1)
     return logits, log_norm, target_logits, is_target
