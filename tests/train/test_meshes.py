@@ -353,24 +353,3 @@ def test_seeds_share_one_base_and_equal_each_alone(wide, text):
         close(result.optimizer[0].mu, expected.optimizer[0].mu)
         # Adam's first step is as long for a gradient that is rounding alone.
         close(result.adapter, expected.adapter, 1e-2)
-
-
-def test_a_mesh_that_does_not_fit_is_refused_with_one_that_does(wide):
-    message = "4 key-value heads.* by axis size 8 .*such as data:1,fsdp:8"
-    with pytest.raises(ValueError, match=message):
-        sharding.choose_mesh(wide, "tensor:8")
-    with pytest.raises(ValueError, match="3 rows of a step.*no mesh over 8 devices"):
-        sharding.check_mesh(wide, on("data:8")[0], rows=3)
-    assert sharding.choose_mesh(wide, "data:2,fsdp:4", rows=8).shape["fsdp"] == 4
-    assert sharding.choose_mesh(wide, "none") is None
-
-
-def test_an_adapter_is_split_like_its_weights(wide):
-    mesh, _ = on("data:2,fsdp:2,tensor:2")
-    adapter = check_equivalence.random_adapter(wide.config, SPEC, 3)
-    factors = sharding.shard_adapter(adapter, mesh).params["mlp.down_proj"]
-    assert factors.a.addressable_shards[0].data.shape == (3, 4, 512)
-    assert factors.b.addressable_shards[0].data.shape == (3, 4, 256)
-    stacked = sharding.adapter_shardings(adapter, mesh, "seed")
-    spec = stacked.params["self_attn.k_proj"].b.spec
-    assert spec == axes.partition_spec("seed", "layer", None, "kv_heads")
