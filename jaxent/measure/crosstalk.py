@@ -133,17 +133,15 @@ def crosstalk(
     j = labels.concepts.index(concept)
     columns, names = concepts.concept_columns(labels.sizes)[j], labels.classes[j]
     with ridge.float64_on_cpu():
-        of_all_probes, of_sets = jax.tree.map(
-            np.asarray,
-            _estimate(
-                jnp.asarray(x),
-                labels.codes,
-                labels.sets,
-                sizes=labels.sizes,
-                columns=(columns.start, columns.stop),
-                alpha=alpha,
-            ),
+        estimated = _estimate(
+            jnp.asarray(x),
+            labels.codes,
+            labels.sets,
+            sizes=labels.sizes,
+            columns=(columns.start, columns.stop),
+            alpha=alpha,
         )
+        of_all_probes, of_sets = jax.tree.map(np.asarray, estimated)
     return _collect(of_all_probes, of_sets, labels, names, len(x), alpha)
 
 
