@@ -39,8 +39,8 @@ def held_out(
 ) -> list[batches.Batch]:
     """Texts of a domain that no run trains on, as packed rows.
 
-    Of the embedded texts they are the held-out split; of other sources, the examples
-    that follow the first `limit`.
+    They are of the held-out split where the embedded texts are read, else those that
+    follow the first `limit` examples of each source.
 
     Args:
       domain: the domain.
@@ -62,8 +62,10 @@ def held_out(
             f"{domain}: no source has more than --max_train_samples {limit} examples, "
             "expected some to hold out: lower it"
         )
-    ended = [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(texts)]
-    encoded = [np.array(ids[:length], np.int32) for ids in ended]
+    encoded = [
+        np.array([*ids, tokenizer.eos_id][:length], np.int32)
+        for ids in tokenizer.encode(texts)
+    ]
     with_target = [ids for ids in encoded if len(ids) > 1]
     packed, rows = batches.pack(with_target, length, len(encoded))
     return [batches.Batch(*(field[i : i + 1] for field in packed)) for i in range(rows)]

@@ -126,16 +126,6 @@ def linear(
     return y + (gain - 1).astype(x.dtype) * base + gain.astype(x.dtype) * change
 
 
-def align_last(vector, x):
-    """A vector [N] with leading axes of length 1, as many as x [..., N] has.
-
-    Example:
-        >>> align_last(jnp.ones(3), jnp.ones((2, 5, 3))).shape
-        (1, 1, 3)
-    """
-    return vector.reshape((1,) * (x.ndim - 1) + vector.shape)
-
-
 def fold_in_rows(keys, data) -> jax.Array:
     """`jax.random.fold_in` of the same number into every row's key: [B] -> [B]."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, data)
@@ -244,3 +234,13 @@ def apply_rotary(x, positions, frequencies) -> jax.Array:
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     rotated = [first * cos - second * sin, second * cos + first * sin]
     return jnp.concatenate(rotated, axis=-1).astype(x.dtype)
+
+
+def align_last(vector, x):
+    """A vector [N] with leading axes of length 1, as many as x [..., N] has.
+
+    Example:
+        >>> align_last(jnp.ones(3), jnp.ones((2, 5, 3))).shape
+        (1, 1, 3)
+    """
+    return vector.reshape((1,) * (x.ndim - 1) + vector.shape)
