@@ -16,6 +16,7 @@ to --output_dir. --resume continues a killed run exactly, also on other devices.
 continued.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import sys
@@ -85,7 +86,6 @@ from jaxent.train import loop
 _ENDED = (
     penalty.NoGradientError,
     loop.NonFiniteError,
-    run_folder.LockedError,
     stream.StreamError,
 )
 
@@ -148,6 +148,12 @@ def train_seeds(run: specs.RunSpec, out: pathlib.Path) -> None:
 @processes.exit_together()
 def main() -> None:
     """Checks everything, then trains and measures."""
+    with contextlib.ExitStack() as locks:
+        execute_or_exit(locks)
+
+
+def execute_or_exit(locks: contextlib.ExitStack) -> None:
+    """`main`; the lock of the run folder joins `locks`."""
     try:
         devices.start()
         run, out = read_flags()
@@ -161,6 +167,7 @@ def main() -> None:
         if FLAGS.seeds:
             train_seeds(run, out)
             return
+        locks.enter_context(execute.lock_folder(run_folder.RunFolder(out)))
         corpus = validate.begin_run(checked, out, FLAGS.resume)
         if processes.is_primary() and (text := training_data.format_tallies(corpus)):
             print(text)

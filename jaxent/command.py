@@ -107,8 +107,7 @@ GROUPS = {
     ),
     "decoding and scoring": (
         "generate likelihood max_new_tokens temperature top_p n_samples score "
-        "min_time_limit "
-        "gt_time_limit_factor allow_unsandboxed"
+        "min_time_limit gt_time_limit_factor allow_unsandboxed"
     ),
     "devices": "mesh topology topologies compiler_effort",
     "output": (
@@ -249,7 +248,7 @@ def _suggestion(given: str, names: set[str]) -> str:
     for name in (given, bare):
         if name in FOREIGN:
             return FOREIGN[name]
-    own = sorted(n for n in names if not n.startswith("no") or n in GROUPS)
+    own = sorted(n for n in names if not n.startswith("no"))
     close = difflib.get_close_matches(bare, own, n=1, cutoff=0.6)
     return f"did you mean --{close[0]}?" if close else "see --help"
 

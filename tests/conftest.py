@@ -16,6 +16,8 @@ import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+# An array of fewer axes is never broadcast unseen, here and in scripts tests start.
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 # Workers, and scripts that tests start, share what one of them compiled.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxent-tests-")

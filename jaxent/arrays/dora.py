@@ -77,4 +77,4 @@ def merge_weight(
     changed = weight + lora.delta_weight(factors, config)
     if factors.magnitude is None:
         return changed
-    return changed * gain(weight, factors, config)
+    return changed * gain(weight, factors, config)[None, :]

@@ -100,8 +100,8 @@ def check_job(job: Job) -> None:
         )
     if job.seeds % job.sizes["seed"]:
         raise ValueError(
-            f"mesh {job.mesh}: {job.seeds} seeds do not split "
-            f"{job.sizes['seed']} ways (seed)"
+            f"mesh {job.mesh}: {job.seeds} seeds are not divisible by axis size "
+            f"{job.sizes['seed']} (seed)"
         )
     if job.run.batch_size % job.at_a_time:
         raise ValueError(

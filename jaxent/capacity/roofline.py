@@ -25,8 +25,8 @@ class Time:
     """Seconds of a roofline.
 
     FLOPs at SHARE of the peak, bytes of memory at its bandwidth, bytes received at
-    half of all links' (a collective over one axis of the mesh keeps so many busy).
-    Collectives are not taken to hide behind computation.
+    half of all links' (so many are busy in a collective over one axis of the mesh).
+    Collectives do not overlap with computation here.
     """
 
     compute: float
@@ -44,9 +44,10 @@ def step_flops(job: jobs.Job) -> float:
 
     Unused rows of a micro-batch are computed too.
     """
-    one = _run_flops(job, max_steps=1, csr_lambda=0.0)
-    none = _run_flops(job, max_steps=0, csr_lambda=0.0)
-    step = job.seeds * (one - 2 * none)
+    # A run of one step measures before and after it, a run of no step once.
+    one_step = _run_flops(job, max_steps=1, csr_lambda=0.0)
+    measurement = _run_flops(job, max_steps=0, csr_lambda=0.0)
+    step = job.seeds * (one_step - 2 * measurement)
     return step * job.micro_batches * job.at_a_time / job.run.batch_size
 
 

@@ -66,13 +66,11 @@ def locate(source: str, revision: str | None = None) -> pathlib.Path:
             f"model {source!r}: no such folder, and not a Hub id of the form owner/name"
         )
     try:
-        return pathlib.Path(
-            huggingface_hub.snapshot_download(
-                source,
-                revision=revision,
-                allow_patterns=_WANTED,
-                ignore_patterns=_UNWANTED,
-            )
+        snapshot = huggingface_hub.snapshot_download(
+            source,
+            revision=revision,
+            allow_patterns=_WANTED,
+            ignore_patterns=_UNWANTED,
         )
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -80,6 +78,7 @@ def locate(source: str, revision: str | None = None) -> pathlib.Path:
             f"model {source!r}: not a local folder, and the Hub did not give it"
             f" ({reason})"
         ) from error
+    return pathlib.Path(snapshot)
 
 
 @dataclasses.dataclass(frozen=True)

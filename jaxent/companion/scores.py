@@ -42,11 +42,11 @@ def score_companions(
 
     Args:
       axes: by domain.
-      companions: that are compared.
+      companions: those that are compared.
 
     Returns:
-      {predictor: {companion: score}}. A score is NaN where its value is in no seed
-      defined; then that of two axes is NaN for every companion.
+      {predictor: {companion: score}}. A score is NaN where its value is defined in no
+      seed; the score of "two axes" is then NaN for every companion.
 
     Example:
       >>> axes = {
@@ -86,10 +86,10 @@ def judge_predictor(
       worse: measured rises of held-out loss of each companion, one a seed.
 
     Returns:
-      right of pairs: companions whose mean rise is ordered as predicted. clear_right of
-      clear_pairs: the same of the pairs that all seeds order alike. rho: Spearman's
-      between prediction and minus the mean rise, with its exact p (None below three
-      companions).
+      right: how many of the `pairs` of companions have their mean rises in the
+      predicted order; clear_right: the same of the clear_pairs, which all seeds order
+      alike. rho: Spearman's between prediction and minus the mean rise, with its exact
+      p; both are None for fewer than three companions.
 
     Example:
       >>> verdict = judge_predictor({"a": 2.0, "b": 1.0}, {"a": [0.1], "b": [0.3]})

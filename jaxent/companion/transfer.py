@@ -162,30 +162,19 @@ def measure_axes(
     ct = interference(bench.base, bench.corpus, target, companions)
     before = bench.loss()
     domains = (*companions, target)
-    alignments, drops = [], []
-    for seed in seeds:
-        seeded = bench.with_seed(seed)
-        halves = {
-            domain: _gradient_halves(seeded, domain, number) for domain in domains
-        }
-        alignments.append(
-            {
-                domain: gradient_alignment(halves[target], halves[domain])
-                for domain in domains
-            }
-        )
-        drops.append(
-            {domain: before - _loss_after(seeded, domain, few) for domain in domains}
-        )
-    return {
-        domain: scores.Axes(
-            ct=ct.get(domain, math.nan),
-            cosine=[of_seed[domain][0] for of_seed in alignments],
-            alignment=[of_seed[domain][1] for of_seed in alignments],
-            drop=[of_seed[domain] for of_seed in drops],
-        )
+    axes = {
+        domain: scores.Axes(ct.get(domain, math.nan), cosine=[], alignment=[], drop=[])
         for domain in domains
     }
+    for seed in seeds:
+        seeded = bench.with_seed(seed)
+        halves = {one: _gradient_halves(seeded, one, number) for one in domains}
+        for domain, measured in axes.items():
+            cosine, alignment = gradient_alignment(halves[target], halves[domain])
+            measured.cosine.append(cosine)
+            measured.alignment.append(alignment)
+            measured.drop.append(before - _loss_after(seeded, domain, few))
+    return axes
 
 
 def interference(
@@ -213,7 +202,7 @@ def interference(
 def _gradient_halves(bench: Bench, domain: str, number: int) -> list[dict]:
     """The sums of gradients over even and over odd batches.
 
-    They are of the factors B alone: B is 0 at the start, so that A has no gradient.
+    Of the factors B alone: B is 0 at the start, so that A has no gradient.
     """
     state = bench.initial_state(bench.run.train_config)
     gradient = _jit_gradient(bench.base.compute)
@@ -222,9 +211,8 @@ def _gradient_halves(bench: Bench, domain: str, number: int) -> list[dict]:
         _, gradients, _ = gradient(
             bench.base.model, state.adapter, *bench.batch(domain, i), None
         )
-        of_b = {
-            path: np.asarray(factors.b) for path, factors in gradients.params.items()
-        }
+        factors = gradients.params.items()
+        of_b = {path: np.asarray(one.b) for path, one in factors}
         half = halves[i % 2]
         halves[i % 2] = jax.tree.map(np.add, half, of_b) if half else of_b
     return halves

@@ -336,12 +336,10 @@ def _hold_out(
         for name, source in by_name.items():
             if name == f"embedded_{domain}":
                 texts = embedded.split(domain)[1]
+                other = tokenized.tokenize_texts(f"{name}_held_out", texts, request)
                 kept[domain][name] = source
-                apart += _examples(
-                    tokenized.tokenize_texts(f"{name}_held_out", texts, request)
-                )
-                continue
-            kept[domain][name], other = _split(source, request, config)
+            else:
+                kept[domain][name], other = _split(source, request, config)
             apart += _examples(other)
         held_out[domain] = check_held_out(domain, apart, config)
     return Corpus(kept, held_out)
@@ -359,18 +357,18 @@ def _split(
             f"nothing to train on beside --eval_share {config.share} of"
             f" {len(source)} examples"
         )
-    parts = (dataclasses.replace(source, part=part) for part in (train, held_out))
-    kept, apart = parts
-    return kept, apart
+    kept = dataclasses.replace(source, part=train)
+    return kept, dataclasses.replace(source, part=held_out)
 
 
 def _examples(source: tokenized.Tokenized) -> list[examples.Example]:
-    found = []
+    """The examples of a source; where none says what counts, every token does."""
+    listed = []
     for index in range(len(source)):
         ids, counted = source[index], source.counted(index)
         flags = np.ones(len(ids), bool) if counted is None else counted
-        found.append(examples.Example(ids, flags))
-    return found
+        listed.append(examples.Example(ids, flags))
+    return listed
 
 
 def check_held_out(

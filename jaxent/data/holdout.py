@@ -16,8 +16,8 @@ class HoldoutConfig:
     """How much is held out.
 
     Attributes:
-        share: Of the distinct examples, about so many are held out, in (0, 1).
-        max_examples: Of a domain's held-out examples, so many at most are scored.
+        share: About which share of the distinct examples is held out, in (0, 1).
+        max_examples: How many of a domain's held-out examples are scored at most.
     """
 
     share: float = 0.05
@@ -95,7 +95,7 @@ def split(
         (train, held_out), each the examples' indices: train in order, held_out by
         their content.
     """
-    found = np.array(positions(tokenizer, ids_of))
-    held_out = np.flatnonzero(found < config.share)
-    by_content = held_out[np.argsort(found[held_out], kind="stable")]
-    return np.flatnonzero(found >= config.share), by_content
+    numbers = np.array(positions(tokenizer, ids_of))
+    held_out = np.flatnonzero(numbers < config.share)
+    by_content = held_out[np.argsort(numbers[held_out], kind="stable")]
+    return np.flatnonzero(numbers >= config.share), by_content

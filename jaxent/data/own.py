@@ -15,7 +15,7 @@ CONDITION = "own"  # of runs on data of one's own, beside B0 to B6
 DATASET = "own"  # the domain of --dataset
 COLUMNS = ("text_column", "prompt_column", "completion_column", "messages_column")
 OPTIONS = (*COLUMNS, "loss_on", "revision")
-# Of the columns that TRL knows by name, those that a data set may have.
+# The columns that TRL finds by their names: a data set has those of one line.
 _DEFAULTS: tuple[dict[str, str], ...] = (
     {"messages_column": "messages"},
     {"prompt_column": "prompt", "completion_column": "completion"},
@@ -283,14 +283,15 @@ def read_records(source: OwnSource, limit: int | None = None) -> Iterator[Any]:
     yield from _check_records(itertools.islice(iter_rows(source), limit), source)
 
 
-def _check_records(found, source: OwnSource) -> Iterator[Any]:
+def _check_records(raw_rows, source: OwnSource) -> Iterator[Any]:
+    """The records that a resolved source's rows hold."""
     columns = tuple(source.columns.values())
     if not source.messages_column:
-        for row in rows.check_columns(found, columns, source.path, source.domain):
+        for row in rows.check_columns(raw_rows, columns, source.path, source.domain):
             values = tuple(row[column] for column in columns)
             yield values if len(values) == 2 else values[0]
         return
-    for number, row in enumerate(found, 1):
+    for number, row in enumerate(raw_rows, 1):
         names = list(row) if isinstance(row, dict) else []
         where = f"{source.path}, row {number}: column {columns[0]!r}"
         if columns[0] not in names:

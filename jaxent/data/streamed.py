@@ -105,11 +105,12 @@ def open_corpus(
     opened: dict[str, dict[str, stream.Stream]] = {}
     apart = {}
     for domain in domains:
+        readers = _readers(
+            domain, by_domain.get(domain), tokenizer, length, root, limit
+        )
         opened[domain] = {
             name: stream.Stream(name, read, encoder, held_out)
-            for name, read, encoder in _readers(
-                domain, by_domain.get(domain), tokenizer, length, root, limit
-            )
+            for name, read, encoder in readers
         }
         if held_out is not None:
             found = [

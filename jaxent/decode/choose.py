@@ -113,7 +113,7 @@ def near_tie(logits: jax.Array, dtype: DTypeLike) -> jax.Array:
     """
     best = logits.max(-1)
     winner = logits.argmax(-1)
-    is_winner = jnp.arange(logits.shape[-1]) == winner[:, None]
+    is_winner = jnp.arange(logits.shape[-1])[None, :] == winner[:, None]
     second = jnp.where(is_winner, -jnp.inf, logits).max(-1)
     tolerance = _NEAR_TIE_ULPS * float(jnp.finfo(dtype).eps)
     return best - second <= tolerance * jnp.abs(best)

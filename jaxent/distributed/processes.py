@@ -91,7 +91,7 @@ def is_primary() -> bool:
 
 
 def shutdown() -> bool:
-    """Parts the processes: none waits for another, and none exchanges anything, after.
+    """Parts the processes: afterwards none waits for another or exchanges anything.
 
     Returns:
         Whether this is the primary process.

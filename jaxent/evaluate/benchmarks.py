@@ -229,7 +229,7 @@ def _parse_problem(
             f"{where}: {raw.get('task_id')} lacks {missing}, expected EvalPlus's file"
         )
     strings = ("task_id", "prompt", "entry_point", "canonical_solution")
-    wrong = [name for name in strings if not isinstance(raw[name], str)]
+    wrong = [key for key in strings if not isinstance(raw[key], str)]
     if wrong:
         raise ValueError(
             f"{where}: {wrong[0]} is {raw[wrong[0]]!r:.40}, expected a string"

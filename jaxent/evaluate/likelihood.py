@@ -181,7 +181,7 @@ def next_token_nats(
     def chunk_nats(chunk):
         h, target = chunk
         logits = axes.constrain(model.logits(h), mesh, "batch", None, "vocab")
-        is_target = jnp.arange(logits.shape[-1]) == target[..., None]
+        is_target = jnp.arange(logits.shape[-1])[None, None] == target[..., None]
         target_logits = jnp.sum(jnp.where(is_target, logits, 0), axis=-1)
         return jax.nn.logsumexp(logits, axis=-1) - target_logits
 

@@ -133,17 +133,15 @@ def crosstalk(
     j = labels.concepts.index(concept)
     columns, names = concepts.concept_columns(labels.sizes)[j], labels.classes[j]
     with ridge.float64_on_cpu():
-        of_all_probes, of_sets = jax.tree.map(
-            np.asarray,
-            _estimate(
-                jnp.asarray(x),
-                labels.codes,
-                labels.sets,
-                sizes=labels.sizes,
-                columns=(columns.start, columns.stop),
-                alpha=alpha,
-            ),
+        estimated = _estimate(
+            jnp.asarray(x),
+            labels.codes,
+            labels.sets,
+            sizes=labels.sizes,
+            columns=(columns.start, columns.stop),
+            alpha=alpha,
         )
+        of_all_probes, of_sets = jax.tree.map(np.asarray, estimated)
     return _collect(of_all_probes, of_sets, labels, names, len(x), alpha)
 
 
@@ -205,8 +203,8 @@ def _damage(x, codes, sizes, columns, alpha) -> dict[str, jax.Array]:
     )
     return {
         "recall": recall,
-        "raw": recall - recall_after,
-        "continuous": margin - margin_after,
+        "raw": recall[None, :] - recall_after,
+        "continuous": margin[None, :] - margin_after,
         "alpha": fit.alpha,
         "trace": jnp.trace(fit.gram),
     }
@@ -214,7 +212,7 @@ def _damage(x, codes, sizes, columns, alpha) -> dict[str, jax.Array]:
 
 def _recall(scores, member) -> tuple[jax.Array, jax.Array]:
     """Recall [m] and mean margin [m] from scores [N, m] and one-hot members [N, m]."""
-    share = member / member.sum(0)
+    share = member / member.sum(0, keepdims=True)
     hit = jax.nn.one_hot(scores.argmax(1), scores.shape[1], dtype=scores.dtype)
     best_other = jnp.where(member == 1, -jnp.inf, scores).max(1)
     margin = (scores * member).sum(1) - best_other

@@ -75,7 +75,7 @@ def _removal_damage(fit: ridge.Fit, before, codes, sizes, trace) -> dict:
         "before": before,
         "accuracy": before / n,
         "after": after,
-        "damage": jnp.where(exists, (before - after) / n, jnp.nan),
+        "damage": jnp.where(exists, (before[None, :] - after) / n, jnp.nan),
         "v": fit.v,
         "singular": fit.singular,
         "random": jnp.where(trace > 0, (before - after_random) / n, jnp.nan),
@@ -109,7 +109,7 @@ def _subspaces(fit: ridge.Fit, sizes) -> dict:
     overlaps = [[_mean_squared_cosine(a, b, fit.gram) for b in spans] for a in spans]
     return {
         "r2": 1 - base_loss,
-        "rise": losses - base_loss,
+        "rise": losses - base_loss[None, :],
         "overlaps": jnp.array(overlaps),
     }
 
@@ -132,7 +132,8 @@ def _r2_loss(predicted, y, sizes) -> jax.Array:
     losses = []
     for columns in concepts.concept_columns(sizes):
         residual = ((y - predicted)[:, columns] ** 2).sum()
-        losses.append(residual / ((y - y.mean(0))[:, columns] ** 2).sum())
+        centred = (y - y.mean(0, keepdims=True))[:, columns]
+        losses.append(residual / (centred**2).sum())
     return jnp.stack(losses)
 
 
@@ -144,7 +145,8 @@ def _class_mean_spread(gram, codes, sizes, trace) -> dict:
     smallest = []
     for j, m in enumerate(sizes):
         member = jax.nn.one_hot(codes[:, j], m, dtype=gram.dtype)
-        weights = member / jnp.sqrt(len(codes) * jnp.maximum(member.sum(0), 1))  # [N,m]
+        counts = jnp.maximum(member.sum(0, keepdims=True), 1)
+        weights = member / jnp.sqrt(len(codes) * counts)  # [N, m]
         smallest.append(jnp.linalg.eigvalsh(weights.T @ gram @ weights)[:2])
     least, n = jnp.stack(smallest), len(codes)
     return {"zeros": least[:, 0] / (trace / n), "margins": least[:, 1] / (trace / n)}

@@ -94,17 +94,17 @@ def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
       The fit.
     """
     n = x.shape[0]
-    centred = x - x.mean(0)
+    centred = x - x.mean(0, keepdims=True)
     gram = centred @ centred.T
     scale = jnp.trace(gram) / (n - 1) if scale_free else 1
     alpha = jnp.asarray(alpha, x.dtype) * scale
     values, vectors = jnp.linalg.eigh(gram)
     values = jnp.where(values > n * jnp.finfo(x.dtype).eps * values[-1], values, 0)
     # Centring the vectors; to subtract 11' / (alpha N) instead would cancel badly.
-    centred_vectors = vectors - vectors.mean(0)
+    centred_vectors = vectors - vectors.mean(0, keepdims=True)
 
     def spectral(weights):
-        return (centred_vectors * weights) @ centred_vectors.T
+        return (centred_vectors * weights[None, :]) @ centred_vectors.T
 
     m = spectral(1 / (values + alpha))
     inside = spectral((values > 0) / (values + alpha))
@@ -121,7 +121,7 @@ def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
         hat=spectral(values / (values + alpha)),
         c=c,
         b=b,
-        a=b @ v.T / singular,
+        a=b @ v.T / singular[None, :],
         singular=singular,
         v=v,
         loo=y - c / jnp.diag(m)[:, None],
@@ -145,7 +145,8 @@ def concept_span(f: Fit, columns: slice, rank: int) -> jax.Array:
     squares, v = jnp.linalg.eigh(b.T @ f.gram @ b)
     squares, v = squares[::-1][:rank], v[:, ::-1][:, :rank]
     exists = squares > (_NEGLIGIBLE * f.singular[0]) ** 2
-    return b @ v * jnp.where(exists, 1 / jnp.sqrt(jnp.where(exists, squares, 1)), 0)
+    scale = jnp.where(exists, 1 / jnp.sqrt(jnp.where(exists, squares, 1)), 0)
+    return b @ v * scale[None, :]
 
 
 def refit_without(f: Fit, a) -> jax.Array:
@@ -206,21 +207,21 @@ def refit_nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
     # (C - m_n e_n')' G (C - m_n e_n'), by its parts: [N, c, c]
     mixed = jnp.einsum("cn,ne->nce", cgm, residual)
     outer = jnp.einsum("n,nc,ne->nce", jnp.diag(mgm), residual, residual)
-    squares, vectors = jax.lax.map(
-        jnp.linalg.eigh, cgm @ f.y - mixed - mixed.mT + outer
-    )
+    of_folds = (cgm @ f.y)[None] - mixed - mixed.mT + outer
+    squares, vectors = jax.lax.map(jnp.linalg.eigh, of_folds)
 
     def fold(k):
         v, square = vectors[k][:, ::-1][:, :rank], squares[k][::-1][:rank]
         exists = square > _NEGLIGIBLE**2 * square[0]
         scale = jnp.where(exists, 1 / jnp.sqrt(jnp.where(exists, square, 1)), 0)
         loading = residual[k] @ v
-        a = (f.b @ v - jnp.outer(f.inside[:, k], loading)) * scale
-        q = (mgc @ v - jnp.outer(mgm[:, k], loading)) * scale
+        a = (f.b @ v - jnp.outer(f.inside[:, k], loading)) * scale[None, :]
+        q = (mgc @ v - jnp.outer(mgm[:, k], loading)) * scale[None, :]
         denominator = jnp.where(exists, f.alpha * (q * a).sum(0), 1)
         weight = jnp.where(exists, 1 / denominator, 0)
-        top = f.c[k] + (q[k] * weight)[:, None] * (q.T @ f.y)
-        return f.y[k] - top / (f.m[k, k] + q[k] ** 2 * weight)[:, None], v.T
+        top = f.c[k][None, :] + (q[k] * weight)[:, None] * (q.T @ f.y)
+        leverage = (f.m[k, k] + q[k] ** 2 * weight)[:, None]
+        return f.y[k][None, :] - top / leverage, v.T
 
     return jax.vmap(fold)(jnp.arange(len(f.y)))
 
@@ -230,5 +231,5 @@ def random_directions(f: Fit, key, number: int) -> jax.Array:
     seen = f.values > 1e-10 * f.values[-1]
     normal = jax.random.normal(key, (len(f.y), number), f.y.dtype)
     z = jnp.where(seen[:, None], normal, 0)
-    z = z / jnp.linalg.norm(z, axis=0)
+    z = z / jnp.linalg.norm(z, axis=0, keepdims=True)
     return f.vectors @ (z / jnp.sqrt(jnp.where(seen, f.values, 1))[:, None])

@@ -111,18 +111,20 @@ def linear(
         [B, T, N] in x's dtype.
     """
     base = weight_matmul(x, weight)
-    y = base if bias is None else base + bias.astype(x.dtype)
+    y = base if bias is None else base + align_last(bias.astype(x.dtype), base)
     if factors is None or config is None:
         return y
     rate = 0.0 if keys is None else config.dropout
     change = low_rank(rate, config.scaling, x, factors.a, factors.b, keys)
     if factors.bias is not None:
-        change = change + factors.bias.astype(x.dtype) * config.scaling
+        bias_change = factors.bias.astype(x.dtype) * config.scaling
+        change = change + align_last(bias_change, change)
     if factors.magnitude is None:
         return y + change
     gain = factors.gain
     if gain is None:
         gain = dora.gain(dense_weight(weight, jnp.float32), factors, config)
+    gain = align_last(gain, base)
     # As in PEFT dropout acts on what the gain adds of the base, not on the base.
     if rate:
         base = weight_matmul(dropout.dropout(x, rate, keys), weight)
@@ -208,7 +210,7 @@ def rms_norm(x, weight, eps: float) -> jax.Array:
     """
     wide = x.astype(jnp.float32)
     wide = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + eps)
-    return weight.astype(x.dtype) * wide.astype(x.dtype)
+    return align_last(weight.astype(x.dtype), x) * wide.astype(x.dtype)
 
 
 def rotary_frequencies(rope: configs.Rope, head_dim: int) -> np.ndarray:
@@ -257,8 +259,18 @@ def apply_rotary(x, positions, frequencies) -> jax.Array:
     Returns:
         [B, T, N, H] in x's dtype.
     """
-    angle = positions[:, :, None, None].astype(jnp.float32) * frequencies
+    angle = positions[:, :, None, None].astype(jnp.float32) * align_last(frequencies, x)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     rotated = [first * cos - second * sin, second * cos + first * sin]
     return jnp.concatenate(rotated, axis=-1).astype(x.dtype)
+
+
+def align_last(vector, x):
+    """A vector [N] with leading axes of length 1, as many as x [..., N] has.
+
+    Example:
+        >>> align_last(jnp.ones(3), jnp.ones((2, 5, 3))).shape
+        (1, 1, 3)
+    """
+    return vector.reshape((1,) * (x.ndim - 1) + vector.shape)

@@ -37,11 +37,8 @@ def of_run(settings: Mapping[str, Any], continued: bool = False) -> list[str]:
 def _expected_settings(settings: Mapping, continued: bool) -> dict[str, Any]:
     if settings["condition"] == "B0":
         return dict(paper_settings.BASE_MODEL)
-    expected = dict(
-        paper_settings.INTERVENTIONS.get(
-            settings.get("intervention", "strong"), paper_settings.STRONG
-        )
-    )
+    name = settings.get("intervention", "strong")
+    expected = dict(paper_settings.INTERVENTIONS.get(name, paper_settings.STRONG))
     if settings.get("csr_lambda"):
         expected |= paper_settings.CSR
     if continued:

@@ -58,6 +58,8 @@ def execute_run(
 ) -> run_folder.Summary:
     """Trains and measures a run, from its newest checkpoint if it has one.
 
+    The caller holds the folder's lock, see `lock_folders`.
+
     Args:
       validated: the run.
       base: its base model.
@@ -71,7 +73,6 @@ def execute_run(
     Raises:
       penalty.NoGradientError: CSR's penalty does not reach the adapter.
       loop.NonFiniteError: a loss or gradient was NaN or infinite.
-      run_folder.LockedError: another process executes a run in the folder.
     """
     begun = BegunRun(validated, corpus, run_folder.RunFolder(out))
     [ended] = train_seeds([begun], base, progress)
@@ -88,20 +89,25 @@ def train_seeds(
     Returns:
       Each run's summary, or what ended it.
     """
-    with _locked([one.folder for one in begun]):
-        if begun[0].validated.run.training_mixture is None:
-            return [_measure_base(one, base) for one in begun]
-        return _train(begun, base, progress)
+    if begun[0].validated.run.training_mixture is None:
+        return [_measure_base(one, base) for one in begun]
+    return _train(begun, base, progress)
 
 
 @contextlib.contextmanager
-def _locked(folders: Sequence[run_folder.RunFolder]) -> Iterator[None]:
-    """Holds the folders' locks; of several processes the first holds them."""
+def lock_folder(folder: run_folder.RunFolder) -> Iterator[None]:
+    """Holds a folder's lock; of several processes the first holds it.
+
+    It is taken before a run's texts and model are read, so that a second command on
+    the folder is refused at once.
+
+    Raises:
+      run_folder.LockedError: another process executes a run in the folder.
+    """
     with contextlib.ExitStack() as stack:
 
         def acquire() -> None:
-            for folder in folders:
-                stack.enter_context(folder.lock())
+            stack.enter_context(folder.lock())
 
         try:
             processes.broadcast_from_primary(acquire)

@@ -257,16 +257,22 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Holds the folder's lock while the block runs.
 
+        A folder that the lock made and in which nothing was written goes with it.
+
         Raises:
           LockedError: in one line, where another process holds the lock. The lock
             of a dead process of this host is taken over, with a line that says so.
         """
         file = self.path / LOCK
+        is_new = not self.path.exists()
         _acquire(file)
         try:
             yield
         finally:
             file.unlink(missing_ok=True)
+            if is_new:
+                with contextlib.suppress(OSError):  # it is not empty
+                    self.path.rmdir()
 
 
 def find_trained(source: str) -> str:

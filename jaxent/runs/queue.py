@@ -128,7 +128,7 @@ def _find_uneven_split(group: Sequence[specs.RunSpec], mesh: Mesh | None) -> str
     axis_size = axes.axis_size(mesh, "seed")
     if len(group) == 1 or len(group) % axis_size == 0:
         return None
-    return f"{len(group)} seeds do not split {axis_size} ways (seed)"
+    return f"{len(group)} seeds are not divisible by axis size {axis_size} (seed)"
 
 
 def _print_once(text: str) -> None:
@@ -232,30 +232,36 @@ def _run_group(
     Returns the base model, which is loaded if it was None and a run needs it.
     """
     begun: list[execute.BegunRun] = []
-    for run in runs:
-        with _failures_caught([run], out, ended):
-            one = _begin(run, out)
-            if _is_finished(one.folder):
-                ended[run] = outcomes.Outcome(run, one.folder.path, "skipped")
-                _print_once(f"{run.name}: finished before")
-            else:
-                begun.append(one)
-    if begun:
-        _print_once(title)
-        with _failures_caught([one.validated.run for one in begun], out, ended):
-            base = base or base_model.BaseModel(begun[0].validated, mesh)
-            results = execute.train_seeds(begun, base, progress)
-            for one, result in zip(begun, results):
-                ended[one.validated.run] = _outcome(one, result)
+    with contextlib.ExitStack() as locks:
+        for run in runs:
+            with _failures_caught([run], out, ended):
+                one = _begin(run, out, locks)
+                if _is_finished(one.folder):
+                    ended[run] = outcomes.Outcome(run, one.folder.path, "skipped")
+                    _print_once(f"{run.name}: finished before")
+                else:
+                    begun.append(one)
+        if begun:
+            _print_once(title)
+            with _failures_caught([one.validated.run for one in begun], out, ended):
+                base = base or base_model.BaseModel(begun[0].validated, mesh)
+                results = execute.train_seeds(begun, base, progress)
+                for one, result in zip(begun, results):
+                    ended[one.validated.run] = _outcome(one, result)
     for run in runs:
         if ended[run].state == "failed":
             _print_once(f"{run.name} failed: {ended[run].reason}")
     return base
 
 
-def _begin(run: specs.RunSpec, out: pathlib.Path) -> execute.BegunRun:
+def _begin(
+    run: specs.RunSpec, out: pathlib.Path, locks: contextlib.ExitStack
+) -> execute.BegunRun:
+    """Prepares a run; the lock of its folder, if it is not finished, joins `locks`."""
     folder = run_folder.RunFolder(out / run.name)
     validated = validate.validate_run(run, out)
+    if not _is_finished(folder):
+        locks.enter_context(execute.lock_folder(folder))
     corpus = validate.begin_run(validated, folder.path, resume=True)
     return execute.BegunRun(validated, corpus, folder)
 

@@ -56,8 +56,8 @@ class MetricsLog:
         if not self._writes:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a+", encoding="utf-8", newline="\n")
         self.records, size = _records_until(self._path, resume_step)
+        self._file = self._path.open("a+", encoding="utf-8", newline="\n")
         self._file.truncate(size)
         self._board = _open_tensorboard(self._tensorboard)
 
@@ -101,7 +101,7 @@ def _records_until(
     """
     records: list[dict[str, Any]] = []
     size = 0
-    if last_step is None:
+    if last_step is None or not path.is_file():
         return records, size
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         record = json_files.parse_json(line, str(path), finite=False, line=number)

@@ -36,7 +36,7 @@ def test_merge_and_gradient_equal_pefts():
     def loss(factors):
         gain = dora.gain(weight, factors, CONFIG)
         delta = lora.delta_weight(factors, CONFIG)
-        return jnp.sum(jnp.square((x @ (weight + delta)) * gain))
+        return jnp.sum(jnp.square((x @ (weight + delta)) * gain[None, :]))
 
     found = jax.grad(loss)(factors)
     expected = (

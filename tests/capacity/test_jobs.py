@@ -16,7 +16,7 @@ from jaxent.runs import spec as specs
     [
         ("fsdp:8", {}, "8 places, but v5e:4x4 has 16"),
         ("tensor:16", {}, "8 key-value heads are not divisible by axis size 16"),
-        ("seed:2,fsdp:8", {"seeds": 3}, "3 seeds do not split 2 ways"),
+        ("seed:2,fsdp:8", {"seeds": 3}, "3 seeds are not divisible by axis size 2"),
         ("data:16,row:1", {}, "expected axis:size"),
         (
             "data:16",

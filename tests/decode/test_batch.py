@@ -28,7 +28,8 @@ def numbered_state(rows, columns=4):
     """A state whose arrays hold the number of their row."""
     numbers = jnp.arange(rows, dtype=jnp.int32)
     zeros = caches.empty(CONFIG, rows, columns, jnp.float32)
-    cache = jax.tree.map(lambda x: x + numbers[:, None, None, None], zeros)
+    by_row = numbers[None, :, None, None, None]
+    cache = jax.tree.map(lambda x: x + by_row, zeros)
     keys = jnp.stack([numbers, numbers], 1).astype(jnp.uint32)
     return batch.BatchState(cache, numbers, numbers, keys, numbers < 0, numbers)
 

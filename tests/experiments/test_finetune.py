@@ -9,6 +9,7 @@ import time
 import huggingface_hub
 import pytest
 
+from jaxent.runs import folder as run_folder
 from jaxent.train import log
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "experiments" / "finetune.py"
@@ -56,6 +57,17 @@ def kill_after(folder, step, arguments):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL and not (folder / "adapter").exists()
+
+
+def test_a_folder_in_use_is_refused_at_once(tmp_path, own_probes):
+    """Before the texts and the model are read: nothing is written."""
+    out = tmp_path / "held"
+    with run_folder.RunFolder(out).lock():
+        second = run(command(out, own_probes))
+        assert os.listdir(out) == [run_folder.LOCK]
+    assert second.returncode == 1 and "Loading" not in second.stderr + second.stdout
+    (line,) = second.stderr.splitlines()
+    assert line.startswith(f"finetune: {out} is in use by process {os.getpid()} on ")
 
 
 def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):

@@ -1,8 +1,9 @@
 """Scores as values of Tables 9 and 10."""
 
+import fake_runs
 import pytest
 
-from jaxent.report import coding_values, match
+from jaxent.report import classify, coding_values, match
 from jaxent.runs import records
 
 
@@ -108,3 +109,23 @@ def test_likelihoods_are_shown_with_their_difference_from_the_base():
     assert "nats_change" not in plain and plain["nats"].mean == 0.43
     assert "1 problems are left out" in part["nats"].why
     assert part["nats_t"].mean is None and "too few problems" in part["nats_t"].why
+
+
+def test_scores_on_other_problems_are_said_to_be_no_humaneval_scores(tmp_path):
+    fake_runs.evaluation(
+        tmp_path,
+        "some/tiny",
+        3,
+        problems=8,
+        of="Embedded",
+        subset="subset: 8 problems that are not HumanEval's",
+    )
+    ((_, values),) = coding_values.coding_rows(
+        classify.classify_records(records.read_records(tmp_path)).other
+    )
+    assert all(
+        values[n].why.startswith(
+            "of 8 problems that are not HumanEval's: no score on HumanEval"
+        )
+        for n in ("he", "he_plus", "he_plus_passes")
+    )

@@ -1,9 +1,10 @@
 """Crosstalk as values of Tables 1 and 8."""
 
+import fake_runs
 import pytest
 
 from jaxent.paper import models as paper_models
-from jaxent.report import crosstalk_values, match
+from jaxent.report import classify, crosstalk_values, match
 from jaxent.runs import records
 
 PAIRS = [
@@ -43,3 +44,17 @@ def test_a_condition_shows_its_companions_crosstalk(results):
     ((key, values),) = crosstalk_values.condition_rows(results)
     assert key == {"condition": "B2"}
     assert values["ct"].mean == 0.1
+
+
+def test_the_crosstalk_of_conditions_is_the_7bs(tmp_path):
+    for model, name, ct in (
+        (paper_models.QWEN_7B, "a", 0.1),
+        (paper_models.MISTRAL, "b", 0.5),
+    ):
+        fake_runs.crosstalk(
+            tmp_path, paper_models.HUB[model], {"math": (ct, None, None)}, name=name
+        )
+    ((key, values),) = crosstalk_values.condition_rows(
+        classify.classify_records(records.read_records(tmp_path)).paper
+    )
+    assert key == {"condition": "B2"} and values["ct"].mean == 0.1

@@ -1,10 +1,12 @@
 import fake_runs
 import numpy as np
+import parsed_page
 import pytest
 import scipy
 
 from jaxent.paper import models as paper_models
-from jaxent.report import classify
+from jaxent.paper import tables as paper_tables
+from jaxent.report import classify, match
 from jaxent.report import values as table_values
 from jaxent.runs import quantities, records, summary_table
 from jaxent.runs import spec as specs
@@ -71,3 +73,69 @@ def test_the_terminal_and_the_page_agree(tmp_path):
     for column, id in (("EI", "ei_after"), ("SV energy", "sv_energy")):
         assert row[column].mean == values[id].mean
         assert (row[column].sd, row[column].n) == (values[id].sd, values[id].n)
+
+
+def test_intervals_of_several_seeds_are_over_replicate_sets(full):
+    ((_, values),) = [
+        (k, v)
+        for k, v in table_values.group_rows(full.placed.paper)
+        if match.matches(paper_tables.T2.row(model=paper_models.QWEN_7B).key, k)
+    ]
+    after = values["ei_after"]
+    pooled = table_values.pool_sets(
+        [
+            p.record.after
+            for p in full.placed.paper.finished
+            if p.key["model"] == paper_models.QWEN_7B
+        ],
+        "ei",
+    )
+    assert after.n == 3 and after.sets == len(pooled) == 8
+    assert after.low == pytest.approx(
+        pooled.mean() - 2.364624 * pooled.std(ddof=1) / 8**0.5, abs=1e-6
+    )
+    assert after.sd == pytest.approx(
+        np.std(
+            [
+                p.record.after.value("ei")
+                for p in full.placed.paper.finished
+                if p.key["model"] == paper_models.QWEN_7B
+            ],
+            ddof=1,
+        )
+    )
+
+
+def test_the_change_of_ei_has_the_spread_of_the_seeds_and_the_interval_of_the_sets(
+    full,
+):
+    ((_, values),) = [
+        (k, v)
+        for k, v in table_values.group_rows(full.placed.paper)
+        if match.matches(paper_tables.T2.row(model=paper_models.QWEN_7B).key, k)
+    ]
+    runs = [
+        p.record
+        for p in full.placed.paper.finished
+        if p.key["model"] == paper_models.QWEN_7B
+    ]
+    change = np.array([r.after.value("ei") - r.before.value("ei") for r in runs])
+    percent = 100 / np.mean([r.before.value("ei") for r in runs])
+    found = values["ei_change"]
+    assert (found.mean, found.sd, found.n, found.sets) == (
+        pytest.approx(percent * change.mean()),
+        pytest.approx(percent * change.std(ddof=1)),
+        3,
+        8,
+    )
+    by_set = percent * (
+        table_values.pool_sets([r.after for r in runs], "ei")
+        - table_values.pool_sets([r.before for r in runs], "ei")
+    )
+    half = 2.364624 * by_set.std(ddof=1) / 8**0.5
+    assert (found.low, found.high) == (
+        pytest.approx(by_set.mean() - half, abs=1e-5),
+        pytest.approx(by_set.mean() + half, abs=1e-5),
+    )
+    shown = f"{found.mean:.0f} ± {found.sd:.0f} [{found.low:.0f}, {found.high:.0f}]"
+    assert shown in [text for _, text in parsed_page.Parsed(full.page).tables["T5"]]

@@ -8,15 +8,16 @@ from jaxent.runs import execute
 from jaxent.runs import folder as run_folder
 
 
-def test_a_folder_in_use_is_refused_before_anything_runs(tmp_path):
-    free, held = (run_folder.RunFolder(tmp_path / name) for name in ("free", "held"))
-    begun = [execute.BegunRun(None, None, folder) for folder in (free, held)]
+def test_a_folder_in_use_is_refused(tmp_path):
+    folder = run_folder.RunFolder(tmp_path / "held")
     holder = f"held is in use by process {os.getpid()} on {socket.gethostname()}"
-    with held.lock(), pytest.raises(run_folder.LockedError, match=holder):
-        execute.train_seeds(begun, base=None)
-    # The lock of the first folder is given back, the holder's has ended with it.
-    for folder in (free, held):
-        assert os.listdir(folder.path) == []
+    with execute.lock_folder(folder):
+        assert os.listdir(folder.path) == [run_folder.LOCK]
+        second = execute.lock_folder(folder)
+        with pytest.raises(run_folder.LockedError, match=holder), second:
+            pass
+        assert os.listdir(folder.path) == [run_folder.LOCK]
+    assert os.listdir(tmp_path) == []
 
 
 def test_one_process_writes_the_log_with_the_folders_names(tmp_path):

@@ -10,6 +10,7 @@ from jaxent.arrays import lora
 from jaxent.checkpoint import hf
 from jaxent.data import corpora
 from jaxent.model import transformer
+from jaxent.runs import folder as run_folder
 from jaxent.runs import outcomes as run_outcomes
 from jaxent.runs import questions, queue, validate
 from jaxent.runs import spec as specs
@@ -193,6 +194,23 @@ def test_a_folder_of_another_run_is_refused(tmp_path, settings):
     other = specs.RunSpec(specs.TINY_MODEL, "B0", **settings | {"lora_r": 3})
     outcome = queue.run_all([other], tmp_path)[0]
     assert outcome.state == "failed" and "lora_r is 3, but the run in" in outcome.reason
+
+
+def test_a_folder_in_use_is_refused_before_the_model_is_loaded(
+    tmp_path, settings, loaded
+):
+    """And other runs of the group go on; the one in use is left as it is."""
+    held, free = questions.runs(specs.TINY_MODEL, "B3", "strong", (0, 1), settings)
+    folder = run_folder.RunFolder(tmp_path / held.name)
+    with folder.lock():
+        (outcome,) = queue.run_all([held], tmp_path, progress=False)
+        assert outcome.state == "failed" and "in use by process" in outcome.reason
+        assert loaded == [] and not folder.begun
+        outcomes = queue.run_all(
+            [held, free], tmp_path, progress=False, seeds_together=True
+        )
+        assert [outcome.state for outcome in outcomes] == ["failed", "done"]
+    assert not folder.path.exists()
 
 
 def test_two_runs_of_one_name_are_refused(settings):
