@@ -134,7 +134,7 @@ def crosstalk(
     columns, names = concepts.concept_columns(labels.sizes)[j], labels.classes[j]
     with ridge.float64_on_cpu():
         estimated = _estimate(
-            jnp.asarray(x),
+            jnp.asarray(ridge.centred_gram(x)),
             labels.codes,
             labels.sets,
             sizes=labels.sizes,
@@ -170,36 +170,31 @@ def _collect(
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "columns"))
-def _estimate(x, codes, sets, sizes, columns, alpha):
+def _estimate(gram, codes, sets, sizes, columns, alpha):
     """`_damage` of all probes together, and of every replicate set (None without)."""
     damage = functools.partial(_damage, sizes=sizes, columns=columns, alpha=alpha)
-    of_all_probes = damage(x, codes)
+    of_all_probes = damage(gram, codes)
     if sets is None:
         return of_all_probes, None
     return of_all_probes, jax.lax.map(
-        lambda members: damage(x[members], codes[members]), sets
+        lambda members: damage(gram[members][:, members], codes[members]), sets
     )
 
 
-def _damage(x, codes, sizes, columns, alpha) -> dict[str, jax.Array]:
+def _damage(gram, codes, sizes, columns, alpha) -> dict[str, jax.Array]:
     """Recall [m], its drop and the margin's drop [m, m] for each removed class."""
-    y = ridge.one_hot_labels(codes, sizes, x.dtype)
-    fit = ridge.fit(x, y, sum(sizes) - len(sizes), alpha)
+    y = ridge.one_hot_labels(codes, sizes, gram.dtype)
+    fit = ridge.fit(gram, y, sum(sizes) - len(sizes), alpha)
     of_concept = slice(*columns)
     member = y[:, of_concept]
     weight_squares = jnp.einsum("nc,nm,mc->c", fit.b, fit.gram, fit.b)[of_concept]
     exists = weight_squares > 1e-12 * weight_squares.max()
-
-    def remove(direction):
-        b, square, exists = direction
-        a = b / jnp.sqrt(jnp.where(exists, square, 1))
-        predicted = ridge.refit_without(fit, a[:, None])
-        recall, margin = _recall(predicted[:, of_concept], member)
-        return jnp.where(exists, recall, jnp.nan), jnp.where(exists, margin, jnp.nan)
-
+    a = fit.b[:, of_concept] / jnp.sqrt(jnp.where(exists, weight_squares, 1))
+    predicted = ridge.refit_without(fit, a)[:, :, of_concept]
     recall, margin = _recall(fit.loo[:, of_concept], member)
-    recall_after, margin_after = jax.lax.map(
-        remove, (fit.b[:, of_concept].T, weight_squares, exists)
+    recall_after, margin_after = (
+        jnp.where(exists[:, None], after, jnp.nan)
+        for after in jax.vmap(_recall, in_axes=(0, None))(predicted, member)
     )
     return {
         "recall": recall,

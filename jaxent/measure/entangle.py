@@ -108,11 +108,12 @@ def measure_layers(
             "is between concepts"
         )
     layers = concepts.check_inputs(np.asarray(x), labels)
+    grams = np.stack([ridge.centred_gram(layer) for layer in layers])
     with ridge.float64_on_cpu():
         of_all_probes, of_sets = jax.tree.map(
             np.asarray,
             estimates.estimate_layers(
-                jnp.asarray(layers),
+                jnp.asarray(grams),
                 labels.codes,
                 labels.sets,
                 labels.sizes,
@@ -125,7 +126,7 @@ def measure_layers(
         summary.summarise(
             _select(of_all_probes, layer),
             [_select(of_sets, layer, r) for r in sets],
-            layers[layer],
+            grams[layer],
             labels,
         )
         for layer in range(len(layers))

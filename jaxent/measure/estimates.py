@@ -11,11 +11,13 @@ _RANDOM = 32  # random directions whose removal is the baseline of damage
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "scale_free"))
-def estimate_layers(x, codes, sets, sizes: tuple[int, ...], alpha, scale_free: bool):
+def estimate_layers(
+    grams, codes, sets, sizes: tuple[int, ...], alpha, scale_free: bool
+):
     """`_estimate` of every layer, from all probes together and from each replicate set.
 
     Args:
-      x: activations [L, N, d], float64.
+      grams: `ridge.centred_gram` of every layer's activations, [L, N, N].
       codes: int [N, k], the class of each probe in each concept.
       sets: int [R, N / R], the probes of each replicate set, or None.
       sizes: number of classes of each concept.
@@ -28,23 +30,24 @@ def estimate_layers(x, codes, sets, sizes: tuple[int, ...], alpha, scale_free: b
     estimate = functools.partial(
         _estimate, sizes=sizes, alpha=alpha, scale_free=scale_free
     )
-    of_all_probes = jax.lax.map(lambda layer: estimate(layer, codes), x)
+    of_all_probes = jax.lax.map(lambda gram: estimate(gram, codes), grams)
     if sets is None:
         return of_all_probes, None
 
-    def by_set(layer):
-        return jax.lax.map(
-            lambda members: estimate(layer[members], codes[members]), sets
-        )
+    def by_set(gram):
+        def estimate_set(members):
+            return estimate(gram[members][:, members], codes[members])
 
-    return of_all_probes, jax.lax.map(by_set, x)
+        return jax.lax.map(estimate_set, sets)
+
+    return of_all_probes, jax.lax.map(by_set, grams)
 
 
-def _estimate(x, codes, sizes, alpha, scale_free) -> dict[str, jax.Array]:
-    """All that is measured on one set of probes: x [N, d], codes [N, k]."""
-    y = ridge.one_hot_labels(codes, sizes, x.dtype)
-    n, rank = len(x), sum(sizes) - len(sizes)
-    fit = ridge.fit(x, y, rank, alpha, scale_free)
+def _estimate(gram, codes, sizes, alpha, scale_free) -> dict[str, jax.Array]:
+    """All that is measured on one set of probes: gram [N, N], codes [N, k]."""
+    y = ridge.one_hot_labels(codes, sizes, gram.dtype)
+    n, rank = len(gram), sum(sizes) - len(sizes)
+    fit = ridge.fit(gram, y, rank, alpha, scale_free)
     trace = jnp.trace(fit.gram)
     before = _is_right(fit.loo, codes, sizes).astype(jnp.int64)
     return (
@@ -64,12 +67,11 @@ def _removal_damage(fit: ridge.Fit, before, codes, sizes, trace) -> dict:
     """
     n = len(fit.y)
 
-    def count_right(a):
-        return _is_right(ridge.refit_without(fit, a[:, None]), codes, sizes).sum(0)
-
-    after = jax.lax.map(count_right, fit.a.T)
+    is_right = jax.vmap(functools.partial(_is_right, codes=codes, sizes=sizes))
     directions = ridge.random_directions(fit, jax.random.key(0), _RANDOM)
-    after_random = jax.lax.map(count_right, directions.T).mean(0)
+    removed = jnp.concatenate([fit.a, directions], axis=1)
+    right = is_right(ridge.refit_without(fit, removed)).sum(1)  # [r + 32, k]
+    after, after_random = right[:-_RANDOM], right[-_RANDOM:].mean(0)
     exists = (fit.singular > 1e-6 * fit.singular[0])[:, None]
     return {
         "before": before,

@@ -29,13 +29,13 @@ class Overlap:
     reason: str | None
 
 
-def measure_overlap(x: np.ndarray, labels: concepts.Labels) -> Overlap:
-    """CVO of activations x [N, d], with its pseudo-values over replicate sets."""
+def measure_overlap(gram: np.ndarray, labels: concepts.Labels) -> Overlap:
+    """CVO with its pseudo-values over replicate sets; gram as of `cross_products`."""
     sets = 0 if labels.sets is None else len(labels.sets)
     if sets < LEAST_SETS:
         too_few = f"{sets} replicate sets, expected {LEAST_SETS} or more"
         return Overlap(math.nan, None, None, too_few)
-    inner = cross_products(x, labels)
+    inner = cross_products(gram, labels)
     pairs = cvo_matrix(inner, labels.sizes)
     value = mean_overlap(pairs)
     disagreement = (
@@ -50,14 +50,14 @@ def measure_overlap(x: np.ndarray, labels: concepts.Labels) -> Overlap:
     )
 
 
-def cross_products(x: np.ndarray, labels: concepts.Labels) -> np.ndarray:
+def cross_products(gram: np.ndarray, labels: concepts.Labels) -> np.ndarray:
     """Inner products between the class-mean contrasts of replicate sets.
 
     Phi_r [q, d] holds each concept's orthonormal zero-sum contrasts of its class means
     in set r, q = sum of (classes - 1).
 
     Args:
-      x: activations [N, d].
+      gram: inner products of the activations [N, N], about any origin.
       labels: of the N probes, with R replicate sets.
 
     Returns:
@@ -68,21 +68,23 @@ def cross_products(x: np.ndarray, labels: concepts.Labels) -> np.ndarray:
     """
     if labels.sets is None:
         raise ValueError("labels without replicate sets: expected two sets or more")
-    phi = np.stack(
-        [
-            _class_mean_contrasts(x[members], labels.codes[members], labels.sizes)
-            for members in labels.sets
-        ]
-    )
-    return np.einsum("rqd,spd->rsqp", phi, phi, optimize=True)
+    contrasts = np.zeros((len(labels.sets), _contrast_count(labels), len(gram)))
+    for of_set, members in zip(contrasts, labels.sets):
+        codes = labels.codes[members]
+        of_set[:, members] = _class_mean_contrasts(codes, labels.sizes)
+    return np.einsum("rqn,nm,spm->rsqp", contrasts, gram, contrasts, optimize=True)
 
 
-def _class_mean_contrasts(x, codes, sizes) -> np.ndarray:
-    """Orthonormal contrasts [q, d] of the class means of x [n, d]."""
+def _contrast_count(labels: concepts.Labels) -> int:
+    return sum(labels.sizes) - len(labels.sizes)
+
+
+def _class_mean_contrasts(codes, sizes) -> np.ndarray:
+    """Weights [q, n] of orthonormal contrasts of the class means of n probes."""
     rows = []
     for j, m in enumerate(sizes):
-        means = np.stack([x[codes[:, j] == k].mean(0) for k in range(m)])
-        rows.append(concepts.zero_sum_basis(m) @ means)
+        member = codes[:, j] == np.arange(m)[:, None]
+        rows.append(concepts.zero_sum_basis(m) @ (member / member.sum(1)[:, None]))
     return np.concatenate(rows)
 
 

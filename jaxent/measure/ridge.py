@@ -10,6 +10,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 _NEGLIGIBLE = 1e-6  # of the largest singular value: such a direction does not exist
 
@@ -30,20 +31,21 @@ class Fit:
     u = X'a, taken within the range of G: where N > d the rest of c is of order
     1 / alpha, and its rounding would drown q'a in `refit_without`.
 
+    Nothing holds d numbers, and matrices [N, N] such as m are never formed: they are
+    functions of G, which `spectral` applies to a few columns through its eigenvectors.
+
     Invariants, with H the centring matrix and W = X'c = X'b the weights [d, c]:
       - gram = G = H X X' H = vectors diag(values) vectors'
       - m = H (G + alpha I)^-1 H = (G + alpha I)^-1 - 11' / (alpha N)
-      - hat = m G, c = m Y, b = inside Y
+      - c = m Y, b = (the part of m within the range of G) Y, diagonal = diag(m)
       - X'a are the left singular vectors of W, of singular values `singular`
 
     Attributes:
       y: labels [N, c].
       gram: [N, N].
-      values: eigenvalues of gram [N], ascending.
-      vectors: eigenvectors of gram [N, N], in columns.
-      m: [N, N].
-      inside: the part of m within the range of G, [N, N].
-      hat: [N, N].
+      values: eigenvalues of gram [N], ascending; exactly 0 outside its range.
+      vectors: centred eigenvectors of gram [N, N], in columns.
+      diagonal: [N], of m.
       c: dual coefficients [N, c].
       b: their part within the range of G, [N, c].
       a: coefficients [N, r] of the r leading left singular vectors of W.
@@ -57,9 +59,7 @@ class Fit:
     gram: jax.Array
     values: jax.Array
     vectors: jax.Array
-    m: jax.Array
-    inside: jax.Array
-    hat: jax.Array
+    diagonal: jax.Array
     c: jax.Array
     b: jax.Array
     a: jax.Array
@@ -68,6 +68,36 @@ class Fit:
     loo: jax.Array
     alpha: jax.Array
 
+    @property
+    def inside(self) -> jax.Array:
+        """Eigenvalues of m within the range of G, 0 outside: [N]."""
+        return (self.values > 0) / (self.values + self.alpha)
+
+    @property
+    def hat(self) -> jax.Array:
+        """Eigenvalues of m G: [N]."""
+        return self.values / (self.values + self.alpha)
+
+
+def spectral(vectors, weights, z) -> jax.Array:
+    """(V diag(weights) V') z of z [N, s]: a function of G applied to some columns."""
+    return vectors @ (weights[:, None] * (vectors.T @ z))
+
+
+def centred_gram(x: np.ndarray) -> np.ndarray:
+    """Inner products [N, N] of activations x [N, d] about their mean, in float64.
+
+    On the host: numpy computes one triangle of a product with its own transpose, XLA
+    both.
+
+    Example:
+      >>> centred_gram(np.array([[1.0, 0.0], [3.0, 0.0]])).tolist()
+      [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    centred = np.asarray(x, np.float64)
+    centred = centred - centred.mean(0)
+    return centred @ centred.T
+
 
 def one_hot_labels(codes, sizes: tuple[int, ...], dtype) -> jax.Array:
     """One-hot labels Y [N, c] of all concepts, side by side, from codes [N, k]."""
@@ -75,7 +105,7 @@ def one_hot_labels(codes, sizes: tuple[int, ...], dtype) -> jax.Array:
     return jnp.concatenate(columns, axis=1)
 
 
-def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
+def fit(gram, y, rank: int, alpha, scale_free: bool = False) -> Fit:
     """Ridge regression of centred labels on centred activations.
 
     The leave-one-out residual is e_n = c_n / m_nn: exact for refitting and re-centring
@@ -83,7 +113,8 @@ def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
     penalty is that of all probes).
 
     Args:
-      x: activations [N, d], float64.
+      gram: inner products of the activations [N, N], float64, about any origin: the
+        probes' own mean is taken out. Part of a `centred_gram` will do.
       y: labels [N, c].
       rank: number r of leading singular directions to keep.
       alpha: the penalty.
@@ -93,38 +124,36 @@ def fit(x, y, rank: int, alpha, scale_free: bool = False) -> Fit:
     Returns:
       The fit.
     """
-    n = x.shape[0]
-    centred = x - x.mean(0, keepdims=True)
-    gram = centred @ centred.T
+    n = gram.shape[0]
+    gram = gram - gram.mean(0)
+    gram = gram - gram.mean(1, keepdims=True)
     scale = jnp.trace(gram) / (n - 1) if scale_free else 1
-    alpha = jnp.asarray(alpha, x.dtype) * scale
+    alpha = jnp.asarray(alpha, gram.dtype) * scale
     values, vectors = jnp.linalg.eigh(gram)
-    values = jnp.where(values > n * jnp.finfo(x.dtype).eps * values[-1], values, 0)
+    values = jnp.where(values > n * jnp.finfo(gram.dtype).eps * values[-1], values, 0)
     # Centring the vectors; to subtract 11' / (alpha N) instead would cancel badly.
-    centred_vectors = vectors - vectors.mean(0, keepdims=True)
-
-    def spectral(weights):
-        return (centred_vectors * weights[None, :]) @ centred_vectors.T
-
-    m = spectral(1 / (values + alpha))
-    inside = spectral((values > 0) / (values + alpha))
-    c, b = m @ y, inside @ y
-    _, singular, v = jnp.linalg.svd(centred.T @ b, full_matrices=False)
+    vectors = vectors - vectors.mean(0)
+    weights = 1 / (values + alpha)
+    c = spectral(vectors, weights, y)
+    diagonal = vectors**2 @ weights
+    # W = X'b turned by orthogonal matrices: the same singular values and v, in N rows
+    # instead of d.
+    turned = (jnp.sqrt(values) * weights)[:, None] * (vectors.T @ y)
+    _, singular, v = jnp.linalg.svd(turned, full_matrices=False)
     singular, v = singular[:rank], v[:rank]
+    b = spectral(vectors, (values > 0) * weights, y)
     return Fit(
         y=y,
         gram=gram,
         values=values,
         vectors=vectors,
-        m=m,
-        inside=inside,
-        hat=spectral(values / (values + alpha)),
+        diagonal=diagonal,
         c=c,
         b=b,
         a=b @ v.T / singular[None, :],
         singular=singular,
         v=v,
-        loo=y - c / jnp.diag(m)[:, None],
+        loo=y - c / diagonal[:, None],
         alpha=alpha,
     )
 
@@ -150,21 +179,23 @@ def concept_span(f: Fit, columns: slice, rank: int) -> jax.Array:
 
 
 def refit_without(f: Fit, a) -> jax.Array:
-    """Leave-one-out predictions with directions removed before every fold's fit.
+    """Leave-one-out predictions with one direction removed before every fold's fit.
 
-    With Q = m G a: m becomes m + Q (alpha Q'a)^-1 Q'.
+    With q = m G a: m becomes m + q q' / (alpha q'a).
 
     Args:
       f: the fit.
-      a: coefficients [N, s] of orthonormal directions, projected out of x.
+      a: coefficients [N, s] of s directions of length one; each is projected out of x
+        alone.
 
     Returns:
-      Predictions [N, c].
+      Predictions [s, N, c], one set a direction.
     """
-    q = f.hat @ a
-    weighted = jnp.linalg.solve(f.alpha * (q.T @ a), q.T)  # [s, N]
-    leverage = jnp.diag(f.m) + (q * weighted.T).sum(1)
-    return f.y - (f.c + q @ (weighted @ f.y)) / leverage[:, None]
+    q = spectral(f.vectors, f.hat, a).T  # [s, N]
+    weighted = q / (f.alpha * (q * a.T).sum(1, keepdims=True))
+    diagonal = f.diagonal + q * weighted
+    c = f.c + q[:, :, None] * (weighted @ f.y)[:, None]
+    return f.y - c / diagonal[:, :, None]
 
 
 def project_out(f: Fit, a) -> jax.Array:
@@ -182,7 +213,7 @@ def project_out(f: Fit, a) -> jax.Array:
     """
     n, residual = len(f.y), f.y - f.loo
     p = f.gram @ a
-    q = f.hat @ a
+    q = spectral(f.vectors, f.hat, a)
     return f.loo - n / (n - 1) * (p @ (q.T @ f.y) - (p * q).sum(1)[:, None] * residual)
 
 
@@ -202,26 +233,30 @@ def refit_nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
       (predictions [N, r, c], loadings v [N, r, c] of the folds' directions).
     """
     residual = f.y - f.loo
-    mgm = f.inside @ f.hat  # m G m
-    mgc, cgm = f.hat @ f.b, f.y.T @ mgm  # m G C [N, c], C'G m [c, N]
+    # m G m and m G m m of the labels, and the two matrices' diagonals
+    once, twice = f.inside * f.hat, f.inside**2 * f.hat
+    mgc = spectral(f.vectors, once, f.y)
+    mmgc = spectral(f.vectors, twice, f.y)
+    mgm, mmgm = (f.vectors**2 @ jnp.stack([once, twice], 1)).T
+    cgc, cmgc = mgc.T @ f.y, mmgc.T @ f.y
     # (C - m_n e_n')' G (C - m_n e_n'), by its parts: [N, c, c]
-    mixed = jnp.einsum("cn,ne->nce", cgm, residual)
-    outer = jnp.einsum("n,nc,ne->nce", jnp.diag(mgm), residual, residual)
-    of_folds = (cgm @ f.y)[None] - mixed - mixed.mT + outer
-    squares, vectors = jax.lax.map(jnp.linalg.eigh, of_folds)
+    mixed = jnp.einsum("nc,ne->nce", mgc, residual)
+    outer = jnp.einsum("n,nc,ne->nce", mgm, residual, residual)
+    squares, vectors = jax.lax.map(jnp.linalg.eigh, cgc - mixed - mixed.mT + outer)
 
     def fold(k):
         v, square = vectors[k][:, ::-1][:, :rank], squares[k][::-1][:rank]
         exists = square > _NEGLIGIBLE**2 * square[0]
         scale = jnp.where(exists, 1 / jnp.sqrt(jnp.where(exists, square, 1)), 0)
         loading = residual[k] @ v
-        a = (f.b @ v - jnp.outer(f.inside[:, k], loading)) * scale[None, :]
-        q = (mgc @ v - jnp.outer(mgm[:, k], loading)) * scale[None, :]
-        denominator = jnp.where(exists, f.alpha * (q * a).sum(0), 1)
-        weight = jnp.where(exists, 1 / denominator, 0)
-        top = f.c[k][None, :] + (q[k] * weight)[:, None] * (q.T @ f.y)
-        leverage = (f.m[k, k] + q[k] ** 2 * weight)[:, None]
-        return f.y[k][None, :] - top / leverage, v.T
+        # Of a = (C - m_n e_n') v and q = m G a only q'a, q'Y and q_n are needed.
+        qa = (v * (cmgc @ v)).sum(0) - 2 * loading * (mmgc[k] @ v)
+        qa = (qa + loading**2 * mmgm[k]) * scale**2
+        qy = (v.T @ cgc - jnp.outer(loading, mgc[k])) * scale[:, None]
+        q = (mgc[k] @ v - mgm[k] * loading) * scale
+        weight = jnp.where(exists, 1 / (f.alpha * jnp.where(exists, qa, 1)), 0)
+        top = f.c[k] + (q * weight)[:, None] * qy
+        return f.y[k] - top / (f.diagonal[k] + q**2 * weight)[:, None], v.T
 
     return jax.vmap(fold)(jnp.arange(len(f.y)))
 

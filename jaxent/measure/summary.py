@@ -16,14 +16,14 @@ _OF_SEVERAL_SETS = ("ei", "nested_ei", "cvo")
 
 
 def summarise(
-    estimated: dict, by_set: list[dict], x: np.ndarray, labels: concepts.Labels
+    estimated: dict, by_set: list[dict], gram: np.ndarray, labels: concepts.Labels
 ) -> measurement.Measurement:
     """The measurement of one layer.
 
     Args:
       estimated: the arrays of `estimates.estimate_layers`, from all probes together.
       by_set: the same from each replicate set; empty without sets.
-      x: activations [N, d], float64, from which CVO is taken.
+      gram: inner products of the activations [N, N], from which CVO is taken.
       labels: of the N probes.
 
     Returns:
@@ -32,7 +32,7 @@ def summarise(
     numbers, reasons = _single_numbers(estimated, labels)
     set_values = _set_values(by_set, labels)
     over_sets = _intervals(set_values)
-    cross_validated = overlap.measure_overlap(x, labels)
+    cross_validated = overlap.measure_overlap(gram, labels)
     if cross_validated.reason is not None:
         reasons["cvo"] = cross_validated.reason
     if cross_validated.pseudo_values is not None:
@@ -43,7 +43,7 @@ def summarise(
         values=_values(estimated, numbers, cross_validated.value, labels),
         intervals=over_sets,
         set_values=set_values,
-        counts=_counts(numbers, set_values, x, labels),
+        counts=_counts(numbers, set_values, labels),
         geometry=_geometry(estimated, pairs, labels),
         null=_null(labels),
         penalty=measurement.Penalty(float(estimated["alpha"]), numbers["alpha_ratio"]),
@@ -80,7 +80,6 @@ def _values(
 def _counts(
     numbers: dict[str, float],
     set_values: dict[str, list[float]],
-    x: np.ndarray,
     labels: concepts.Labels,
 ) -> measurement.Counts:
     """Numbers of probes, sets and flips."""
@@ -90,7 +89,7 @@ def _counts(
         margins = [set_values[f"margin.{concept}"] for concept in labels.concepts]
         np.add.at(weakest_sets, np.argmin(margins, axis=0), 1)
     return measurement.Counts(
-        probes=len(x),
+        probes=len(labels.codes),
         sets=sets,
         own_flips=int(numbers["own_flips"]),
         off_flips=int(numbers["off_flips"]),

@@ -13,7 +13,7 @@ def many(truth: synthetic.Truth, labels=LABELS, d=64, number=12):
         synthetic.activations(labels, d, truth, np.random.default_rng(seed))
         for seed in range(number)
     ]
-    return np.array([overlap.measure_overlap(x, labels).value for x in draws])
+    return np.array([overlap.measure_overlap(x @ x.T, labels).value for x in draws])
 
 
 def test_equals_the_definition_written_out():
@@ -21,7 +21,7 @@ def test_equals_the_definition_written_out():
     x = synthetic.activations(
         labels, 30, synthetic.Truth(0.4, 1.0), np.random.default_rng(0)
     )
-    found = overlap.cvo_matrix(overlap.cross_products(x, labels), labels.sizes)
+    found = overlap.cvo_matrix(overlap.cross_products(x @ x.T, labels), labels.sizes)
     np.testing.assert_allclose(found, naive.cvo(x, labels), rtol=1e-9)
 
 
@@ -89,19 +89,19 @@ def test_too_few_sets_are_refused():
     x = synthetic.activations(
         labels, 30, synthetic.Truth(0.4, 1.0), np.random.default_rng(0)
     )
-    measured = overlap.measure_overlap(x, labels)
+    measured = overlap.measure_overlap(x @ x.T, labels)
     assert np.isnan(measured.value) and measured.pairs is None
     assert measured.reason == "3 replicate sets, expected 4 or more"
     with pytest.raises(ValueError, match="CVO of 3 replicate sets: expected 4"):
-        overlap.cvo_matrix(overlap.cross_products(x, labels), labels.sizes)
+        overlap.cvo_matrix(overlap.cross_products(x @ x.T, labels), labels.sizes)
 
 
 def test_pseudo_values_average_to_the_bias_corrected_estimate():
     x = synthetic.activations(
         LABELS, 64, synthetic.Truth(0.3, 1.0), np.random.default_rng(0)
     )
-    measured = overlap.measure_overlap(x, LABELS)
-    inner = overlap.cross_products(x, LABELS)
+    measured = overlap.measure_overlap(x @ x.T, LABELS)
+    inner = overlap.cross_products(x @ x.T, LABELS)
     leave_one_out = []
     for omitted in range(8):
         kept = np.delete(np.arange(8), omitted)
