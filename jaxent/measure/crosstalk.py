@@ -189,7 +189,8 @@ def _damage(gram, codes, sizes, columns, alpha) -> dict[str, jax.Array]:
     member = y[:, of_concept]
     weight_squares = jnp.einsum("nc,nm,mc->c", fit.b, fit.gram, fit.b)[of_concept]
     exists = weight_squares > 1e-12 * weight_squares.max()
-    a = fit.b[:, of_concept] / jnp.sqrt(jnp.where(exists, weight_squares, 1))
+    lengths = jnp.sqrt(jnp.where(exists, weight_squares, 1))
+    a = fit.b[:, of_concept] / lengths[None, :]
     predicted = ridge.refit_without(fit, a)[:, :, of_concept]
     recall, margin = _recall(fit.loo[:, of_concept], member)
     recall_after, margin_after = (

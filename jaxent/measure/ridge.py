@@ -125,14 +125,14 @@ def fit(gram, y, rank: int, alpha, scale_free: bool = False) -> Fit:
       The fit.
     """
     n = gram.shape[0]
-    gram = gram - gram.mean(0)
+    gram = gram - gram.mean(0, keepdims=True)
     gram = gram - gram.mean(1, keepdims=True)
     scale = jnp.trace(gram) / (n - 1) if scale_free else 1
     alpha = jnp.asarray(alpha, gram.dtype) * scale
     values, vectors = jnp.linalg.eigh(gram)
     values = jnp.where(values > n * jnp.finfo(gram.dtype).eps * values[-1], values, 0)
     # Centring the vectors; to subtract 11' / (alpha N) instead would cancel badly.
-    vectors = vectors - vectors.mean(0)
+    vectors = vectors - vectors.mean(0, keepdims=True)
     weights = 1 / (values + alpha)
     c = spectral(vectors, weights, y)
     diagonal = vectors**2 @ weights
@@ -193,9 +193,9 @@ def refit_without(f: Fit, a) -> jax.Array:
     """
     q = spectral(f.vectors, f.hat, a).T  # [s, N]
     weighted = q / (f.alpha * (q * a.T).sum(1, keepdims=True))
-    diagonal = f.diagonal + q * weighted
-    c = f.c + q[:, :, None] * (weighted @ f.y)[:, None]
-    return f.y - c / diagonal[:, :, None]
+    diagonal = f.diagonal[None] + q * weighted
+    c = f.c[None] + q[:, :, None] * (weighted @ f.y)[:, None]
+    return f.y[None] - c / diagonal[:, :, None]
 
 
 def project_out(f: Fit, a) -> jax.Array:
@@ -242,7 +242,9 @@ def refit_nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
     # (C - m_n e_n')' G (C - m_n e_n'), by its parts: [N, c, c]
     mixed = jnp.einsum("nc,ne->nce", mgc, residual)
     outer = jnp.einsum("n,nc,ne->nce", mgm, residual, residual)
-    squares, vectors = jax.lax.map(jnp.linalg.eigh, cgc - mixed - mixed.mT + outer)
+    squares, vectors = jax.lax.map(
+        jnp.linalg.eigh, cgc[None] - mixed - mixed.mT + outer
+    )
 
     def fold(k):
         v, square = vectors[k][:, ::-1][:, :rank], squares[k][::-1][:rank]
@@ -255,8 +257,8 @@ def refit_nested(f: Fit, rank: int) -> tuple[jax.Array, jax.Array]:
         qy = (v.T @ cgc - jnp.outer(loading, mgc[k])) * scale[:, None]
         q = (mgc[k] @ v - mgm[k] * loading) * scale
         weight = jnp.where(exists, 1 / (f.alpha * jnp.where(exists, qa, 1)), 0)
-        top = f.c[k] + (q * weight)[:, None] * qy
-        return f.y[k] - top / (f.diagonal[k] + q**2 * weight)[:, None], v.T
+        top = f.c[k][None] + (q * weight)[:, None] * qy
+        return f.y[k][None] - top / (f.diagonal[k] + q**2 * weight)[:, None], v.T
 
     return jax.vmap(fold)(jnp.arange(len(f.y)))
 
