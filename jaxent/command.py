@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
-from jaxent import json_files
+from jaxent import compile_cache, json_files
 
 FOREIGN = {
     "lr": "use --learning_rate",
@@ -159,6 +159,7 @@ def parse(name: str, doc: str | None, argv: Sequence[str] | None = None) -> None
             "--name=value"
         )
     _refuse_both(script, "seed", "seeds")
+    compile_cache.keep_programs()
     logging.set_verbosity(logging.WARNING)
 
 

@@ -41,7 +41,7 @@ ALLOWED = {
 }
 """The rooms that a room may import, besides itself."""
 
-SHARED = {"json_files"}
+SHARED = {"compile_cache", "json_files"}
 """Modules beside the rooms that every room may import; they import no room."""
 FORBIDDEN = {"torch", "peft", "bitsandbytes"}
 WITHOUT_JAX = {"data", "paper", "stats", "report"}

@@ -324,6 +324,7 @@ def _train(
         disable=not progress,
         mininterval=1,
     )
+    bar.set_postfix_str("compiling the first step")
     clock = time.perf_counter()
     if begun < last:
         drawn = draw(begun)
