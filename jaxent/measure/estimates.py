@@ -12,7 +12,7 @@ _RANDOM = 32  # random directions whose removal is the baseline of damage
 
 @functools.partial(jax.jit, static_argnames=("sizes", "scale_free"))
 def estimate_layers(x, codes, sets, sizes: tuple[int, ...], alpha, scale_free: bool):
-    """`_estimate` of every layer, from all probes together and from each replicate set.
+    """`estimate` of every layer, from all probes together and from each replicate set.
 
     Args:
       x: activations [L, N, d], float64.
@@ -25,23 +25,32 @@ def estimate_layers(x, codes, sets, sizes: tuple[int, ...], alpha, scale_free: b
     Returns:
       (arrays with a leading axis [L], arrays with leading axes [L, R] or None).
     """
-    estimate = functools.partial(
-        _estimate, sizes=sizes, alpha=alpha, scale_free=scale_free
+    of_one = functools.partial(
+        estimate, sizes=sizes, alpha=alpha, scale_free=scale_free
     )
-    of_all_probes = jax.lax.map(lambda layer: estimate(layer, codes), x)
+    of_all_probes = jax.lax.map(lambda layer: of_one(layer, codes), x)
     if sets is None:
         return of_all_probes, None
 
     def by_set(layer):
-        return jax.lax.map(
-            lambda members: estimate(layer[members], codes[members]), sets
-        )
+        return jax.lax.map(lambda members: of_one(layer[members], codes[members]), sets)
 
     return of_all_probes, jax.lax.map(by_set, x)
 
 
-def _estimate(x, codes, sizes, alpha, scale_free) -> dict[str, jax.Array]:
-    """All that is measured on one set of probes: x [N, d], codes [N, k]."""
+def estimate(x, codes, sizes, alpha, scale_free) -> dict[str, jax.Array]:
+    """All that is measured on one set of probes.
+
+    Args:
+      x: activations [N, d], float64.
+      codes: int [N, k], the class of each probe in each concept.
+      sizes: number of classes of each concept.
+      alpha: ridge penalty.
+      scale_free: whether alpha is relative to the activations' scale.
+
+    Returns:
+      Arrays by name.
+    """
     y = ridge.one_hot_labels(codes, sizes, x.dtype)
     n, rank = len(x), sum(sizes) - len(sizes)
     fit = ridge.fit(x, y, rank, alpha, scale_free)
