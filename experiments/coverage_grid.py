@@ -4,6 +4,7 @@
 the folder, so that a killed run continues.
 """
 
+import collections
 import dataclasses
 import math
 import pathlib
@@ -101,7 +102,7 @@ def format_rows(found: list[dict]) -> str:
     Returns:
         The tables; "-" where no draw has an interval, "not run" where none was drawn.
     """
-    blocks = []
+    blocks = ["### All metrics by SNR", format_summary(found)]
     for metric in dict.fromkeys(row["metric"] for row in found):
         mine = [row for row in found if row["metric"] == metric]
         kinds = [kind for kind in _KINDS if kind != "of_truth" or metric == "cvo"]
@@ -109,6 +110,47 @@ def format_rows(found: list[dict]) -> str:
             title = style.ESTIMATORS.get(metric, metric)
             blocks += [f"### {title}: {_KINDS[kind]}", _format_kind(mine, kind)]
     return "\n\n".join(blocks)
+
+
+def format_summary(found: list[dict]) -> str:
+    """A Markdown table: lowest, mean and highest coverage of a metric at an SNR.
+
+    Settings in which fewer than a third of the draws have an interval do not count.
+
+    Args:
+        found: of `rows`.
+
+    Returns:
+        The table, overlap 0 apart, with the share of draws that have an interval.
+    """
+    points: dict[tuple, list[dict]] = collections.defaultdict(list)
+    for row in found:
+        points[row["metric"], row["snr"]].append(row)
+    lines = []
+    for (metric, snr), mine in sorted(points.items(), key=_by_metric):
+        at_zero = [row for row in mine if row["overlap"] == 0]
+        above = [row for row in mine if row["overlap"] > 0]
+        defined = float(np.mean([row["defined"] for row in mine]))
+        title = style.ESTIMATORS.get(metric, metric)
+        cells = [title, f"{snr:g}", str(len(mine)), f"{defined:.2f}"]
+        cells += [_range(at_zero, "of_expectation"), _range(above, "of_expectation")]
+        lines.append([*cells, _range(above, "of_truth")])
+    header = ["interval of", "SNR", "settings", "defined in", "overlap 0"]
+    return console.format_markdown([*header, "overlap above 0", "of the truth"], lines)
+
+
+def _by_metric(item: tuple) -> tuple:
+    (metric, snr), _ = item
+    titles = list(style.ESTIMATORS)
+    return titles.index(metric) if metric in titles else 99, metric, snr
+
+
+def _range(mine: list[dict], kind: str) -> str:
+    values = [row[kind] for row in mine if row["defined"] > 1 / 3]
+    values = [value for value in values if value is not None]
+    if not values:
+        return "-"
+    return f"{min(values):.3f} to {max(values):.3f}, mean {np.mean(values):.3f}"
 
 
 def _format_kind(mine: list[dict], kind: str) -> str:

@@ -225,7 +225,9 @@ def undefined(layers: list[dict]) -> list[str]:
     for m in layers:
         for name, why in m["reasons"].items():
             what = name.replace("intervals.", "interval of ")
-            what = what.replace("all_probes.", "of all probes, ")
+            what = what.replace("all_probes.", "one fit on all probes, ")
+            if what == "intervals":
+                what = "every interval"
             lines.append(f"Layer {m['layer']}: {what} is undefined: {why}.")
         if m["ei_bound"] is not None:
             lines.append(

@@ -140,7 +140,7 @@ def draw_fits(setting: Setting, draws: int, seed: int = 0) -> dict[str, np.ndarr
       By name of `summary.numbers`, [draws, R].
     """
     labels = synthetic.design(SIZES, SETS)
-    rows: list[list[dict]] = []
+    rows: list[dict] = []
     every = activations(setting, draws, seed)
     while batch := list(itertools.islice(every, _TOGETHER)):
         with ridge.float64_on_cpu():

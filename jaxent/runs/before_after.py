@@ -116,7 +116,8 @@ def _make_change(
         change,
         interval,
         p,
-        *(one.all_probes(name) for one in measured.values()),
+        before_all_probes=before.all_probes(name),
+        after_all_probes=after.all_probes(name),
         reasons=tuple(f"{when}: {why}" for when, why in reasons.items() if why),
     )
 

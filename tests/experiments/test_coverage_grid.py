@@ -34,4 +34,6 @@ def test_what_is_drawn_is_kept_and_shown(coverage_grid, tmp_path):
     assert "### CVO: share of intervals that hold the planted overlap" in text
     assert "| 5 | not run | not run |" in text
     shown = f"{rows[1]['of_expectation']:.3f} / . / . / ."
-    assert shown in text.split("###")[1]
+    assert shown in text.split("###")[2]
+    summary = text.split("###")[1]
+    assert summary.startswith(" All metrics by SNR") and "| CVO | 1 | 2 |" in summary

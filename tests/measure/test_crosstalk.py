@@ -128,7 +128,7 @@ def test_definitions_one_and_two():
 def test_a_single_concept_has_crosstalk_but_no_entanglement():
     x, labels = activations(), concepts.label_probes(ROWS, ("domain",))
     found = crosstalk.crosstalk(x, labels)
-    assert found.domains == DOMAINS and found.pair("A", "B", "continuous").bdr > 0.5
+    assert found.domains == DOMAINS and found.pair("A", "B", "continuous").bdr > 0.4
     with pytest.raises(ValueError, match=r"1 concept \(domain\): expected two or more"):
         entangle.measure(x, labels)
 
