@@ -67,7 +67,7 @@ def measure(
       >>> measured = measure(np.array(signal, float) + noise, labels)
       >>> measured.counts.probes, measured.counts.sets
       (48, 8)
-      >>> measured.values.accuracy["size"] > 0.9
+      >>> measured.all_probes.accuracy["size"] > 0.9
       True
       >>> abs(measured.values.cvo) < 0.1  # color and size share no direction
       True
