@@ -61,10 +61,11 @@ from jaxent.runs import spec as specs
 
 def format_crosstalk(measured: dict) -> str:
     """Table 8's columns for each kind of damage, every pair, those with code first."""
+    number, sets = measured["probes"], measured["sets"]
     blocks = [
-        f"{measured['probes']} probes in {measured['sets']} replicate sets; [ ]: 95% "
-        "interval over the sets, of the sets' mean damage,\n"
-        "which differs from that on all probes: those are more."
+        f"{number} probes in {sets} replicate sets, each fitted by itself: damage is "
+        "the sets' mean, a pair's numbers\nare of that mean, and [ ] is its 95% "
+        "interval over the sets."
     ]
     for kind, damage in measured["damage"].items():
         blocks += [
@@ -73,7 +74,10 @@ def format_crosstalk(measured: dict) -> str:
         ]
     recalls = zip(measured["domains"], measured["recall"])
     recall = ", ".join(f"{domain} {value:.3f}" for domain, value in recalls)
-    return "\n\n".join([*blocks, f"Recall before removal: {recall}."])
+    blocks.append(f"Recall before removal: {recall}.")
+    of_all = measured["all_probes"]["damage"]["raw"]["pairs"]
+    title = f"raw, one fit on all {number} probes"
+    return "\n\n".join([*blocks, format_pairs({"intervals": {}}, title, of_all)])
 
 
 def format_matrix(measured: dict, kind: str, matrix: list[list[float]]) -> str:
@@ -112,11 +116,11 @@ def format_pairs(measured: dict, kind: str, pairs: list[dict]) -> str:
 
 
 def with_interval(value: float | None, interval: dict | None) -> str:
-    """A value and its interval over probe sets, as 0.123 [0.10, 0.15]."""
+    """A value and its interval over probe sets, as 0.123 [0.100, 0.150]."""
     text = console.format_cell(value)
     if not interval or interval["low"] is None:
         return text
-    return f"{text} [{interval['low']:.2f}, {interval['high']:.2f}]"
+    return f"{text} [{interval['low']:.3f}, {interval['high']:.3f}]"
 
 
 def measured_before(out: pathlib.Path, about: dict) -> dict | None:
@@ -199,7 +203,10 @@ def main() -> None:
     x = capture.capture(model, ids, adapter, where, compute)
     if not processes.shutdown():
         return
-    measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.ridge_alpha).to_json()
+    try:
+        measured = crosstalk.crosstalk(x, labels, alpha=FLAGS.ridge_alpha).to_json()
+    except ValueError as error:
+        sys.exit(f"crosstalk: {error}")
     about |= validate.provenance(checkpoint, started, FLAGS.adapter, probe_set)
     run_folder.write_json(out / run_folder.CROSSTALK, about | measured)
     text = format_crosstalk(measured)

@@ -119,16 +119,19 @@ def read_flags() -> tuple[specs.RunSpec, pathlib.Path]:
 
 def format_summary(summary: dict) -> str:
     """Estimates and accuracies before and after, and their paired change over sets."""
-    rows = []
-    for one in before_after.list_changes(summary):
+    rows, changes = [], before_after.list_changes(summary)
+    for one in changes:
         change = before_after.format_interval(one.change, one.change_interval, "+")
-        rows.append([one.title, one.before, one.after, change, one.p])
+        of_all = (one.before_all_probes, one.after_all_probes)
+        rows.append([one.title, one.before, one.after, change, one.p, *of_all])
     if held_out := summary.get("held_out"):
         losses = (held_out[when]["loss"] for when in ("before", "after"))
-        rows.append(["held-out loss", *losses, "-", None])
+        rows.append(["held-out loss", *losses, *["-"] * 4])
     header = ["", "before", f"after step {summary['after']['step']}"]
     header += ["change over sets [95%]", "sign-flip p"]
-    return console.format_table(header, rows)
+    header += ["one fit on all probes, before", "after"]
+    table = console.format_table(header, rows)
+    return "\n".join([table, *before_after.list_reasons(changes)])
 
 
 def train_seeds(run: specs.RunSpec, out: pathlib.Path) -> None:

@@ -17,6 +17,7 @@ measures the terminal layer: Qwen-7B's base has EI 0.945 (Table 2).
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Sequence
 
 import checkpoint_flags
 from absl import flags
@@ -71,9 +72,10 @@ from jaxent.report.plots import measurement, style
 from jaxent.runs import console, validate
 from jaxent.runs import folder as run_folder
 
-_ABOUT_SETS = """{probes} probes in {sets} replicate sets. [ ]: 95% interval over the
-sets; of CVO itself, of EI and nested EI with the sets' flips added up, else of the
-sets' mean, which differs from the value on all probes: those are more."""
+_ABOUT_SETS = """{probes} probes in {sets} replicate sets, each fitted by itself. EI,
+nested EI and SEI are ratios of the sets' sums, CVO takes the sets together, all else is
+their mean; [ ] is the 95% interval of the same over the sets. CVO is the number to
+trust; EI is as published."""
 
 
 def chosen_layers(config) -> list[int]:
@@ -105,7 +107,7 @@ def format_measurement(layers: list[dict]) -> str:
     mean, deviation = last["v_purity_null"]
     return "\n".join(
         [
-            format_estimates(layers),
+            format_estimates(layers, style.FIRST),
             f"V-purity of random loadings: {mean:.3f} +- {deviation:.3f}. The "
             f"theorem's ratio, of the design alone: {last['structural_ratio']:.2f}.\n",
             format_accuracies(layers) + "\n",
@@ -113,19 +115,38 @@ def format_measurement(layers: list[dict]) -> str:
             format_damage(last),
             "Accuracy lost where one direction is removed, mean over the concept's own "
             "directions.\n",
+            format_estimates(layers, style.SECOND_OPINIONS) + "\n",
+            format_all_probes(layers) + "\n",
             _ABOUT_SETS.format(**last),
             *undefined(layers),
         ]
     )
 
 
-def format_estimates(layers: list[dict]) -> str:
-    """Every estimator, a row a layer."""
+def format_estimates(layers: list[dict], names: Sequence[str]) -> str:
+    """Some estimators, a row a layer."""
     rows = [
-        [str(m["layer"]), *(with_interval(m, m[n], n) for n in style.ESTIMATORS)]
+        [str(m["layer"]), *(with_interval(m, m[name], name) for name in names)]
         for m in layers
     ]
-    return console.format_table(["layer", *style.ESTIMATORS.values()], rows)
+    titles = [style.ESTIMATORS[name] for name in names]
+    return console.format_table(["layer", *titles], rows)
+
+
+def format_all_probes(layers: list[dict]) -> str:
+    """The one fit on all probes together, a row a layer, without intervals."""
+    names = [name for name in style.ESTIMATORS if name != "cvo"]
+    concepts = list(layers[0]["accuracy"])
+    rows = []
+    for m in layers:
+        fit = m["all_probes"]
+        row = [str(m["layer"]), *(fit[name] for name in names)]
+        row += [fit["accuracy"][concept] for concept in concepts]
+        rows.append([*row, f"{fit['own_flips']} / {fit['off_flips']}"])
+    header = [f"layer, one fit on all {layers[0]['probes']} probes"]
+    header += [style.ESTIMATORS[name] for name in names]
+    header += [*(f"{concept} accuracy" for concept in concepts), "own / off flips"]
+    return console.format_table(header, rows)
 
 
 def format_accuracies(layers: list[dict]) -> str:
@@ -181,9 +202,9 @@ def by_concept(m: dict, key: str, prefix: str, *form: str) -> list[str]:
 
 
 def with_interval(
-    m: dict, value, name: str, form: str = "{:.3f}", ends: str = "{:.2f}"
+    m: dict, value, name: str, form: str = "{:.3f}", ends: str = "{:.3f}"
 ) -> str:
-    """A value and its interval over probe sets, as 0.123 [0.10, 0.15]."""
+    """A value and its interval over probe sets, as 0.123 [0.100, 0.150]."""
     text = "-" if value is None else form.format(value)
     interval = m["intervals"].get(name)
     if not interval or interval["low"] is None:
@@ -205,6 +226,9 @@ def undefined(layers: list[dict]) -> list[str]:
     for m in layers:
         for name, why in m["reasons"].items():
             what = name.replace("intervals.", "interval of ")
+            what = what.replace("all_probes.", "one fit on all probes, ")
+            if what == "intervals":
+                what = "every interval"
             lines.append(f"Layer {m['layer']}: {what} is undefined: {why}.")
         if m["ei_bound"] is not None:
             lines.append(
@@ -310,7 +334,12 @@ def main() -> None:
         about |= {"sv_energy": moved.total, "sv_energy_modules": moved.modules}
     if not processes.shutdown():
         return
-    estimates = entangle.measure_layers(x, labels, FLAGS.ridge_alpha, FLAGS.scale_free)
+    try:
+        estimates = entangle.measure_layers(
+            x, labels, FLAGS.ridge_alpha, FLAGS.scale_free
+        )
+    except ValueError as error:
+        sys.exit(f"measure: {error}")
     about |= validate.provenance(checkpoint, started, FLAGS.adapter, probe_set)
     records = [
         about | {"layer": layer, **one.to_json()}

@@ -26,7 +26,6 @@ from jaxent.train import step as steps
 
 _TEXTS = 96  # texts of each domain whose activations are compared
 _TEXT_TOKENS = 64  # tokens of each text
-_SETS = 4  # replicate sets of the texts
 
 
 def one_domain(domain: str) -> mix.Mixture:
@@ -193,7 +192,7 @@ def interference(
         for i in range(_TEXTS):
             source = sources[i % len(sources)]
             ids.append(source[i * len(source) // _TEXTS][:_TEXT_TOKENS].tolist())
-            rows.append({"domain": domain, "replicate": i % _SETS})
+            rows.append({"domain": domain})
     x = capture.capture(base.model, ids, compute=base.compute)
     measured = crosstalk.crosstalk(x, concepts.label_probes(rows, ("domain",)))
     return {c: measured.pair(target, c, "continuous").ct for c in companions}

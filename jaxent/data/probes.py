@@ -96,8 +96,8 @@ def load_probes(source: str, replicates: int | None = None) -> ProbeSet:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A line is malformed or the set is not balanced; the message names
-            the line or the cell.
+        ValueError: A line is malformed, the set is not balanced, or a topic is in two
+            replicate sets; the message names the line, the cell or the topic.
 
     Example:
         >>> probe_set = load_probes("triad", replicates=2)
@@ -123,6 +123,7 @@ def load_probes(source: str, replicates: int | None = None) -> ProbeSet:
         probes = [p for p in probes if p.replicate < replicates]
     probes.sort(key=lambda p: p.replicate)
     check_balance(probes, source)
+    check_topics(probes, source)
     return ProbeSet(source if source in DOMAINS else files[0].stem, tuple(probes))
 
 
@@ -186,6 +187,33 @@ def check_balance(probes: Sequence[Probe], where: str) -> None:
         if count > 1:
             raise ValueError(
                 f"probes {where!r}: the {field} {value!r} appears {count} times"
+            )
+
+
+def check_topics(probes: Sequence[Probe], where: str) -> None:
+    """Checks that no two replicate sets share a topic.
+
+    Sets with a common topic are no independent draws: their intervals do not cover, and
+    CVO, which compares sets, takes what the topic gives for noise-free structure.
+
+    Args:
+        probes: The probes.
+        where: The name of the set, for errors.
+
+    Raises:
+        ValueError: Two sets share one; the message names the topic and the sets.
+
+    Example:
+        >>> check_topics(load_probes("hexad").probes, "hexad")
+    """
+    first: dict[str, int] = {}
+    for p in probes:
+        replicate = first.setdefault(p.topic.strip().casefold(), p.replicate)
+        if replicate != p.replicate:
+            raise ValueError(
+                f"probes {where!r}: the topic {p.topic!r} is in replicates {replicate}"
+                f" and {p.replicate}, expected in one: sets that share a topic are not"
+                " independent"
             )
 
 

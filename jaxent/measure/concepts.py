@@ -40,15 +40,16 @@ def label_probes(rows: list[dict], concepts: tuple[str, ...] = FACTORS) -> Label
 
     Args:
       rows: one dict a probe, from each concept's name to the probe's class; a key
-        "replicate" names the replicate set that the probe belongs to.
+        "replicate" names the replicate set that the probe belongs to, and a key "topic"
+        what its text is about.
       concepts: keys of the rows that are concepts.
 
     Returns:
       The labels, classes in sorted order.
 
     Raises:
-      ValueError: for a concept with fewer than two classes, or a replicate set that is
-        not balanced.
+      ValueError: for a concept with fewer than two classes, a row without a concept, a
+        replicate set that is not balanced, or a topic that is in two replicate sets.
 
     Example:
       >>> rows = [{"color": c, "size": s} for c in ("red", "blue") for s in "SML"]
@@ -58,6 +59,13 @@ def label_probes(rows: list[dict], concepts: tuple[str, ...] = FACTORS) -> Label
       >>> labels.codes[0].tolist()
       [1, 2]
     """
+    for number, row in enumerate(rows):
+        for concept in concepts:
+            if concept not in row:
+                raise ValueError(
+                    f"probe {number} has {', '.join(map(str, row))}: expected "
+                    f"{concept!r} too"
+                )
     classes = tuple(tuple(sorted({row[c] for row in rows})) for c in concepts)
     for concept, names in zip(concepts, classes):
         if len(names) < 2:
@@ -76,6 +84,7 @@ def _replicate_sets(rows, concepts, classes) -> np.ndarray | None:
     names = sorted({row["replicate"] for row in rows if "replicate" in row})
     if not names:
         return None
+    _check_topics(rows)
     cells = int(np.prod([len(c) for c in classes]))
     sets = []
     for name in names:
@@ -95,6 +104,23 @@ def _replicate_sets(rows, concepts, classes) -> np.ndarray | None:
             )
         sets.append(members)
     return np.array(sets)
+
+
+def _check_topics(rows: list[dict]) -> None:
+    """ValueError if rows of two replicate sets have one topic: they would not differ.
+
+    Sets that share a topic are no independent draws.
+    """
+    first: dict[Any, Any] = {}
+    for row in rows:
+        if "topic" in row and "replicate" in row:
+            other = first.setdefault(row["topic"], row["replicate"])
+            if other != row["replicate"]:
+                raise ValueError(
+                    f"topic {row['topic']!r} is in replicates {other!r} and "
+                    f"{row['replicate']!r}: expected in one, for sets that share a "
+                    "topic are not independent"
+                )
 
 
 def check_inputs(x: np.ndarray, labels: Labels) -> np.ndarray:

@@ -55,8 +55,24 @@ class Damage:
 
 
 @dataclasses.dataclass(frozen=True)
+class AllProbes:
+    """One fit on all probes together, without intervals.
+
+    Attributes:
+      recall: of each domain before removal.
+      damage: by kind, as `Crosstalk.damage`.
+    """
+
+    recall: list[float]
+    damage: dict[str, Damage]
+
+
+@dataclasses.dataclass(frozen=True)
 class Crosstalk:
     """Removal damage between the classes of one concept.
+
+    Recall and damage are means over the replicate sets, each fitted by itself, and a
+    pair's numbers are those of the mean damage. Without sets they are of the one fit.
 
     Attributes:
       domains: the classes.
@@ -64,10 +80,11 @@ class Crosstalk:
       damage: by kind: `raw` (drop of recall), `clipped` (at 0, as the paper's
         asymmetries of exactly 1.00 suggest) and `continuous` (drop of the recall
         margin: the mean of the true domain's score less the best other's).
-      intervals: over replicate sets, {kind: {"a|b": {"ct": Interval, ...}}}, each a
-        jackknife of what the sets' mean damage gives (a single set's own damage may be
-        0), asymmetry's that of the lean without its sign.
-      cells: t intervals of mean damage, {kind: {"a>b": Interval}}, a removed.
+      intervals: of the pairs over replicate sets, {kind: {"a|b": {"ct": Interval,
+        ...}}}, by jackknife (a single set's own damage may be 0), asymmetry's that of
+        the lean without its sign.
+      cells: t intervals of the damage, {kind: {"a>b": Interval}}, a removed.
+      all_probes: the fit on all probes together.
       probes: number of probes N.
       sets: number of replicate sets.
       alpha: ridge penalty.
@@ -79,6 +96,7 @@ class Crosstalk:
     damage: dict[str, Damage]
     intervals: dict[str, dict[str, dict[str, Interval]]]
     cells: dict[str, dict[str, Interval]]
+    all_probes: AllProbes
     probes: int
     sets: int
     alpha: float
@@ -151,22 +169,36 @@ def _collect(
     """The result from the damage of all probes and of every replicate set."""
     sets = 0 if labels.sets is None else len(labels.sets)
     over_sets, cells = _intervals(of_sets, names) if sets > 1 else ({}, {})
-    scaled_alpha = float(of_all_probes["alpha"]) * (number - 1)
-    trace = float(of_all_probes["trace"])
+    if sets:
+        values = {name: of_set.mean(0) for name, of_set in of_sets.items()}
+        clipped = np.maximum(of_sets["raw"], 0).mean(0)
+    else:
+        values, clipped = of_all_probes, np.maximum(of_all_probes["raw"], 0)
+    members = number // max(sets, 1)
+    trace = float(values["trace"])
+    scaled_alpha = float(values["alpha"]) * (members - 1)
     return Crosstalk(
         domains=names,
-        recall=of_all_probes["recall"].tolist(),
-        damage={
-            kind: Damage(m.tolist(), _normalized(m).tolist(), pairs(m, names))
-            for kind, m in _matrices(of_all_probes).items()
-        },
+        recall=values["recall"].tolist(),
+        damage=_damages(_matrices(values) | {"clipped": clipped}, names),
         intervals=over_sets,
         cells=cells,
+        all_probes=AllProbes(
+            of_all_probes["recall"].tolist(),
+            _damages(_matrices(of_all_probes), names),
+        ),
         probes=number,
         sets=sets,
         alpha=float(alpha),
         alpha_ratio=scaled_alpha / trace if trace else math.inf,
     )
+
+
+def _damages(matrices: dict, names: tuple[str, ...]) -> dict[str, Damage]:
+    return {
+        kind: Damage(m.tolist(), _normalized(m).tolist(), pairs(m, names))
+        for kind, m in matrices.items()
+    }
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "columns"))

@@ -1,6 +1,7 @@
 """Removal damage and entanglement.
 
-The paper's EI (sections 2.1 and 3.2), and estimators that measure what it means to:
+The paper's EI (sections 2.1 and 3.2), and estimators that measure what it means to;
+each value is a function of the replicate sets, fitted one by one:
 
 EI          off-own over own accuracy damage, one global SVD, folds refitted;
             the paper's, for comparison
@@ -35,16 +36,21 @@ def measure(
     Args:
       x: activations [N, d], one row a probe, of any framework that numpy can read.
       labels: `label_probes(rows)`, or the rows themselves: one dict a probe with the
-        keys domain, register, shape and, for CVO and the intervals, replicate.
+        keys domain, register, shape and, for CVO and the intervals, replicate (and
+        topic, which no two replicates may share).
       alpha: ridge penalty, 1 by default. It is not scale free: log alpha_ratio.
       scale_free: the penalty is alpha tr(G) / (N - 1) instead, with G the Gram matrix
         of the centred activations, and alpha 0.1 by default.
 
     Returns:
-      The measurement; a value that is undefined is NaN, with its reason.
+      The measurement: values over the replicate sets with intervals of the same values,
+      and one fit on all probes beside them. Without replicates, or with one, every
+      value is of the one fit, and there are no intervals. A value that is undefined is
+      NaN, with its reason.
 
     Raises:
-      ValueError: for NaN or infinity in x, a wrong shape, or a single concept.
+      ValueError: for NaN or infinity in x, a wrong shape, a single concept, or rows
+        that `label_probes` refuses.
 
     Example:
       >>> colors, sizes = ("red", "green", "blue"), ("small", "large")
@@ -61,7 +67,7 @@ def measure(
       >>> measured = measure(np.array(signal, float) + noise, labels)
       >>> measured.counts.probes, measured.counts.sets
       (48, 8)
-      >>> measured.values.accuracy["size"] > 0.9
+      >>> measured.all_probes.accuracy["size"] > 0.9
       True
       >>> abs(measured.values.cvo) < 0.1  # color and size share no direction
       True
@@ -121,16 +127,14 @@ def measure_layers(
                 scale_free,
             ),
         )
-    sets = range(0 if labels.sets is None else len(labels.sets))
-    return [
-        summary.summarise(
-            _select(of_all_probes, layer),
-            [_select(of_sets, layer, r) for r in sets],
-            grams[layer],
-            labels,
-        )
-        for layer in range(len(layers))
-    ]
+    measured = []
+    for layer in range(len(layers)):
+        whole = _select(of_all_probes, layer)
+        by_set = [whole]
+        if labels.sets is not None:
+            by_set = [_select(of_sets, layer, r) for r in range(len(labels.sets))]
+        measured.append(summary.summarise(whole, by_set, grams[layer], labels))
+    return measured
 
 
 def _select(arrays: dict, *index: int) -> dict:

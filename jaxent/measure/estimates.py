@@ -14,7 +14,7 @@ _RANDOM = 32  # random directions whose removal is the baseline of damage
 def estimate_layers(
     grams, codes, sets, sizes: tuple[int, ...], alpha, scale_free: bool
 ):
-    """`_estimate` of every layer, from all probes together and from each replicate set.
+    """`estimate` of every layer, from all probes together and from each replicate set.
 
     Args:
       grams: `ridge.centred_gram` of every layer's activations, [L, N, N].
@@ -27,24 +27,35 @@ def estimate_layers(
     Returns:
       (arrays with a leading axis [L], arrays with leading axes [L, R] or None).
     """
-    estimate = functools.partial(
-        _estimate, sizes=sizes, alpha=alpha, scale_free=scale_free
+    of_one = functools.partial(
+        estimate, sizes=sizes, alpha=alpha, scale_free=scale_free
     )
-    of_all_probes = jax.lax.map(lambda gram: estimate(gram, codes), grams)
+    of_all_probes = jax.lax.map(lambda gram: of_one(gram, codes), grams)
     if sets is None:
         return of_all_probes, None
 
     def by_set(gram):
         def estimate_set(members):
-            return estimate(gram[members][:, members], codes[members])
+            return of_one(gram[members][:, members], codes[members])
 
         return jax.lax.map(estimate_set, sets)
 
     return of_all_probes, jax.lax.map(by_set, grams)
 
 
-def _estimate(gram, codes, sizes, alpha, scale_free) -> dict[str, jax.Array]:
-    """All that is measured on one set of probes: gram [N, N], codes [N, k]."""
+def estimate(gram, codes, sizes, alpha, scale_free) -> dict[str, jax.Array]:
+    """All that is measured on one set of probes.
+
+    Args:
+      gram: `ridge.centred_gram` of the activations [N, N], or part of a larger one.
+      codes: int [N, k], the class of each probe in each concept.
+      sizes: number of classes of each concept.
+      alpha: ridge penalty.
+      scale_free: whether alpha is relative to the activations' scale.
+
+    Returns:
+      Arrays by name.
+    """
     y = ridge.one_hot_labels(codes, sizes, gram.dtype)
     n, rank = len(gram), sum(sizes) - len(sizes)
     fit = ridge.fit(gram, y, rank, alpha, scale_free)

@@ -9,7 +9,12 @@ from jaxent.stats import intervals
 
 @dataclasses.dataclass(frozen=True)
 class Values:
-    """The estimates from all probes together; NaN where undefined.
+    """The estimates over the replicate sets; NaN where undefined.
+
+    Each is a function of the disjoint sets, fitted one by one: EI, nested EI and SEI
+    are ratios of sums over sets, CVO takes the sets together, and everything else is
+    the mean of the sets. The intervals are of the same functions. Without sets, or with
+    one, they are of the one fit.
 
     Attributes:
       ei: the paper's entanglement intensity, off-own over own accuracy damage.
@@ -44,13 +49,37 @@ class Values:
 
 
 @dataclasses.dataclass(frozen=True)
+class AllProbes:
+    """One fit on all probes together, without intervals; NaN where undefined.
+
+    It is of more probes than a set has, and EI depends on their number: it stands
+    beside no published EI and inside no interval. The fields are those of `Values` and
+    `Counts`.
+    """
+
+    ei: float
+    nested_ei: float
+    sei: float
+    overlap: float
+    v_purity: float
+    accuracy: dict[str, float]
+    r2: dict[str, float]
+    margins: dict[str, float]
+    own_flips: int
+    off_flips: int
+    nested_own_flips: int
+    nested_off_flips: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Counts:
     """How many probes, sets and flips: predictions that a removal makes wrong.
 
     Attributes:
       probes: number of probes N.
       sets: number of replicate sets.
-      own_flips: EI's denominator, flips of a direction's dominant concept.
+      own_flips: EI's denominator, flips of a direction's dominant concept, all sets
+        added up.
       off_flips: EI's numerator, flips of the other concepts.
       nested_own_flips: the nested EI's denominator.
       nested_off_flips: the nested EI's numerator.
@@ -70,18 +99,24 @@ class Counts:
 class Geometry:
     """Directions and matrices between concepts; r directions, k concepts.
 
+    Directions of different fits cannot be averaged, so what has an axis of directions
+    is of the fit on all probes, and so are the structural zeros. The matrices between
+    concepts are over the replicate sets.
+
     Attributes:
       singular: singular values [r] of the weights, descending.
       dominant: index [r] of each direction's dominant concept.
       damage: accuracy lost [r][k] by each concept when a direction is removed, not
         clipped; NaN for a direction that the activations do not have (singular value
         below 1e-6 of the largest).
-      concept_damage: mean [k][k] of damage over the directions in which the row's
-        concept dominates; NaN if there are none.
+      concept_damage: mean [k][k] of damage over the directions of all sets in which
+        the row's concept dominates; NaN if there are none.
       rise: rise [k][k] of the column's R^2 loss when the row's subspace is removed.
       overlaps: mean cos^2 [k][k] between weight subspaces.
       cvos: cross-validated overlap [k][k], NaN where undefined; None without enough
         replicate sets.
+      agreement: of each concept, the jackknife z of the smallest eigenvalue of its
+        Gamma, which CVO needs to be 3 or more; None without enough replicate sets.
       structural_zeros: of each concept, the m-th squared singular value of its class
         means: 0 but for rounding, since centred class means sum to zero.
     """
@@ -93,6 +128,7 @@ class Geometry:
     rise: list[list[float]]
     overlaps: list[list[float]]
     cvos: list[list[float]] | None
+    agreement: dict[str, float] | None
     structural_zeros: dict[str, float]
 
 
@@ -112,7 +148,7 @@ class Null:
 
 @dataclasses.dataclass(frozen=True)
 class Penalty:
-    """The ridge penalty.
+    """The ridge penalty, a mean over the fits of the replicate sets.
 
     Attributes:
       alpha: the penalty.
@@ -153,8 +189,10 @@ _JSON_KEYS = (
     "rise",
     "overlaps",
     "cvos",
+    "agreement",
     "intervals",
     "set_values",
+    "all_probes",
     "probes",
     "sets",
     "alpha",
@@ -167,15 +205,17 @@ class Measurement:
     """Everything measured on one set of activations.
 
     Attributes:
-      values: the estimates from all probes together.
-      intervals: over replicate sets, by dotted name (`accuracy.shape`). They are of the
-        mean of the sets' values, which differs from the value on all probes, since
-        those are more; EI's and nested EI's of the sets' flips added up, CVO's of
-        itself, all three by jackknife.
-      set_values: single numbers set by set, by dotted name (`accuracy.shape`,
-        `margin.shape`, `damage.shape.domain`, ...); of cvo, which takes several sets
-        together, the jackknife's pseudo-values.
+      values: the estimates over the replicate sets.
+      intervals: the same values with their 95% intervals over replicate sets, by dotted
+        name (`accuracy.shape`): t intervals, by jackknife where a value takes several
+        sets together. Empty for fewer than two sets.
+      set_values: the sets' contributions to each value, whose mean it is, by dotted
+        name (`accuracy.shape`, `margin.shape`, `damage.shape.domain`, ...): the sets'
+        own numbers, or `intervals.contributions` where a value takes several sets
+        together. Also the parts of the ratios (`own_flips`, `off_rise`, ...), which
+        are summed.
       counts: numbers of probes, sets and flips.
+      all_probes: the fit on all probes together.
       geometry: directions and matrices between concepts.
       null: what the design gives by itself.
       penalty: the ridge penalty.
@@ -186,6 +226,7 @@ class Measurement:
     intervals: dict[str, intervals.Interval]
     set_values: dict[str, list[float]]
     counts: Counts
+    all_probes: AllProbes
     geometry: Geometry
     null: Null
     penalty: Penalty
@@ -197,14 +238,15 @@ class Measurement:
         A direction's dominant concept has the key "own".
         """
         groups = dataclasses.asdict(self)
-        loose = {key: groups[key] for key in ("intervals", "set_values", "reasons")}
+        kept = ("intervals", "set_values", "all_probes", "reasons")
+        loose = {key: groups[key] for key in kept}
         for group in ("values", "counts", "geometry", "null", "penalty"):
             loose |= groups[group]
         loose["own"] = loose.pop("dominant")
         return concepts.to_plain({key: loose[key] for key in _JSON_KEYS})
 
     def __repr__(self) -> str:
-        counts = self.counts
+        counts, of_all = self.counts, self.all_probes
         accuracies = [
             f"{concept} {self._with_interval(accuracy, f'accuracy.{concept}')}"
             for concept, accuracy in self.values.accuracy.items()
@@ -213,10 +255,13 @@ class Measurement:
             [
                 f"Measurement of {counts.probes} probes; in parentheses the 95% "
                 f"interval over {counts.sets} replicate sets",
-                f"  CVO {self._estimate('cvo')}, SEI {self._estimate('sei')}",
-                f"  EI {self._estimate('ei')}, {_format_flips(counts)}",
-                f"  nested EI {self._estimate('nested_ei')}",
+                f"  CVO {self._estimate('cvo')}",
+                f"  EI as published {self._estimate('ei')}, {_format_flips(counts)}",
+                f"  nested EI {self._estimate('nested_ei')}, SEI "
+                f"{self._estimate('sei')}",
                 f"  accuracy: {', '.join(accuracies)}",
+                f"  one fit on all probes: EI {_format_number(of_all.ei)}, nested EI "
+                f"{_format_number(of_all.nested_ei)}, SEI {_format_number(of_all.sei)}",
                 f"  smallest margin: {self.values.weakest}; ridge alpha "
                 f"{self.penalty.alpha:.3g}",
                 f"  undefined: {_format_reasons(self.reasons)}",
@@ -229,11 +274,15 @@ class Measurement:
 
     def _with_interval(self, value: float, name: str) -> str:
         """A value, and its interval where it has one: "0.31 (0.25 to 0.37)"."""
-        number = "undefined" if math.isnan(value) else f"{value:.3f}"
+        number = _format_number(value)
         interval = self.intervals.get(name)
         if interval is None or math.isnan(interval.low):
             return number
         return f"{number} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def _format_number(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 
 def _format_flips(counts: Counts) -> str:
@@ -242,7 +291,11 @@ def _format_flips(counts: Counts) -> str:
 
 def _format_reasons(reasons: dict[str, str]) -> str:
     """Names and reasons; the intervals, which are many, are counted."""
-    values = [f"{name} ({why})" for name, why in reasons.items() if "." not in name]
+    values = [
+        f"{name} ({why})"
+        for name, why in reasons.items()
+        if not name.startswith("intervals.")
+    ]
     undefined_intervals = len(reasons) - len(values)
     if undefined_intervals:
         values.append(f"intervals of {undefined_intervals} more")

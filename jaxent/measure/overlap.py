@@ -1,6 +1,7 @@
 """CVO: overlap of two concepts' class-mean subspaces, cross-validated over sets."""
 
 import dataclasses
+import functools
 import itertools
 import math
 
@@ -10,6 +11,7 @@ from jaxent.measure import concepts
 from jaxent.stats import intervals
 
 LEAST_SETS = 4  # an estimate takes four different sets at a time
+LEAST_Z = 3.0  # of every Gamma_jj's smallest eigenvalue, below which CVO says nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,36 +20,49 @@ class Overlap:
 
     Attributes:
       value: mean over pairs of concepts; NaN where undefined.
-      pairs: [k, k], of every two concepts; None without enough sets.
-      pseudo_values: the jackknife's [R]; None without one set more than enough.
+      pairs: [k, k], of every two concepts; NaN where undefined, None without enough
+        sets.
+      contributions: the sets' contributions [R] to the value, whose mean it is; None
+        without one set more than enough, or where the value is undefined.
+      z: [k], the jackknife z of each concept's smallest eigenvalue; None without enough
+        sets.
       reason: why the value is undefined; None where it is defined.
     """
 
     value: float
     pairs: np.ndarray | None
-    pseudo_values: np.ndarray | None
+    contributions: np.ndarray | None
+    z: np.ndarray | None
     reason: str | None
 
 
 def measure_overlap(gram: np.ndarray, labels: concepts.Labels) -> Overlap:
-    """CVO with its pseudo-values over replicate sets; gram as of `cross_products`."""
+    """CVO with its sets' contributions; gram as of `cross_products`.
+
+    It is defined where the sets agree on every concept's directions: the jackknife z of
+    each Gamma_jj's smallest eigenvalue is 3 or more. Below, its bias and its spread
+    have no bound.
+    """
     sets = 0 if labels.sets is None else len(labels.sets)
     if sets < LEAST_SETS:
         too_few = f"{sets} replicate sets, expected {LEAST_SETS} or more"
-        return Overlap(math.nan, None, None, too_few)
+        return Overlap(math.nan, None, None, None, too_few)
     inner = cross_products(gram, labels)
+    z = agreement(inner, labels.sizes)
+    weakest = int(np.argmin(z))
+    if not z[weakest] >= LEAST_Z:
+        reason = (
+            f"the replicate sets do not agree on the directions of "
+            f"{labels.concepts[weakest]} (z {z[weakest]:.1f}, expected {LEAST_Z:.0f} "
+            "or more)"
+        )
+        k = len(labels.sizes)
+        return Overlap(math.nan, np.full((k, k), np.nan), None, z, reason)
     pairs = cvo_matrix(inner, labels.sizes)
-    value = mean_overlap(pairs)
-    disagreement = (
-        "the replicate sets do not agree on a concept's directions (Gamma not positive "
-        "definite)"
-    )
-    return Overlap(
-        value=value,
-        pairs=pairs,
-        pseudo_values=pseudo_values(inner, labels.sizes) if sets > LEAST_SETS else None,
-        reason=disagreement if math.isnan(value) else None,
-    )
+    value, contributions = mean_overlap(pairs), None
+    if sets > LEAST_SETS:
+        contributions = set_contributions(inner, labels.sizes)
+    return Overlap(value, pairs, contributions, z, None)
 
 
 def cross_products(gram: np.ndarray, labels: concepts.Labels) -> np.ndarray:
@@ -88,6 +103,69 @@ def _class_mean_contrasts(codes, sizes) -> np.ndarray:
     return np.concatenate(rows)
 
 
+def _gamma(inner: np.ndarray) -> np.ndarray:
+    """Gamma [q, q], the mean over r != s of Phi_r Phi_s', made symmetric."""
+    sets = len(inner)
+    gamma = (inner.sum((0, 1)) - np.trace(inner)) / (sets * (sets - 1))
+    return (gamma + gamma.T) / 2
+
+
+def _blocks(sizes: tuple[int, ...]) -> list[slice]:
+    """Each concept's contrasts among the q of all."""
+    return concepts.concept_columns(tuple(m - 1 for m in sizes))
+
+
+def _without_each(inner: np.ndarray) -> list[np.ndarray]:
+    """`inner` without each set in turn: R of [R - 1, R - 1, q, q]."""
+    every = range(len(inner))
+    kept = [[s for s in every if s != omitted] for omitted in every]
+    return [inner[np.ix_(k, k)] for k in kept]
+
+
+def smallest_eigenvalues(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """The smallest eigenvalue of each concept's Gamma_jj.
+
+    Args:
+      inner: [R, R, q, q], from `cross_products`.
+      sizes: number of classes of each concept.
+
+    Returns:
+      [k]; 0 or less where the sets share no direction.
+    """
+    gamma = _gamma(inner)
+    return np.array([np.linalg.eigvalsh(gamma[p, p])[0] for p in _blocks(sizes)])
+
+
+def agreement(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """How surely every concept's class means span all their dimensions.
+
+    The jackknife z of the smallest eigenvalue of each Gamma_jj: the eigenvalue over
+    its standard error over sets.
+
+    Args:
+      inner: [R, R, q, q], from `cross_products` of three sets or more.
+      sizes: number of classes of each concept.
+
+    Returns:
+      [k].
+    """
+    estimate = smallest_eigenvalues(inner, sizes)
+    kept = np.stack([smallest_eigenvalues(i, sizes) for i in _without_each(inner)])
+    error = np.sqrt(((kept - kept.mean(0)) ** 2).sum(0) * (1 - 1 / len(kept)))
+    # Sets that are copies of one another have no spread; then the sign decides.
+    return np.divide(estimate, error, out=np.sign(estimate) * math.inf, where=error > 0)
+
+
+@functools.cache
+def _all_different(sets: int) -> np.ndarray:
+    """1 where r, s, t, u are four different sets, else 0: [R R, R R]."""
+    pairs = np.array(list(itertools.product(range(sets), repeat=2)))
+    r, s = pairs[:, :1], pairs[:, 1:]
+    t, u = pairs[:, 0], pairs[:, 1]
+    different = (r != s) & (t != u) & (r != t) & (r != u) & (s != t) & (s != u)
+    return different.astype(float)
+
+
 def cvo_matrix(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     """CVO of every two concepts.
 
@@ -103,8 +181,7 @@ def cvo_matrix(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
       sizes: number of classes m_j of each concept.
 
     Returns:
-      [k, k]; NaN on the diagonal and where a Gamma_jj is not positive definite: the
-      sets do not agree on that concept's directions.
+      [k, k]; NaN on the diagonal and where a Gamma_jj is not positive definite.
 
     Raises:
       ValueError: for fewer than four sets.
@@ -112,18 +189,17 @@ def cvo_matrix(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     sets = len(inner)
     if sets < LEAST_SETS:
         raise ValueError(f"CVO of {sets} replicate sets: expected {LEAST_SETS} or more")
-    gamma = (inner.sum((0, 1)) - np.trace(inner)) / (sets * (sets - 1))
-    gamma = (gamma + gamma.T) / 2
-    blocks = concepts.concept_columns(tuple(m - 1 for m in sizes))
-    definite = [np.linalg.eigvalsh(gamma[p, p])[0] > 0 for p in blocks]
-    r, s, t, u = np.array(list(itertools.permutations(range(sets), 4))).T
+    gamma, blocks = _gamma(inner), _blocks(sizes)
+    definite = smallest_eigenvalues(inner, sizes) > 0
+    different = _all_different(sets)
     cvo = np.full((len(sizes), len(sizes)), np.nan)
     for i, j in itertools.combinations(range(len(sizes)), 2):
         if definite[i] and definite[j]:
             a, b = blocks[i], blocks[j]
-            left = np.linalg.solve(gamma[a, a], inner[r, s][:, a, b])
-            right = np.linalg.solve(gamma[b, b], inner[t, u][:, b, a])
-            total = np.einsum("qxy,qyx->", left, right) / len(r)
+            left = np.linalg.solve(gamma[a, a], inner[:, :, a, b])
+            right = np.linalg.solve(gamma[b, b], inner[:, :, b, a]).swapaxes(-1, -2)
+            left, right = left.reshape(sets**2, -1), right.reshape(sets**2, -1)
+            total = (left * (different @ right)).sum() / different.sum()
             cvo[i, j] = cvo[j, i] = total / min(sizes[i] - 1, sizes[j] - 1)
     return cvo
 
@@ -133,10 +209,8 @@ def mean_overlap(pairs: np.ndarray) -> float:
     return float(pairs[~np.eye(len(pairs), dtype=bool)].mean())
 
 
-def pseudo_values(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
-    """Jackknife pseudo-values of the mean CVO over replicate sets.
-
-    `intervals.over_sets` of them is its interval.
+def leave_one_out(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """The mean CVO without each set.
 
     Args:
       inner: [R, R, q, q], from `cross_products` of five sets or more.
@@ -145,10 +219,19 @@ def pseudo_values(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     Returns:
       [R]; NaN where CVO is undefined without a set.
     """
-    leave_one_out = []
-    for omitted in range(len(inner)):
-        kept = [s for s in range(len(inner)) if s != omitted]
-        pairs = cvo_matrix(inner[np.ix_(kept, kept)], sizes)
-        leave_one_out.append(mean_overlap(pairs))
+    without = [cvo_matrix(kept, sizes) for kept in _without_each(inner)]
+    return np.array([mean_overlap(pairs) for pairs in without])
+
+
+def set_contributions(inner: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """The sets' contributions to the mean CVO: `intervals.contributions` of it.
+
+    Args:
+      inner: [R, R, q, q], from `cross_products` of five sets or more.
+      sizes: number of classes of each concept.
+
+    Returns:
+      [R], whose mean is the mean CVO; NaN where CVO is undefined without a set.
+    """
     estimate = mean_overlap(cvo_matrix(inner, sizes))
-    return intervals.pseudo_values(estimate, leave_one_out)
+    return intervals.contributions(estimate, leave_one_out(inner, sizes))

@@ -1,18 +1,36 @@
-"""Estimated arrays to a measurement: ratios, intervals over sets, and reasons."""
+"""Estimated arrays to a measurement: one function of the sets a value, and reasons."""
 
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxent.measure import concepts, measurement, overlap
 from jaxent.stats import intervals
 
-LEAST_FLIPS = 10  # own-concept flips below which a ratio of flips says nothing
-LEAST_RISE = 0.01  # own rise of the R^2 loss, all concepts together, likewise
+# Own-concept flips below which a ratio of flips says nothing, and off-concept flips
+# below which its interval covers too little.
+LEAST_FLIPS = 10
+LEAST_RISE = 0.01  # own rise of a set's R^2 loss, all concepts together, likewise
 
-# Take several replicate sets together, so that their intervals are jackknives.
-_OF_SEVERAL_SETS = ("ei", "nested_ei", "cvo")
+
+class _Ratio(NamedTuple):
+    """A ratio of sums over sets: names of its parts, and how much it needs of them."""
+
+    numerator: str
+    denominator: str
+    minimum: float  # of the sum of the denominators
+    minimum_a_set: float  # the same for each set that is summed
+
+
+_RATIOS = {
+    "ei": _Ratio("off_flips", "own_flips", LEAST_FLIPS, 0),
+    "nested_ei": _Ratio("nested_off_flips", "nested_own_flips", LEAST_FLIPS, 0),
+    "sei": _Ratio("off_rise", "own_rise", 0, LEAST_RISE),
+}
+_PARTS = tuple(part for one in _RATIOS.values() for part in one[:2])
+Numbers = Mapping[str, float]
 
 
 def summarise(
@@ -22,192 +40,79 @@ def summarise(
 
     Args:
       estimated: the arrays of `estimates.estimate_layers`, from all probes together.
-      by_set: the same from each replicate set; empty without sets.
+      by_set: the same from each replicate set; of all probes where there are no sets.
       gram: inner products of the activations [N, N], from which CVO is taken.
       labels: of the N probes.
 
     Returns:
       The measurement, with a reason for everything that is undefined.
     """
-    numbers, reasons = _single_numbers(estimated, labels)
-    set_values = _set_values(by_set, labels)
-    over_sets = _intervals(set_values)
+    sets = [numbers(one, labels) for one in by_set]
+    values, set_values, reasons = _over_sets(sets, labels)
     cross_validated = overlap.measure_overlap(gram, labels)
+    values["cvo"] = cross_validated.value
     if cross_validated.reason is not None:
         reasons["cvo"] = cross_validated.reason
-    if cross_validated.pseudo_values is not None:
-        set_values["cvo"] = cross_validated.pseudo_values.tolist()
-        over_sets["cvo"] = intervals.over_sets(set_values["cvo"])
-    pairs = cross_validated.pairs
+    if cross_validated.contributions is not None:
+        set_values["cvo"] = cross_validated.contributions.tolist()
+    all_probes, reasons_of_all = _all_probes(numbers(estimated, labels), labels)
+    over_sets, reasons = _intervals(values, set_values, reasons, labels)
     return measurement.Measurement(
-        values=_values(estimated, numbers, cross_validated.value, labels),
+        values=_values(values, set_values, labels),
         intervals=over_sets,
         set_values=set_values,
-        counts=_counts(numbers, set_values, labels),
-        geometry=_geometry(estimated, pairs, labels),
+        counts=_counts(set_values, labels),
+        all_probes=all_probes,
+        geometry=_geometry(estimated, by_set, values, cross_validated, labels),
         null=_null(labels),
-        penalty=measurement.Penalty(float(estimated["alpha"]), numbers["alpha_ratio"]),
-        reasons=reasons | _interval_reasons(over_sets, set_values, len(by_set)),
+        penalty=measurement.Penalty(
+            float(np.mean([one["alpha"] for one in by_set])), values["alpha_ratio"]
+        ),
+        reasons=reasons | reasons_of_all,
     )
 
 
-def _by_concept(numbers: np.ndarray, labels: concepts.Labels) -> dict[str, Any]:
-    """Numbers [k] by the concepts' names."""
-    return dict(zip(labels.concepts, numbers.tolist()))
+def numbers(estimated: dict, labels: concepts.Labels) -> dict[str, float]:
+    """The single numbers of one fit, by their dotted names.
 
+    Args:
+      estimated: the arrays of `estimates.estimate` of some probes.
+      labels: of all probes.
 
-def _values(
-    estimated: dict, numbers: dict[str, float], cvo: float, labels: concepts.Labels
-) -> measurement.Values:
-    """The estimates from all probes together."""
-    own, off = numbers["own_flips"], numbers["off_flips"]
-    return measurement.Values(
-        ei=numbers["ei"],
-        nested_ei=numbers["nested_ei"],
-        sei=numbers["sei"],
-        overlap=numbers["overlap"],
-        cvo=cvo,
-        v_purity=numbers["v_purity"],
-        ei_bound=3 / own if off == 0 and own > 0 else None,
-        accuracy=_by_concept(estimated["accuracy"], labels),
-        r2=_by_concept(estimated["r2"], labels),
-        margins=_by_concept(estimated["margins"], labels),
-        weakest=labels.concepts[int(np.argmin(estimated["margins"]))],
-        random_damage=_by_concept(estimated["random"], labels),
-    )
-
-
-def _counts(
-    numbers: dict[str, float],
-    set_values: dict[str, list[float]],
-    labels: concepts.Labels,
-) -> measurement.Counts:
-    """Numbers of probes, sets and flips."""
-    weakest_sets = np.zeros(len(labels.concepts), int)
-    sets = 0 if labels.sets is None else len(labels.sets)
-    if sets:
-        margins = [set_values[f"margin.{concept}"] for concept in labels.concepts]
-        np.add.at(weakest_sets, np.argmin(margins, axis=0), 1)
-    return measurement.Counts(
-        probes=len(labels.codes),
-        sets=sets,
-        own_flips=int(numbers["own_flips"]),
-        off_flips=int(numbers["off_flips"]),
-        nested_own_flips=int(numbers["nested_own_flips"]),
-        nested_off_flips=int(numbers["nested_off_flips"]),
-        weakest_sets=_by_concept(weakest_sets, labels),
-    )
-
-
-def _geometry(
-    estimated: dict, cvos: np.ndarray | None, labels: concepts.Labels
-) -> measurement.Geometry:
-    """Directions and matrices between concepts."""
-    dominant, _ = concepts.dominant_concept(estimated["v"], labels.sizes)
-    return measurement.Geometry(
-        singular=estimated["singular"].tolist(),
-        dominant=dominant.tolist(),
-        damage=estimated["damage"].tolist(),
-        concept_damage=_concept_damage(estimated, labels).tolist(),
-        rise=estimated["rise"].tolist(),
-        overlaps=estimated["overlaps"].tolist(),
-        cvos=None if cvos is None else cvos.tolist(),
-        structural_zeros=_by_concept(estimated["zeros"], labels),
-    )
-
-
-def _null(labels: concepts.Labels) -> measurement.Null:
-    """What the design gives by itself."""
-    directions = sum(labels.sizes) - len(labels.sizes)
-    purity = concepts.random_purity(labels.sizes)
-    return measurement.Null(
-        structural_ratio=directions / (max(labels.sizes) - 1) - 1,
-        v_purity_null=(float(purity.mean()), float(purity.std())),
-    )
-
-
-def _set_values(by_set: list[dict], labels: concepts.Labels) -> dict[str, list[float]]:
-    """`_single_numbers` set by set: {name: [R]}."""
-    sets = [_single_numbers(one, labels)[0] for one in by_set]
-    return {name: [one[name] for one in sets] for name in sets[0]} if sets else {}
-
-
-def _intervals(set_values: dict[str, list[float]]) -> dict[str, intervals.Interval]:
-    """Intervals over sets, of each number but the flips.
-
-    Ratios of flips come from the flips, of which single sets have too few.
+    Returns:
+      Numbers by name: the parts of ratios, and what is averaged over sets.
     """
-    over_sets = {
-        name: intervals.over_sets(values)
-        for name, values in set_values.items()
-        if not name.endswith("flips")
-    }
-    if set_values:
-        for name, prefix in (("ei", ""), ("nested_ei", "nested_")):
-            off = set_values[f"{prefix}off_flips"]
-            own = set_values[f"{prefix}own_flips"]
-            over_sets[name] = intervals.ratio(off, own, LEAST_FLIPS)
-    return over_sets
-
-
-def _interval_reasons(
-    over_sets: dict[str, intervals.Interval],
-    set_values: dict[str, list[float]],
-    sets: int,
-) -> dict[str, str]:
-    """Why intervals are undefined, by "intervals." and the name."""
-    if sets == 1:
-        return {"intervals": "1 replicate set, expected two or more"}
-    reasons = {}
-    for name, interval in over_sets.items():
-        if not math.isnan(interval.low):
-            continue
-        if name in _OF_SEVERAL_SETS:
-            where = "without one of the"
-        else:
-            where = f"in {np.isnan(set_values[name]).sum()} of {sets}"
-        reasons[f"intervals.{name}"] = f"the value is undefined {where} replicate sets"
-    return reasons
-
-
-def _concept_damage(estimated: dict, labels: concepts.Labels) -> np.ndarray:
-    """Mean damage [k, k] over the directions in which the row's concept dominates.
-
-    NaN where it dominates in none.
-    """
-    dominant, _ = concepts.dominant_concept(estimated["v"], labels.sizes)
-    is_dominant = np.eye(len(labels.sizes))[:, dominant]  # [k, r]
-    number = is_dominant.sum(1, keepdims=True)
-    mean = is_dominant @ estimated["damage"] / np.maximum(number, 1)
-    return np.where(number > 0, mean, math.nan)
-
-
-def _single_numbers(
-    estimated: dict, labels: concepts.Labels
-) -> tuple[dict[str, float], dict[str, str]]:
-    """The single numbers of one set of probes, and why some of them are NaN."""
-    flips = _flips(estimated, labels)
-    values = _ratios(estimated, flips, labels)
-    rank = sum(labels.sizes) - len(labels.sizes)
+    k, overlaps, rise = len(labels.sizes), estimated["overlaps"], estimated["rise"]
+    dominant, shares = concepts.dominant_concept(estimated["v"], labels.sizes)
     singular = estimated["singular"]
-    informative = int((singular > 1e-6 * singular[0]).sum())
-    if informative < rank:
-        flips = dict.fromkeys(flips, 0)  # of directions that do not exist
-        reason = (
-            f"{informative} informative directions, expected {rank}: the activations "
-            "do not span the labels"
-        )
-        reasons = dict.fromkeys(values, reason)
-    else:
-        reasons = _too_little(estimated, flips)
-    values |= dict.fromkeys(reasons, math.nan)
-    return values | flips | _always_defined(estimated, labels), reasons
+    found = _flips(estimated, dominant) | {
+        "own_rise": float(np.trace(rise)),
+        "off_rise": float(rise.sum() - np.trace(rise)),
+        "overlap": float((overlaps.sum() - np.trace(overlaps)) / (k * k - k)),
+        "v_purity": float(shares.mean()),
+        "alpha_ratio": float(estimated["alpha_ratio"]),
+        "informative": int((singular > 1e-6 * singular[0]).sum()),
+    }
+    for name, array in (
+        ("accuracy", "accuracy"),
+        ("r2", "r2"),
+        ("margin", "margins"),
+        ("random_damage", "random"),
+    ):
+        for concept, number in zip(labels.concepts, estimated[array]):
+            found[f"{name}.{concept}"] = float(number)
+    is_dominant = np.eye(k)[:, dominant]  # [k, r]
+    lost = is_dominant @ estimated["damage"]
+    for i, removed in enumerate(labels.concepts):
+        found[f"directions.{removed}"] = float(is_dominant[i].sum())
+        for j, concept in enumerate(labels.concepts):
+            found[f"lost.{removed}.{concept}"] = float(lost[i, j])
+    return found
 
 
-def _flips(estimated: dict, labels: concepts.Labels) -> dict[str, int]:
+def _flips(estimated: dict, dominant: np.ndarray) -> dict[str, float]:
     """EI's and nested EI's denominators and numerators, each cell clipped at 0."""
     flips = np.maximum(estimated["before"] - estimated["after"], 0)  # [r, k]
-    dominant, _ = concepts.dominant_concept(estimated["v"], labels.sizes)
     own = int(flips[np.arange(len(flips)), dominant].sum())
     nested = np.maximum(estimated["nested"], 0)  # [k, k]
     nested_own = int(np.trace(nested))
@@ -219,58 +124,223 @@ def _flips(estimated: dict, labels: concepts.Labels) -> dict[str, int]:
     }
 
 
-def _ratios(
-    estimated: dict, flips: dict[str, int], labels: concepts.Labels
+def _over_sets(
+    sets: Sequence[Numbers], labels: concepts.Labels
+) -> tuple[dict[str, float], dict[str, list[float]], dict[str, str]]:
+    """Values, the sets' contributions to them, and why ratios are undefined.
+
+    A ratio is that of the sums over sets, everything else the mean of the sets.
+    """
+    by_name = {name: [one[name] for one in sets] for name in sets[0]}
+    missing = _missing_directions(by_name.pop("informative"), labels)
+    values, contributions, reasons = {}, {}, {}
+    for name, one in _RATIOS.items():
+        numerators, denominators = by_name[one.numerator], by_name[one.denominator]
+        if missing is None:
+            reason = _too_little(name, sum(denominators), len(sets))
+        else:
+            reason = missing
+        minimum = one.minimum + one.minimum_a_set * (len(sets) - 1)
+        parts = intervals.ratio_contributions(numerators, denominators, minimum)
+        contributions[name] = parts.tolist()
+        if reason is None:
+            values[name] = sum(numerators) / sum(denominators)
+        else:
+            values[name], reasons[name] = math.nan, reason
+        few = name != "sei" and sum(numerators) < LEAST_FLIPS
+        if few or reason is not None:
+            contributions[name] = [math.nan] * len(sets)
+        if few and reason is None:
+            reasons[f"intervals.{name}"] = (
+                f"{sum(numerators)} off-concept flips, fewer than {LEAST_FLIPS}"
+            )
+    for removed in labels.concepts:
+        directions = by_name.pop(f"directions.{removed}")
+        for concept in labels.concepts:
+            lost = by_name.pop(f"lost.{removed}.{concept}")
+            name = f"damage.{removed}.{concept}"
+            values[name] = sum(lost) / sum(directions) if sum(directions) else math.nan
+            contributions[name] = intervals.ratio_contributions(
+                lost, directions, 1
+            ).tolist()
+    contributions |= by_name
+    values |= {n: float(np.mean(v)) for n, v in by_name.items() if n not in _PARTS}
+    return values, contributions, reasons
+
+
+def _missing_directions(
+    informative: Sequence[float], labels: concepts.Labels
+) -> str | None:
+    """Why ratios are undefined where activations of a set do not span the labels."""
+    rank = sum(labels.sizes) - len(labels.sizes)
+    least = int(np.argmin(informative))
+    if informative[least] >= rank:
+        return None
+    where = f" in replicate set {least}" if len(informative) > 1 else ""
+    return (
+        f"{informative[least]} informative directions{where}, expected {rank}: the "
+        "activations do not span the labels"
+    )
+
+
+def _too_little(name: str, own: float, sets: int) -> str | None:
+    """Why a ratio over too few flips or too small a rise says nothing, if it does."""
+    where = f" in {sets} replicate sets" if sets > 1 else ""
+    if name != "sei":
+        if own >= LEAST_FLIPS:
+            return None
+        return f"{own:.0f} own-concept flips{where}, fewer than {LEAST_FLIPS}"
+    if own >= LEAST_RISE * sets:
+        return None
+    return (
+        f"R^2 loss rises by {own / sets:.4f} where a concept's own subspace is "
+        f"removed, less than {LEAST_RISE}"
+    )
+
+
+def _all_probes(
+    numbers: dict[str, float], labels: concepts.Labels
+) -> tuple[measurement.AllProbes, dict[str, str]]:
+    """The fit on all probes, and why some of its ratios are undefined."""
+    values, _, reasons = _over_sets([numbers], labels)
+    fit = measurement.AllProbes(
+        ei=values["ei"],
+        nested_ei=values["nested_ei"],
+        sei=values["sei"],
+        overlap=values["overlap"],
+        v_purity=values["v_purity"],
+        accuracy=_by_concept(values, "accuracy", labels),
+        r2=_by_concept(values, "r2", labels),
+        margins=_by_concept(values, "margin", labels),
+        own_flips=int(numbers["own_flips"]),
+        off_flips=int(numbers["off_flips"]),
+        nested_own_flips=int(numbers["nested_own_flips"]),
+        nested_off_flips=int(numbers["nested_off_flips"]),
+    )
+    of_values = {n: why for n, why in reasons.items() if n in _RATIOS}
+    return fit, {f"all_probes.{name}": why for name, why in of_values.items()}
+
+
+def _intervals(
+    values: Numbers,
+    set_values: Mapping[str, list[float]],
+    reasons: Mapping[str, str],
+    labels: concepts.Labels,
+) -> tuple[dict[str, intervals.Interval], dict[str, str]]:
+    """Intervals over sets of each value, and all reasons, those without one too."""
+    sets = 0 if labels.sets is None else len(labels.sets)
+    if sets < 2:
+        plural = "" if sets == 1 else "s"
+        none = f"{sets} replicate set{plural}, expected two or more"
+        of_values = {n: why for n, why in reasons.items() if n in values}
+        return {}, of_values | {"intervals": none}
+    over_sets = {
+        name: intervals.over_sets(set_values[name])
+        for name in values
+        if name in set_values
+    }
+    without = {
+        f"intervals.{name}": _why_no_interval(name, set_values, sets)
+        for name, value in values.items()
+        if not math.isnan(value)
+        and (name not in over_sets or math.isnan(over_sets[name].low))
+    }
+    return over_sets, without | dict(reasons)
+
+
+def _why_no_interval(
+    name: str, set_values: Mapping[str, list[float]], sets: int
+) -> str:
+    """Why a value that is defined has no interval."""
+    if name not in set_values:
+        return f"{sets} replicate sets, expected {overlap.LEAST_SETS + 1} or more"
+    if np.isnan(set_values[name]).any():
+        return "the value is undefined without one of the replicate sets"
+    return "the replicate sets do not differ"
+
+
+def _by_concept(
+    values: Numbers, name: str, labels: concepts.Labels
 ) -> dict[str, float]:
-    """The estimators of one set of probes; NaN for 0 / 0."""
-    k, overlaps = len(labels.sizes), estimated["overlaps"]
-    own_rise = float(np.trace(estimated["rise"]))
-    _, shares = concepts.dominant_concept(estimated["v"], labels.sizes)
-    return {
-        "ei": _ratio(flips["off_flips"], flips["own_flips"]),
-        "nested_ei": _ratio(flips["nested_off_flips"], flips["nested_own_flips"]),
-        "sei": _ratio(float(estimated["rise"].sum()) - own_rise, own_rise),
-        "overlap": float((overlaps.sum() - np.trace(overlaps)) / (k * k - k)),
-        "v_purity": float(shares.mean()),
-    }
+    """The values of that dotted name by concept."""
+    return {concept: values[f"{name}.{concept}"] for concept in labels.concepts}
 
 
-def _ratio(numerator: float, denominator: float) -> float:
-    """numerator / denominator, NaN unless the denominator is positive."""
-    return numerator / denominator if denominator > 0 else math.nan
+def _values(
+    values: Numbers, set_values: Mapping[str, list[float]], labels: concepts.Labels
+) -> measurement.Values:
+    """The estimates over the sets."""
+    own, off = sum(set_values["own_flips"]), sum(set_values["off_flips"])
+    margins = _by_concept(values, "margin", labels)
+    return measurement.Values(
+        ei=values["ei"],
+        nested_ei=values["nested_ei"],
+        sei=values["sei"],
+        overlap=values["overlap"],
+        cvo=values["cvo"],
+        v_purity=values["v_purity"],
+        ei_bound=3 / own if off == 0 and own > 0 else None,
+        accuracy=_by_concept(values, "accuracy", labels),
+        r2=_by_concept(values, "r2", labels),
+        margins=margins,
+        weakest=min(margins, key=lambda concept: margins[concept]),
+        random_damage=_by_concept(values, "random_damage", labels),
+    )
 
 
-def _too_little(estimated: dict, flips: dict[str, int]) -> dict[str, str]:
-    """Why ratios over too few flips or too small a rise say nothing."""
-    reasons = {}
-    for name, own in (
-        ("ei", flips["own_flips"]),
-        ("nested_ei", flips["nested_own_flips"]),
-    ):
-        if own < LEAST_FLIPS:
-            reasons[name] = f"{own} own-concept flips, fewer than {LEAST_FLIPS}"
-    own_rise = float(np.trace(estimated["rise"]))
-    if own_rise < LEAST_RISE:
-        reasons["sei"] = (
-            f"R^2 loss rises by {own_rise:.4f} where a concept's own subspace is "
-            f"removed, less than {LEAST_RISE}"
-        )
-    return reasons
+def _counts(
+    set_values: Mapping[str, list[float]], labels: concepts.Labels
+) -> measurement.Counts:
+    """Numbers of probes, sets and flips."""
+    weakest_sets = np.zeros(len(labels.concepts), int)
+    sets = 0 if labels.sets is None else len(labels.sets)
+    if sets:
+        margins = [set_values[f"margin.{concept}"] for concept in labels.concepts]
+        np.add.at(weakest_sets, np.argmin(margins, axis=0), 1)
+    return measurement.Counts(
+        probes=len(labels.codes),
+        sets=sets,
+        own_flips=int(sum(set_values["own_flips"])),
+        off_flips=int(sum(set_values["off_flips"])),
+        nested_own_flips=int(sum(set_values["nested_own_flips"])),
+        nested_off_flips=int(sum(set_values["nested_off_flips"])),
+        weakest_sets=dict(zip(labels.concepts, weakest_sets.tolist())),
+    )
 
 
-def _always_defined(estimated: dict, labels: concepts.Labels) -> dict[str, float]:
-    """The single numbers that need no count of flips, by their dotted names."""
-    by_concept = {
-        "accuracy": estimated["accuracy"],
-        "margin": estimated["margins"],
-        "random_damage": estimated["random"],
-    }
-    numbers = {
-        f"{name}.{concept}": float(number)
-        for name, of_concepts in by_concept.items()
-        for concept, number in zip(labels.concepts, of_concepts)
-    }
-    for removed, row in zip(labels.concepts, _concept_damage(estimated, labels)):
-        for concept, lost in zip(labels.concepts, row):
-            numbers[f"damage.{removed}.{concept}"] = float(lost)
-    return numbers | {"alpha_ratio": float(estimated["alpha_ratio"])}
+def _geometry(
+    estimated: dict,
+    by_set: list[dict],
+    values: Numbers,
+    cross_validated: overlap.Overlap,
+    labels: concepts.Labels,
+) -> measurement.Geometry:
+    """Directions of the fit on all probes, and matrices over the sets."""
+    dominant, _ = concepts.dominant_concept(estimated["v"], labels.sizes)
+    pairs, z = cross_validated.pairs, cross_validated.z
+    names = labels.concepts
+
+    def plain_mean(name: str) -> list[list[float]]:
+        return np.mean([one[name] for one in by_set], axis=0).tolist()
+
+    return measurement.Geometry(
+        singular=estimated["singular"].tolist(),
+        dominant=dominant.tolist(),
+        damage=estimated["damage"].tolist(),
+        concept_damage=[[values[f"damage.{a}.{b}"] for b in names] for a in names],
+        rise=plain_mean("rise"),
+        overlaps=plain_mean("overlaps"),
+        cvos=None if pairs is None else pairs.tolist(),
+        agreement=None if z is None else dict(zip(names, z.tolist())),
+        structural_zeros=dict(zip(names, estimated["zeros"].tolist())),
+    )
+
+
+def _null(labels: concepts.Labels) -> measurement.Null:
+    """What the design gives by itself."""
+    directions = sum(labels.sizes) - len(labels.sizes)
+    purity = concepts.random_purity(labels.sizes)
+    return measurement.Null(
+        structural_ratio=directions / (max(labels.sizes) - 1) - 1,
+        v_purity_null=(float(purity.mean()), float(purity.std())),
+    )

@@ -80,6 +80,7 @@ class Grid:
       notes: footnotes; the first has number 1.
       facts: its values as flat records, which become its CSV.
       titled: numbers of the caption's footnotes.
+      folded: whether the page shows it only where a reader opens it.
     """
 
     id: str
@@ -90,6 +91,7 @@ class Grid:
     notes: tuple[str, ...]
     facts: tuple[Mapping, ...]
     titled: tuple[int, ...] = ()
+    folded: bool = False
 
     @property
     def groups(self) -> list[list[int]]:

@@ -1,24 +1,41 @@
 """Tables of everything that was measured, in the forms of the paper's tables."""
 
+import dataclasses
+
 from jaxent.paper import tables as paper_tables
 from jaxent.report import coding_values, crosstalk_values, grid, match, tables
 from jaxent.report import values as table_values
 
 _C = paper_tables.Column
 _QUANTITIES = (
-    ("ei", "EI"),
-    ("nested_ei", "nested EI"),
-    ("sei", "SEI"),
     ("cvo", "CVO"),
+    ("ei", "EI (as published)"),
+    ("nested_ei", "nested EI"),
     ("v_purity", "V-purity"),
     ("domain_accuracy", "domain accuracy"),
+)
+_SECOND = (
+    ("sei", "SEI"),
+    ("ei_all_probes", "EI, one fit on all probes"),
+    ("nested_ei_all_probes", "nested EI, one fit on all probes"),
+    ("sei_all_probes", "SEI, one fit on all probes"),
+)
+_SECOND_CAPTION = (
+    "SEI is to be compared at equal N and accuracy only. A fit on all probes is of "
+    "more probes than a set has, and EI depends on their number: it has no interval."
 )
 _BEFORE_AFTER = tuple(
     _C(f"{id}_{when}", f"{title} {when}")
     for id, title in _QUANTITIES
     for when in ("before", "after")
 )
+_SECOND_BEFORE_AFTER = tuple(
+    _C(f"{id}_{when}", f"{title}, {when}")
+    for id, title in _SECOND
+    for when in ("before", "after")
+)
 _CHANGE = (
+    _C("cvo_change", "change of CVO"),
     _C("ei_change", "change of EI", 0, "%"),
     _C("response", "response", unit="text"),
 )
@@ -28,6 +45,7 @@ _END = (
     _C("final_loss", "final loss"),
 )
 _AT_STEP = tuple(_C(id, title) for id, title in _QUANTITIES)
+_SECOND_AT_STEP = tuple(_C(id, title) for id, title in _SECOND)
 _CODING = (
     _C("benchmark", "problems", unit="text"),
     _C("he", "base tests", 1, "%"),
@@ -51,6 +69,7 @@ _LIKELIHOOD = (
     _C("sign_p", "sign test p", 4),
 )
 _BASE = (
+    _C("cvo_before", "CVO before"),
     _C("ei_before", "EI before"),
     _C("margin", "margin", None),
     _C("weakest", "weakest concept", unit="text"),
@@ -71,6 +90,13 @@ _FORMS = (
         table_values.group_rows,
     ),
     (
+        "summary-second",
+        "Second opinions before and after, over seeds",
+        _SECOND_CAPTION,
+        _SECOND_BEFORE_AFTER,
+        table_values.group_rows,
+    ),
+    (
         "runs",
         "Before and after, every run",
         "As Table 3.",
@@ -82,6 +108,13 @@ _FORMS = (
         "During training, over seeds",
         "As Tables 4, 12 and 13; means ± SD over seeds.",
         _AT_STEP,
+        table_values.group_step_rows,
+    ),
+    (
+        "steps-second",
+        "Second opinions during training, over seeds",
+        _SECOND_CAPTION,
+        _SECOND_AT_STEP,
         table_values.group_step_rows,
     ),
     (
@@ -137,8 +170,11 @@ def measured_tables(results: match.ResultSet, prefix: str) -> list[grid.Grid]:
     Returns:
       The grids that have a row.
     """
-    return [
+    every = [
         tables.measured(f"{prefix}-{id}", title, caption, columns, rows)
         for id, title, caption, columns, source in _FORMS
         if (rows := source(results))
+    ]
+    return [
+        dataclasses.replace(one, folded=one.id.endswith("-second")) for one in every
     ]

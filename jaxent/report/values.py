@@ -45,7 +45,10 @@ class Value:
 Rows = list[tuple[Mapping[str, Any], Mapping[str, Value]]]
 Runs = Sequence[match.KeyedResult[records.Run]]
 
-_SHOWN = ("ei", "sei", "cvo", "nested_ei", "v_purity", "domain_accuracy")
+_SHOWN = (
+    *("cvo", "ei", "nested_ei", "sei", "v_purity", "domain_accuracy"),
+    *(f"{name}_all_probes" for name in quantities.ALL_PROBES),
+)
 _OF_SUMMARY = ("sv_energy", "final_loss")
 _OUTCOMES = {"falls": "deepened", "rises": "recovered"}
 
@@ -78,14 +81,18 @@ def over_seeds(measurements: Sequence[quantities.Measured], name: str) -> Value:
       name: of a quantity in `quantities.QUANTITIES`.
 
     Returns:
-      Mean and SD over seeds, with the interval over replicate sets: of one seed as it
-      was measured, of several from the sets' means over seeds.
+      Mean and SD over seeds, with the interval of that mean over replicate sets: of one
+      seed as it was measured, of several from the sets' contributions, averaged over
+      seeds. None where the quantity is undefined in a seed.
     """
     reasons = (measured.reason(name) for measured in measurements)
-    absent = next(filter(None, reasons), "not measured")
-    value = of_seeds([measured.value(name) for measured in measurements], absent)
+    reason = next(filter(None, reasons), None)
+    values = [measured.value(name) for measured in measurements]
+    value = of_seeds(values, reason or "not measured")
     if value.mean is None:
         return value
+    if value.why is not None and reason is not None:
+        value = dataclasses.replace(value, why=f"{value.why}: {reason}")
     interval, number = _interval_over_sets(measurements, name)
     if interval is None:
         return value
@@ -103,20 +110,21 @@ def _interval_over_sets(
     pooled = pool_sets(measurements, name)
     if pooled is None:
         return None, 0
-    return intervals.t_interval(pooled), len(pooled)
+    return intervals.ends(intervals.over_sets(pooled)), len(pooled)
 
 
 def pool_sets(
     measurements: Iterable[quantities.Measured], name: str
 ) -> np.ndarray | None:
-    """Averages one quantity over seeds, set by set.
+    """Averages the sets' contributions to one quantity over seeds.
 
     Args:
       measurements: one a seed.
       name: of a quantity in `quantities.QUANTITIES`.
 
     Returns:
-      One value a replicate set [R]; None unless every seed has all of them.
+      One contribution a replicate set [R], whose mean is that of the seeds' values;
+      None unless every seed has all of them.
     """
     every: list[np.ndarray] = []
     for measured in measurements:
@@ -179,19 +187,18 @@ def _margins(before: Sequence[quantities.Measured]) -> dict[str, Value]:
 def _change(
     before: Sequence[quantities.Measured], after: Sequence[quantities.Measured]
 ) -> dict[str, Value]:
-    """The change of EI in percent of before's mean, and the response in a word.
+    """The changes of CVO and of EI, and EI's response in a word.
 
-    The word is what the intervals of the change allow. The SD is that of the seeds' own
-    differences, the interval is over replicate sets; both are in percent of the same
-    mean, taken as fixed.
+    EI's is in percent of before's mean. The word is what the intervals of the change
+    allow. The SD is that of the seeds' own differences, the interval is over replicate
+    sets; both are in percent of the same mean, taken as fixed.
     """
-    starts = _defined([measured.value("ei") for measured in before])
-    ends = _defined([measured.value("ei") for measured in after])
-    if starts is None or ends is None or not starts.mean():
+    values = {"cvo_change": _plain_change(before, after, "cvo")}
+    paired = _paired_difference(before, after, "ei")
+    if paired is None or not paired[1].mean():
         undefined = Value(None, why="EI is undefined before or after")
-        return {"ei_change": undefined, "response": undefined}
-    sets_before, sets_after = pool_sets(before, "ei"), pool_sets(after, "ei")
-    change = differences.difference(ends, starts, sets_after, sets_before, paired=True)
+        return values | {"ei_change": undefined, "response": undefined}
+    change, starts, ends, number = paired
     word = "not decided"
     if change.below():
         word = "falls"
@@ -201,10 +208,45 @@ def _change(
     n = len(starts)
     sd = percent * float(np.std(ends - starts, ddof=1)) if n > 1 else None
     value = Value(percent * change.estimate, sd, n)
-    if change.sets and sets_after is not None:
+    if change.sets:
         low, high = (percent * end for end in change.sets)
-        value = dataclasses.replace(value, low=low, high=high, sets=len(sets_after))
-    return {"ei_change": value, "response": Value(word)}
+        value = dataclasses.replace(value, low=low, high=high, sets=number)
+    return values | {"ei_change": value, "response": Value(word)}
+
+
+def _paired_difference(
+    before: Sequence[quantities.Measured],
+    after: Sequence[quantities.Measured],
+    name: str,
+) -> tuple[differences.Difference, np.ndarray, np.ndarray, int] | None:
+    """The paired difference, the values before and after, and the number of sets."""
+    starts = _defined([measured.value(name) for measured in before])
+    ends = _defined([measured.value(name) for measured in after])
+    if starts is None or ends is None:
+        return None
+    sets_before, sets_after = pool_sets(before, name), pool_sets(after, name)
+    number = 0 if sets_after is None else len(sets_after)
+    change = differences.difference(ends, starts, sets_after, sets_before, paired=True)
+    return change, starts, ends, number
+
+
+def _plain_change(
+    before: Sequence[quantities.Measured],
+    after: Sequence[quantities.Measured],
+    name: str,
+) -> Value:
+    """A change in the quantity's own unit, with its interval over replicate sets."""
+    paired = _paired_difference(before, after, name)
+    if paired is None:
+        reasons = (measured.reason(name) for measured in (*before, *after))
+        return Value(None, why=next(filter(None, reasons), "not measured"))
+    change, starts, ends, number = paired
+    sd = float(np.std(ends - starts, ddof=1)) if len(starts) > 1 else None
+    value = Value(change.estimate, sd, len(starts))
+    if change.sets is None:
+        return value
+    low, high = change.sets
+    return dataclasses.replace(value, low=low, high=high, sets=number)
 
 
 def _defined(values: Sequence[float | None]) -> np.ndarray | None:
@@ -315,6 +357,7 @@ def base_rows(results: match.ResultSet) -> Rows:
     for model, measurements in base_measurements(results).items():
         first = measurements[:1]
         values = {
+            "cvo_before": over_seeds(first, "cvo"),
             "ei_before": over_seeds(first, "ei"),
             "v_purity_before": over_seeds(first, "v_purity"),
             **_margins(first),

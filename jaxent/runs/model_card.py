@@ -341,8 +341,8 @@ def _results(
 def _measures(record: run_folder.RunRecord, summary: run_folder.Summary) -> str:
     """Every quantity before and after training, with its intervals."""
     probes, sets = record.get("probes", {}), summary["before"].get("sets")
-    rows = []
-    for one in before_after.list_changes(summary):
+    rows, changes = [], before_after.list_changes(summary)
+    for one in changes:
         cells = [
             before_after.format_interval(one.before, one.before_interval),
             before_after.format_interval(one.after, one.after_interval),
@@ -352,12 +352,14 @@ def _measures(record: run_folder.RunRecord, summary: run_folder.Summary) -> str:
     header = ["", "before", "after", "paired change", "sign-flip p"]
     table = console.format_markdown(header, rows, ["---"] + ["---:"] * 4)
     further = _results(summary, ("drift", "drift_outside", "sv_energy"))
+    reasons = "\n".join(f"- {line}" for line in before_after.list_reasons(changes))
     return (
         "## Measured before and after\n\n"
         f"On {probes.get('number')} probes ({hide_paths(probes.get('name'))}, hash "
-        f"{probes.get('hash')}); in brackets the 95% interval over {sets} replicate "
-        "sets of probes, which says nothing of other seeds.\n\n"
-        f"{table}\n\n{_table(further)}"
+        f"{probes.get('hash')}) in {sets} replicate sets, each fitted by itself; in "
+        "brackets the 95% interval over them, which says nothing of other seeds. CVO "
+        "is the number to trust; EI is as published.\n\n"
+        f"{table}\n\n{reasons}\n\n{_table(further)}"
     ).strip()
 
 

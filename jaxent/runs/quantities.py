@@ -1,8 +1,9 @@
 """Quantities of a measurement by name: value, interval and values set by set.
 
 What the terminal's tables and the page show of a measurement is read here alone. A
-record is `jaxent.measure.entangle.Measurement.to_json`: numbers on all probes at the
-top, `intervals` over replicate sets, and `set_values`, one value a replicate set.
+record is `jaxent.measure.entangle.Measurement.to_json`: values over the replicate sets
+at the top, `intervals` of the same values, `set_values`, the sets' contributions whose
+mean a value is, and `all_probes`, the one fit on all probes together.
 """
 
 import dataclasses
@@ -17,7 +18,8 @@ from jaxent.runs import folder as run_folder
 Record = Mapping[str, Any]
 
 CONCEPTS = ("domain", "register", "shape")
-_LEAST_FLIPS = 10  # a ratio over fewer flips says nothing
+ALL_PROBES = ("ei", "nested_ei", "sei")
+"""What the page shows of the fit on all probes too."""
 
 
 def _no_interval(record: Record) -> str | None:
@@ -33,10 +35,10 @@ class Quantity:
     """How a quantity is read from a measurement's record.
 
     Attributes:
-      value: the quantity on all probes; None where it is undefined.
+      value: the quantity over the replicate sets; None where it is undefined.
       interval_name: its name among the record's `intervals`; None without one.
-      sets: one value a replicate set [R], to be averaged and differenced; None where
-        it is undefined in some set, or with fewer than two sets.
+      sets: the sets' contributions [R], whose mean is the value, to be averaged and
+        differenced; None where one is undefined, or with fewer than two sets.
     """
 
     value: Callable[[Record], float | None]
@@ -70,27 +72,6 @@ def _recorded(name: str) -> Quantity:
     return Quantity(value, interval_name, sets)
 
 
-def _flip_ratio(name: str, flips: str) -> Quantity:
-    """EI or nested EI: off-concept over own-concept flips, pooled over the sets.
-
-    The values set by set are the jackknife's pseudo-values, R w - (R - 1) w_r, w the
-    ratio of the sets' flips added up and w_r that without set r: their mean holds with
-    sets too small for a ratio of their own.
-    """
-
-    def sets(record: Record) -> np.ndarray | None:
-        values = _set_values(record)
-        off = _complete(values.get(f"{flips}off_flips"))
-        own = _complete(values.get(f"{flips}own_flips"))
-        if off is None or own is None or (own.sum() - own < _LEAST_FLIPS).any():
-            return None
-        n = len(off)
-        whole = n * off.sum() / own.sum()
-        return whole - (n - 1) * (off.sum() - off) / (own.sum() - own)
-
-    return dataclasses.replace(_recorded(name), sets=sets)
-
-
 def _of_concept(group: str, prefix: str, concept: str) -> Quantity:
     """One concept's number of a group; intervals and sets call it "prefix.concept"."""
     plain = _recorded(f"{prefix}.{concept}")
@@ -110,12 +91,16 @@ def _weakest_margin(record: Record) -> str:
 
 
 def _least_margin_by_set(record: Record) -> np.ndarray | None:
-    margins: list = [
-        values
-        for name, values in _set_values(record).items()
-        if name.startswith("margin.")
-    ]
-    return _complete(np.min(margins, axis=0) if margins else None)
+    return _complete(_set_values(record).get(_weakest_margin(record)))
+
+
+def _of_all_probes(name: str) -> Quantity:
+    """A number of the fit on all probes, which has no interval."""
+
+    def value(record: Record) -> float | None:
+        return record["all_probes"].get(name)
+
+    return Quantity(value)
 
 
 def _rank(record: Record) -> int:
@@ -124,14 +109,15 @@ def _rank(record: Record) -> int:
 
 QUANTITIES: Mapping[str, Quantity] = types.MappingProxyType(
     {
-        "ei": _flip_ratio("ei", ""),
-        "nested_ei": _flip_ratio("nested_ei", "nested_"),
+        "ei": _recorded("ei"),
+        "nested_ei": _recorded("nested_ei"),
         "sei": _recorded("sei"),
         "overlap": _recorded("overlap"),
         "cvo": _recorded("cvo"),
         "v_purity": _recorded("v_purity"),
         "margin": Quantity(_least_margin, _weakest_margin, _least_margin_by_set),
         "rank": Quantity(_rank),
+        **{f"{name}_all_probes": _of_all_probes(name) for name in ALL_PROBES},
         **{f"{c}_accuracy": _of_concept("accuracy", "accuracy", c) for c in CONCEPTS},
         **{f"{c}_margin": _of_concept("margins", "margin", c) for c in CONCEPTS},
     }
@@ -178,7 +164,7 @@ class Measured:
     record: Record
 
     def value(self, name: str) -> float | None:
-        """Reads a quantity on all probes.
+        """Reads a quantity.
 
         Args:
           name: of a quantity in `QUANTITIES`.
@@ -201,6 +187,22 @@ class Measured:
           The reason that the measurement recorded, if any.
         """
         return self.record.get("reasons", {}).get(name)
+
+    def all_probes(self, name: str) -> float | None:
+        """Reads a quantity of the one fit on all probes.
+
+        Args:
+          name: of a quantity in `QUANTITIES`.
+
+        Returns:
+          The number; None where it is undefined, and of CVO, which has no such fit.
+        """
+        fit = self.record.get("all_probes") or {}
+        concept, _, kind = name.rpartition("_")
+        groups = {"accuracy": "accuracy", "margin": "margins"}
+        if concept in CONCEPTS and kind in groups:
+            return fit.get(groups[kind], {}).get(concept)
+        return fit.get(name)
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """Reads a quantity's 95% interval over replicate sets.
@@ -227,9 +229,8 @@ class Measured:
           name: of a quantity in `QUANTITIES`.
 
         Returns:
-          One value a replicate set [R], to be averaged and differenced: for EI and
-          CVO the jackknife's pseudo-values. None where it is undefined in some set, or
-          with fewer than two sets.
+          One contribution a replicate set [R], whose mean is the value, to be averaged
+          and differenced. None where one is undefined, or with fewer than two sets.
 
         Raises:
           KeyError: there is no such quantity.

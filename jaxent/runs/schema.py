@@ -45,15 +45,21 @@ REQUIRED: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
     {
         "run": ("settings",),
         "run settings": ("model", "condition", "seed"),
-        "measure": ("step", "ei", "accuracy", "margins", "singular", "intervals"),
+        "measure": (
+            *("step", "ei", "accuracy", "margins", "singular"),
+            *("intervals", "set_values", "all_probes"),
+        ),
         "train": ("step", "loss"),
         "summary": ("before", "after", "adapter_hash"),
         "scores": ("ended", "subset"),
         "evaluation": ("settings",),
         "evaluation settings": ("model", "adapter"),
         "likelihood": ("nats_a_byte", "base_nats_a_byte", "paired", "solutions"),
-        "crosstalk": ("model", "domains", "damage"),
-        "layer": ("model", "adapter", "layer", "ei", "damage", "intervals"),
+        "crosstalk": ("model", "domains", "damage", "all_probes"),
+        "layer": (
+            *("model", "adapter", "layer", "ei", "damage"),
+            *("intervals", "set_values", "all_probes"),
+        ),
         "study": ("runs",),
         "metric": ("question", "axes", "ranks", "conditions", "worse", "judged"),
         "validity": ("panels", "coverage"),
@@ -161,7 +167,9 @@ def require_fields(record: Any, kind: str) -> dict:
     record = require_type(record, dict)
     for name in REQUIRED[kind]:
         if name not in record:
-            raise ValueError(f"lacks {name!r}")
+            older = name == "all_probes"
+            hint = ": an older version measured it, measure again" if older else ""
+            raise ValueError(f"lacks {name!r}{hint}")
     return record
 
 

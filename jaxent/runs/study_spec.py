@@ -293,8 +293,11 @@ def default_tables(runs: Sequence[specs.RunSpec]) -> tuple[Table, ...]:
       from an adapter, if there are any.
     """
     by = ("model", "condition", "intervention", "csr_lambda")
-    measured = ("EI before", "EI", "EI change", "SEI", "CVO", "V-purity")
-    blocks = ((*measured, "domain accuracy", "drift", "final loss"),)
+    first = ("CVO before", "CVO", "CVO change", "EI before", "EI", "EI change")
+    blocks = (
+        (*first, "V-purity", "domain accuracy", "drift", "final loss"),
+        ("EI, all probes", "SEI"),
+    )
     bare: Mapping[str, tuple] = {"adapter": (None,)}
     tables = [Table(by, blocks, "Runs", where=bare)]
     if any(run.adapter for run in runs):

@@ -20,14 +20,6 @@ def _after(name: str) -> Read:
     return functools.partial(quantities.after, name=name)
 
 
-def _ei_change(summary: Mapping) -> float | None:
-    before = quantities.before(summary, "ei")
-    after = quantities.after(summary, "ei")
-    if before is None or after is None:
-        return None
-    return after - before
-
-
 def _percent(name: str) -> Read:
     def read(summary: Mapping) -> float | None:
         fraction = quantities.RESULTS[name](summary)
@@ -36,12 +28,24 @@ def _percent(name: str) -> Read:
     return read
 
 
+def _change(name: str) -> Read:
+    def read(summary: Mapping) -> float | None:
+        before = quantities.before(summary, name)
+        after = quantities.after(summary, name)
+        return None if before is None or after is None else after - before
+
+    return read
+
+
 QUANTITIES: dict[str, Read] = {
+    "CVO before": _before("cvo"),
+    "CVO": _after("cvo"),
+    "CVO change": _change("cvo"),
     "EI before": _before("ei"),
     "EI": _after("ei"),
-    "EI change": _ei_change,
+    "EI change": _change("ei"),
+    "EI, all probes": _after("ei_all_probes"),
     "SEI": _after("sei"),
-    "CVO": _after("cvo"),
     "V-purity": _after("v_purity"),
     "V-purity before": _before("v_purity"),
     "domain margin": _before("domain_margin"),
@@ -65,6 +69,19 @@ QUANTITIES: dict[str, Read] = {
 }
 """By heading, how a column is read from a summary.json."""
 
+_WITH_REASONS = {
+    "CVO before": ("before", "cvo"),
+    "CVO": ("after", "cvo"),
+    "EI before": ("before", "ei"),
+    "EI": ("after", "ei"),
+    "SEI": ("after", "sei"),
+}
+"""By heading, the measurement and the name under which a record has its reason."""
+_TRUST = (
+    "CVO is the number to trust; EI is as published. Both are over the replicate sets; "
+    "EI of one fit on\nall probes is in columns of that name."
+)
+
 
 def summarise_runs(
     results: Sequence[tuple[specs.RunSpec, dict]],
@@ -80,8 +97,8 @@ def summarise_runs(
 
     Returns:
       One row a group, in the order in which groups first come: the fields of `by`,
-      "seeds" (a list), and by heading a `seeds.SeedSummary`, None where the quantity
-      is undefined in every seed.
+      "seeds" (a list), by heading a `seeds.SeedSummary`, None where the quantity is
+      undefined in every seed, and "reasons", by heading why it is undefined in a seed.
     """
 
     def group(result: tuple[specs.RunSpec, dict]) -> tuple:
@@ -94,8 +111,24 @@ def summarise_runs(
         for column in columns:
             values = [QUANTITIES[column](summary) for _, summary in members]
             row[column] = seeds.over_seeds(values)
+        row["reasons"] = _reasons([summary for _, summary in members], columns)
         rows.append(row)
     return rows
+
+
+def _reasons(
+    summaries: Sequence[Mapping[str, Any]], columns: Sequence[str]
+) -> dict[str, str]:
+    """The first reason of each column that is undefined in some seed."""
+    reasons: dict[str, str] = {}
+    for column in columns:
+        if column in _WITH_REASONS:
+            when, name = _WITH_REASONS[column]
+            for summary in summaries:
+                why = summary[when].get("reasons", {}).get(name)
+                if why is not None:
+                    reasons.setdefault(column, why)
+    return reasons
 
 
 def summarise_steps(
@@ -148,7 +181,8 @@ def format_summary(
     Returns:
       The tables: mean ± SD over seeds; (n) where the quantity is defined in n of the
       seeds only; "-" where it is undefined in all. Above them are the fields that all
-      rows share.
+      rows share, below them the reasons of what is undefined, and which number to
+      trust.
     """
     if not rows:
         return "No run is finished."
@@ -161,7 +195,24 @@ def format_summary(
         header = [", ".join(varying) or "runs", "seeds", *block]
         lines = [_format_row(row, varying, block) for row in rows]
         parts.append(console.format_table(header, lines))
-    return "\n\n".join(parts)
+    notes = _list_reasons(rows, varying)
+    if any("EI" in block for block in blocks):
+        notes.append(_TRUST)
+    return "\n\n".join([*parts, "\n".join(notes)] if notes else parts)
+
+
+def _list_reasons(rows: list[dict], varying: Sequence[str]) -> list[str]:
+    """A line for every reason, with the rows that have it."""
+    named: dict[str, list[str]] = collections.defaultdict(list)
+    for row in rows:
+        for column, why in row.get("reasons", {}).items():
+            name = ", ".join(_format_field(row[field]) for field in varying)
+            step = f" at step {row['step']}" if "step" in row else ""
+            named[f"{column} is undefined: {why}"].append(f"{name}{step}".strip())
+    return [
+        f"{text} ({'; '.join(filter(None, names))})." if any(names) else f"{text}."
+        for text, names in named.items()
+    ]
 
 
 def _format_row(row: dict, varying: Sequence[str], block: Sequence[str]) -> list:

@@ -153,7 +153,7 @@ def difference(
     if a_sets is not None and b_sets is not None:
         changes = _paired_changes(a_sets, b_sets)
         if changes is not None:
-            over_sets = intervals.t_interval(changes, level)
+            over_sets = intervals.ends(intervals.over_sets(changes, level))
             words.append(_sets_in_words(changes, over_sets))
     test = "; ".join(words) or "no test: one seed and no replicate sets"
     return Difference(float(a.mean() - b.mean()), seeds, over_sets, test)

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # scipy.stats is loaded at its first use: it takes seconds
 
+_EQUAL = 1e-12  # of the mean: a smaller range is rounding
+
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
@@ -19,8 +21,8 @@ class Interval:
 
     Attributes:
       mean: the estimate, in the quantity's own unit.
-      low: lower end; NaN for fewer than two sets.
-      high: upper end; NaN for fewer than two sets.
+      low: lower end; NaN for fewer than two sets, or for sets that do not differ.
+      high: upper end; NaN likewise.
       sets: number of replicate sets.
     """
 
@@ -28,6 +30,18 @@ class Interval:
     low: float
     high: float
     sets: int
+
+
+def ends(interval: Interval) -> tuple[float, float] | None:
+    """The ends of an interval.
+
+    Args:
+      interval: over replicate sets.
+
+    Returns:
+      (low, high); None where they are undefined.
+    """
+    return None if math.isnan(interval.low) else (interval.low, interval.high)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,18 +113,23 @@ def over_sets(values: npt.ArrayLike, level: float = 0.95) -> Interval:
 
     Returns:
       The interval; everything but `sets` is NaN if the value of any set is undefined
-      (NaN or infinite).
+      (NaN or infinite). The ends are NaN too if the sets do not differ: accuracies of 1
+      in every set are a ceiling, not certainty.
 
     Example:
       >>> over_sets([1.0, 2.0, 3.0]).mean
       2.0
+      >>> over_sets([1.0, 1.0, 1.0])
+      Interval(mean=1.0, low=nan, high=nan, sets=3)
       >>> over_sets([1.0, math.inf, 3.0])
       Interval(mean=nan, low=nan, high=nan, sets=3)
     """
     values = np.asarray(values, float)
     values = np.where(np.isfinite(values), values, math.nan)
     mean = float(values.mean()) if len(values) else math.nan
-    low, high = t_interval(values, level) or (math.nan, math.nan)
+    low, high = math.nan, math.nan
+    if len(values) and np.ptp(values) > _EQUAL * abs(mean):
+        low, high = t_interval(values, level) or (low, high)
     return Interval(mean, low, high, len(values))
 
 
@@ -154,7 +173,9 @@ def jackknife(
 ) -> Interval:
     """Interval of an estimate that takes several sets together.
 
-    It is the t interval of `pseudo_values`; its mean is the bias-corrected estimate.
+    It is the t interval of `contributions`: the estimate -+ t_{R-1} times the
+    jackknife's standard error. It is centred on the estimate, so that it always holds
+    it.
 
     Args:
       estimate: the value from all R sets.
@@ -168,11 +189,15 @@ def jackknife(
       >>> jackknife(2.0, [2.5, 2.0, 1.5]) == over_sets([1.0, 2.0, 3.0])
       True
     """
-    return over_sets(pseudo_values(estimate, leave_one_out), level)
+    return over_sets(contributions(estimate, leave_one_out), level)
 
 
-def pseudo_values(estimate: float, leave_one_out: npt.ArrayLike) -> np.ndarray:
-    """Tukey's pseudo-values R estimate - (R - 1) leave_one_out_r.
+def contributions(estimate: float, leave_one_out: npt.ArrayLike) -> np.ndarray:
+    """What each set contributes to an estimate that takes several together.
+
+    Set r contributes w + (R - 1) (mean of w_s - w_r), with w the estimate and w_s that
+    without set s: Tukey's pseudo-values, moved so that their mean is the estimate.
+    Differences of contributions, set by set, are those of a difference of estimates.
 
     Args:
       estimate: the value from all R sets.
@@ -180,16 +205,19 @@ def pseudo_values(estimate: float, leave_one_out: npt.ArrayLike) -> np.ndarray:
 
     Returns:
       [R]; the set values themselves where the estimate is their mean.
+
+    Example:
+      >>> contributions(2.0, [2.5, 2.0, 1.5]).tolist()
+      [1.0, 2.0, 3.0]
     """
-    leave_one_out = np.asarray(leave_one_out, float)
-    sets = len(leave_one_out)
-    return sets * estimate - (sets - 1) * leave_one_out
+    without = np.asarray(leave_one_out, float)
+    return estimate + (len(without) - 1) * (without.mean() - without)
 
 
-def ratio(
+def ratio_contributions(
     numerators: npt.ArrayLike, denominators: npt.ArrayLike, minimum: float = 0
-) -> Interval:
-    """Jackknife interval of sum(numerators) / sum(denominators) over sets.
+) -> np.ndarray:
+    """`contributions` of sum(numerators) / sum(denominators) over sets.
 
     Unlike a mean of ratios it allows sets whose own ratio is undefined.
 
@@ -199,12 +227,12 @@ def ratio(
       minimum: the least sum of R - 1 denominators for which a ratio says something.
 
     Returns:
-      The interval; NaN where any R - 1 denominators sum to less than `minimum` or to 0.
+      [R], whose mean is the ratio; NaN where any R - 1 denominators sum to less than
+      `minimum` or to 0, and for fewer than two sets.
 
     Example:
-      >>> interval = ratio([2.0, 3.0, 4.0], [2.0, 2.0, 2.0])
-      >>> round(interval.mean, 3), interval.sets
-      (1.5, 3)
+      >>> ratio_contributions([2.0, 3.0, 4.0], [2.0, 2.0, 2.0]).tolist()
+      [1.0, 1.5, 2.0]
     """
     numerators = np.asarray(numerators, float)
     denominators = np.asarray(denominators, float)
@@ -212,9 +240,9 @@ def ratio(
     kept_denominators = denominators.sum() - denominators
     enough = (kept_denominators >= minimum).all() and (kept_denominators > 0).all()
     if len(denominators) < 2 or not enough:
-        return Interval(math.nan, math.nan, math.nan, len(denominators))
+        return np.full(len(denominators), math.nan)
     estimate = numerators.sum() / denominators.sum()
-    return jackknife(estimate, kept_numerators / kept_denominators)
+    return contributions(estimate, kept_numerators / kept_denominators)
 
 
 def magnitude(signed: Interval, maximum: float = math.inf) -> Interval:

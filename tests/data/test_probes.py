@@ -81,6 +81,7 @@ def test_own_file(tmp_path):
         ({"replicate": -1}, "line 4: replicate -1, expected 0, 1"),
         ({"text": " "}, "line 4: text ' ', expected text"),
         ({"domain": None}, "line 4: domain None, expected text"),
+        ({"topic": ""}, "line 4: topic '', expected text"),
     ],
 )
 def test_bad_files_are_refused(tmp_path, change, message):
@@ -102,6 +103,27 @@ def test_what_is_no_probe_file(tmp_path, text, message):
     (tmp_path / "own.jsonl").write_text(text)
     with pytest.raises(ValueError, match=message):
         probes.load_probes(str(tmp_path / "own.jsonl"))
+
+
+def test_a_topic_in_two_replicate_sets_is_refused(tmp_path):
+    made = rows()
+    second = [
+        row
+        | {
+            "replicate": 1,
+            "id": row["id"] + "b",
+            "text": row["text"] + " again",
+            "topic": row["topic"] + " anew",
+        }
+        for row in made
+    ]
+    assert len(probes.load_probes(write(tmp_path, made + second)).probes) == 32
+    second[5]["topic"] = made[9]["topic"].upper() + " "
+    with pytest.raises(ValueError, match="topic") as error:
+        probes.load_probes(write(tmp_path, made + second))
+    assert "is in replicates 0 and 1, expected in one" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert probes.load_probes(write(tmp_path, made + second), 1).probes
 
 
 def test_validator_finds_label_words_and_lengths():

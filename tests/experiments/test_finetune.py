@@ -74,7 +74,7 @@ def test_killed_run_resumes_to_the_identical_adapter(tmp_path, own_probes):
     whole = run(command(tmp_path / "whole", own_probes))
     assert whole.returncode == 0, whole.stderr
     assert (
-        "EI (literal)" in whole.stdout
+        "EI (as published)" in whole.stdout
         and "change over sets [95%]" in whole.stdout
         and f"Run folder: {tmp_path / 'whole'}" in whole.stdout
     )

@@ -1,5 +1,6 @@
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -36,6 +37,16 @@ def run(*arguments) -> subprocess.CompletedProcess:
     )
 
 
+def assert_intervals_hold_their_estimates(text):
+    number = r"(-?\d[\d.]*(?:e[+-]?\d+)?)"
+    cells = re.findall(rf"{number} \[{number}, {number}\]", text)
+    assert len(cells) > 20
+    for value, low, high in cells:
+        assert float(low) <= float(value) <= float(high), (value, low, high)
+    table = text.split("one fit on all 240 probes")[1].split("\n\n")[0]
+    assert "[" not in table
+
+
 def test_an_adapter_at_two_layers(tmp_path, adapter):
     found = run(
         f"--output_dir={tmp_path}",
@@ -55,10 +66,12 @@ def test_an_adapter_at_two_layers(tmp_path, adapter):
         "structural zero",
         "alpha (N-1) / tr G",
         "(random)",
+        "CVO is the number to",
         "inside code's subspace",
         "SV energy of the adapter",
     )
     assert all(text in found.stdout for text in columns), found.stdout
+    assert_intervals_hold_their_estimates(found.stdout)
     embedding, last = json.loads((tmp_path / "measure.json").read_text())
     assert (embedding["layer"], last["layer"], last["probes"], last["sets"]) == (
         0,
@@ -67,13 +80,13 @@ def test_an_adapter_at_two_layers(tmp_path, adapter):
         5,
     )
     concepts = ("domain", "register", "shape")
-    wanted = {"ei", "nested_ei", "sei", "overlap", "cvo", "v_purity", "alpha_ratio"}
+    wanted = {"ei", "nested_ei", "sei", "overlap", "v_purity", "alpha_ratio"}
     wanted |= {
         f"{name}.{c}"
-        for name in ("accuracy", "margin", "random_damage")
+        for name in ("accuracy", "r2", "margin", "random_damage")
         for c in concepts
     }
-    assert set(last["intervals"]) == wanted | {
+    assert set(last["intervals"]) - {"cvo"} == wanted | {
         f"damage.{a}.{b}" for a in concepts for b in concepts
     }
     assert (

@@ -36,7 +36,7 @@ def test_four_processes_lose_one_and_two_go_on_to_what_one_alone_gives(
     two = many_processes.finish(
         many_processes.start(2, own_probes, out, "--mesh=data:2", "--resume")
     )
-    assert "EI (literal)" in two[0] and "EI (literal)" not in two[1]
+    assert "EI (as published)" in two[0] and "EI (as published)" not in two[1]
     np.testing.assert_allclose(
         many_processes.losses(out), many_processes.losses(alone), rtol=1e-5
     )

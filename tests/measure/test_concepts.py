@@ -53,3 +53,26 @@ def test_random_loadings_have_the_known_purity():
 def test_plain_values_have_no_nan():
     value = {"a": float("nan"), "b": [(1.5, float("-inf"))], "c": "text"}
     assert concepts.to_plain(value) == {"a": None, "b": [[1.5, None]], "c": "text"}
+
+
+def test_what_cannot_be_labelled_is_named_in_one_line():
+    rows = [dict(row) for row in designs.ROWS]
+    del rows[5]["shape"]
+    with pytest.raises(ValueError, match="probe 5 has .*: expected 'shape' too"):
+        concepts.label_probes(rows)
+    unequal = [row | {"replicate": int(i < 50)} for i, row in enumerate(designs.ROWS)]
+    with pytest.raises(ValueError, match="expected equal sets with every cell"):
+        concepts.label_probes(unequal)
+
+
+def test_a_topic_in_two_sets_is_refused():
+    rows = [row | {"topic": f"topic {i}"} for i, row in enumerate(designs.ROWS)]
+    concepts.label_probes(rows)
+    rows[1]["topic"] = rows[2]["topic"]
+    with pytest.raises(ValueError, match="topic") as error:
+        concepts.label_probes(rows)
+    assert str(error.value).startswith("topic 'topic 2' is in replicates ")
+    assert "\n" not in str(error.value)
+    same_set = rows[1]["replicate"] == rows[3]["replicate"]
+    rows[1]["topic"] = rows[3]["topic"]
+    assert same_set and concepts.label_probes(rows).sets.shape == (2, 48)

@@ -1,4 +1,7 @@
+import dataclasses
+
 import naive
+import naive_sets
 import numpy as np
 import pytest
 
@@ -66,12 +69,12 @@ def test_literal_ei_reports_overlap_where_there_is_none_and_follows_the_scale():
     x = synthetic.activations(
         labels, 512, synthetic.Truth(0.0, 1.0), np.random.default_rng(0)
     )
-    assert entangle.measure(x, labels).values.ei > 1
+    assert entangle.measure(x, labels).all_probes.ei > 1
     weak = synthetic.activations(
         labels, 512, synthetic.Truth(0.0, 0.5), np.random.default_rng(0)
     )
     found = [
-        entangle.measure(factor * weak, labels).values.ei for factor in (0.03, 1.0)
+        entangle.measure(factor * weak, labels).all_probes.ei for factor in (0.03, 1.0)
     ]
     assert max(found) > 1.5 * min(found)
 
@@ -79,9 +82,43 @@ def test_literal_ei_reports_overlap_where_there_is_none_and_follows_the_scale():
 def test_noise_alone_is_undefined():
     x = np.random.default_rng(1).normal(size=(len(LABELS.codes), 400))
     found = entangle.measure(x, LABELS)
-    assert (
-        np.isnan(found.values.cvo) and "not positive definite" in found.reasons["cvo"]
-    )
+    assert np.isnan(found.values.cvo)
+    reason = found.reasons["cvo"]
+    assert "do not agree on the directions of" in reason and "expected 3" in reason
+    assert "cvo" not in found.set_values and "cvo" not in found.intervals
+
+
+def test_the_gate_is_the_jackknifed_smallest_eigenvalue():
+    """With the definition written out, and a basis of its own."""
+    labels = synthetic.design((2, 3, 4), 6)
+    for snr, passes in ((0.25, False), (3.0, True)):
+        truth = synthetic.Truth(0.4, snr)
+        x = synthetic.activations(labels, 40, truth, np.random.default_rng(0))
+        expected = []
+        for j, m in enumerate(labels.sizes):
+            basis = np.linalg.qr(np.eye(m) - 1 / m)[0][:, : m - 1].T
+            phi = []
+            for members in labels.sets:
+                codes = labels.codes[members, j]
+                means = [x[members][codes == c].mean(0) for c in range(m)]
+                phi.append(basis @ np.stack(means))
+            expected.append(naive_sets.agreement(phi))
+        found = overlap.measure_overlap(x @ x.T, labels)
+        np.testing.assert_allclose(found.z, expected, rtol=1e-9)
+        assert (min(expected) >= 3) == passes == (not np.isnan(found.value))
+        assert (found.reason is None) == passes == (found.contributions is not None)
+        measured = entangle.measure(x, labels)
+        assert measured.geometry.agreement == dict(zip(labels.concepts, found.z))
+
+
+def test_sets_that_are_copies_agree():
+    one = synthetic.design((2, 3), 1)
+    x = synthetic.activations(one, 20, synthetic.Truth(0.4), np.random.default_rng(0))
+    labels = synthetic.design((2, 3), 5)
+    copies = np.empty((len(labels.codes), 20))
+    for members in labels.sets:
+        copies[members] = x
+    assert (overlap.measure_overlap(copies @ copies.T, labels).z > 1e9).all()
 
 
 def test_too_few_sets_are_refused():
@@ -96,17 +133,18 @@ def test_too_few_sets_are_refused():
         overlap.cvo_matrix(overlap.cross_products(x @ x.T, labels), labels.sizes)
 
 
-def test_pseudo_values_average_to_the_bias_corrected_estimate():
+def test_the_interval_is_the_jackknifes_around_the_value():
+    labels = synthetic.design((2, 3, 4), 5)
     x = synthetic.activations(
-        LABELS, 64, synthetic.Truth(0.3, 1.0), np.random.default_rng(0)
+        labels, 30, synthetic.Truth(0.3, 2.0), np.random.default_rng(0)
     )
-    measured = overlap.measure_overlap(x @ x.T, LABELS)
-    inner = overlap.cross_products(x @ x.T, LABELS)
-    leave_one_out = []
-    for omitted in range(8):
-        kept = np.delete(np.arange(8), omitted)
-        pairs = overlap.cvo_matrix(inner[np.ix_(kept, kept)], LABELS.sizes)
-        leave_one_out.append(overlap.mean_overlap(pairs))
-    corrected = 8 * measured.value - 7 * np.mean(leave_one_out)
-    assert measured.pseudo_values.mean() == pytest.approx(corrected)
+    measured = overlap.measure_overlap(x @ x.T, labels)
+    without = []
+    for omitted in range(5):
+        kept = np.delete(labels.sets, omitted, axis=0)
+        without.append(naive_sets.mean_cvo(x, dataclasses.replace(labels, sets=kept)))
+    expected = naive_sets.interval(naive_sets.mean_cvo(x, labels), without)
+    found = entangle.measure(x, labels).intervals["cvo"]
+    np.testing.assert_allclose((found.low, found.high), expected, rtol=1e-9)
+    assert measured.contributions.mean() == pytest.approx(measured.value)
     assert measured.value == overlap.mean_overlap(measured.pairs)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from paper import recomputed_coding, recomputed_measurements
 from paper.printed import COUNTS, Q, T, equal
 
@@ -67,6 +68,17 @@ def falls_from(before, after):
     return 1 - after / before
 
 
+def first_steps(condition):
+    """EI at steps 0 and 500 of Table 4."""
+    rows = [paper_tables.T4.row(condition=condition, step=s) for s in (0, 500)]
+    return [row.values["ei"] for row in rows]
+
+
+def penalised_path(weight):
+    rows = [row for row in paper_tables.T12.rows if row.key["lambda"] == weight]
+    return [row.values["ei"] for row in rows]
+
+
 WORDS = {  # what each mark of words says, from the numbers
     ("T1", "rationale"): lambda: (
         "nl" not in {row.key["companion"] for row in paper_tables.T8.rows}
@@ -111,6 +123,34 @@ WORDS = {  # what each mark of words says, from the numbers
         np.ptp(paper_tables.T11.select("ei_after")) > 0.01 - 1e-9
     ),
     ("b2_preserves", ""): lambda: falls_from(0.622, 0.350) > falls_from(0.945, 0.641),
+    ("T4", ""): lambda: (
+        [round(100 * falls_from(*first_steps(c))) for c in ("B3", "B2")] == [41, 47]
+    ),
+    ("T10", ""): lambda: (
+        paper_tables.T10.row(condition="B4").values["sv_energy"]
+        != paper_tables.T10.row(condition="B2").values["sv_energy"]
+        and penalised_path(0.03) == penalised_path(0.3)
+    ),
+    ("energy_ratio", ""): lambda: (
+        [round(1.0955 / 0.0015), round(1.0965 / 0.0005)] == [730, 2193]
+        and paper_tables.T10.row(condition="B3").values["sv_energy"] == 1.096
+        and paper_tables.T10.row(condition="B4").values["sv_energy"] == 0.001
+    ),
+    ("p_b6_b0", ""): lambda: (
+        round(scipy.stats.norm.sf(3.09), 3) == Q["p_b6_b0"]
+        and round(2 * scipy.stats.norm.sf(3.09), 3) == 0.002
+    ),
+    ("light_ei_b2", ""): lambda: (
+        round(100 * (Q["light_ei_b2"] / Q["light_ei_base"] - 1)) == 44
+    ),
+    ("creative_least_crosstalk", ""): lambda: (
+        paper_tables.T8.row(companion="creative").values["asymmetry"] == 1
+        and paper_tables.T8.row(companion="creative").values["ct"] < 1 / 80 / 2
+    ),
+    ("margin_largest", ""): lambda: (
+        paper_models.MISTRAL not in {row.key["model"] for row in paper_tables.T7.rows}
+        and paper_models.MISTRAL in {row.key["model"] for row in paper_tables.T5.rows}
+    ),
 }
 
 

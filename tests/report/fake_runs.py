@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import scipy.stats
 
 from jaxent.paper import settings as paper_settings
 
@@ -18,37 +19,31 @@ ORIGIN = {
 }
 
 
-def _intervals(means, sets):
-    """An interval 0.2 wide about each mean that is defined."""
-    return {
-        name: {"mean": v, "low": v - 0.1, "high": v + 0.1, "sets": sets}
-        for name, v in means.items()
-        if v is not None
-    }
+def _intervals(values, set_values, sets):
+    """The t interval over the sets of each value that is defined and varies."""
+    quantile = scipy.stats.t.ppf(0.975, sets - 1)
+    spans = {}
+    for name, value in values.items():
+        contributions = set_values.get(name)
+        if value is None or not contributions or not np.ptp(contributions):
+            continue
+        half = quantile * np.std(contributions, ddof=1) / sets**0.5
+        span = {"mean": value, "low": value - half, "high": value + half}
+        spans[name] = span | {"sets": sets}
+    return spans
 
 
-def _set_values(rng, ei, purity, accuracy, margin, sets):
-    """What each replicate set has of its own."""
-    off = (
-        [0] * sets
-        if not ei
-        else [max(0, round(ei * 40 + d)) for d in rng.integers(-1, 2, sets)]
-    )
+def _set_values(rng, values, sets):
+    """Contributions about each value, whose mean it is; of 0 the floor in every set."""
+    spread = {"ei": 0.02, "nested_ei": 0.02, "cvo": 0.01}
 
-    def jitter(value):
-        return (value + rng.normal(0, 0.002, sets)).tolist()
+    def about(name, value):
+        if value is None:
+            return [None] * sets
+        noise = rng.normal(0, spread.get(name, 0.002), sets) * bool(value)
+        return (value + noise - noise.mean()).tolist()
 
-    return {
-        "own_flips": [40] * sets,
-        "off_flips": off,
-        "nested_own_flips": [40] * sets,
-        "nested_off_flips": off,
-        "sei": jitter(0.2),
-        "v_purity": jitter(purity),
-        "overlap": jitter(0.1),
-        **{f"accuracy.{c}": jitter(accuracy) for c in CONCEPTS},
-        **{f"margin.{c}": jitter(margin) for c in CONCEPTS},
-    }
+    return {name: about(name, value) for name, value in values.items()}
 
 
 def measurement(
@@ -65,14 +60,14 @@ def measurement(
     """A measure record: EI about `ei` in every replicate set; ei None: undefined."""
     reasons = {} if ei is not None else {"ei": "4 own-concept flips, fewer than 10"}
     rng = np.random.default_rng([seed, step, int(1000 * (ei or 0))])
-    set_values = _set_values(rng, ei, purity, accuracy, margin, sets)
-    means = {
-        "ei": ei,
-        "sei": 0.2,
-        "cvo": 0.3,
-        "v_purity": purity,
-        "accuracy.domain": accuracy,
-    }
+    single = {"ei": ei, "nested_ei": ei, "sei": 0.2, "overlap": 0.1, "cvo": 0.3}
+    values = single | {"v_purity": purity}
+    values |= {f"accuracy.{c}": accuracy for c in CONCEPTS}
+    values |= {f"margin.{c}": margin for c in CONCEPTS}
+    set_values = _set_values(rng, values, sets)
+    all_probes = single | {"v_purity": purity}
+    all_probes |= {name: value and value / 2 for name, value in single.items()}
+    del all_probes["cvo"]
     return {
         "kind": "measure",
         "step": step,
@@ -85,15 +80,20 @@ def measurement(
         "v_purity_null": [0.585, 0.05],
         "reasons": reasons,
         "own_flips": 320,
-        "off_flips": sum(set_values["off_flips"]),
+        "off_flips": round(320 * (ei or 0)),
         "accuracy": dict.fromkeys(CONCEPTS, accuracy),
         "margins": dict.fromkeys(CONCEPTS, margin),
         "weakest": "shape",
         "damage": [[0.1, 0.02, 0.01]] * rank,
         "own": [0] * rank,
         "singular": [1.0] * rank,
-        "intervals": _intervals(means, sets),
+        "intervals": _intervals(values, set_values, sets),
         "set_values": set_values,
+        "all_probes": all_probes
+        | {
+            "accuracy": dict.fromkeys(CONCEPTS, accuracy),
+            "margins": dict.fromkeys(CONCEPTS, margin),
+        },
         "probes": 48 * sets,
         "sets": sets,
         **more,
@@ -274,6 +274,7 @@ def crosstalk(
         "damage": {"raw": damage},
         "intervals": {"raw": spans},
         "cells": {},
+        "all_probes": {"recall": [0.9] * len(domains), "damage": {"raw": damage}},
         "probes": 480,
         "sets": 5,
         "command": ["experiments/crosstalk.py", "--probes=hexad"],

@@ -61,8 +61,9 @@ def test_the_text_has_base_recipe_data_csr_measures_and_code(tmp_path):
         "| gsm8k | c0de |",
         "| csr_lambda | 0.1 |",
         "| csr_loss (result) | 1.5 |",
-        "| EI (literal) | 0.600 [0.500, 0.700] | 0.300 [0.200, 0.400] |",
-        "over 8 replicate sets",
+        "| EI (as published) | 0.600 [",
+        "CVO is the number to trust; EI is as published.",
+        "in 8 replicate sets, each fitted by itself",
         "| sv_energy (result) | 0.01 |",
         f"| commit | {'0' * 40} |",
         "| jax | 0.10.2 |",
@@ -156,7 +157,11 @@ def test_undefined_measures_and_unknown_conditions(tmp_path):
     record["settings"]["condition"] = "law"
     text = model_card.make_card(record, summary).text
     assert "condition law (its own data)" in text
-    assert "| EI (literal) | - | 0.300 [0.200, 0.400] |" in text
+    assert "| EI (as published) | - | 0.300 [" in text
+    assert (
+        "- EI (as published) is undefined before: 4 own-concept flips, fewer than 10."
+        in text
+    )
 
 
 def test_written_into_the_adapter_folder(tmp_path):

@@ -29,9 +29,11 @@ def test_what_is_written_holds_every_quantity_that_is_read(record):
     measured = quantities.Measured(0, record)
     for name in quantities.QUANTITIES:
         value = measured.value(name)
-        assert value is not None or measured.reason(name), name
+        whole = name.removesuffix("_all_probes")
+        reason = name if whole == name else f"all_probes.{whole}"
+        assert value is not None or measured.reason(reason), name
         sets = measured.sets(name)
-        if name not in ("rank", "ei", "nested_ei"):
+        if name not in ("rank", "ei", "nested_ei") and "all_probes" not in name:
             assert sets is not None and sets.shape == (8,), name
             assert measured.interval(name) is not None, name
     assert measured.value("rank") == 3
@@ -39,15 +41,21 @@ def test_what_is_written_holds_every_quantity_that_is_read(record):
     assert measured.value("shape_accuracy") == record["accuracy"]["shape"]
 
 
-def test_pseudo_values_of_ei_average_to_the_jackknifed_ratio():
-    off, own = np.array([3.0, 5.0, 4.0]), np.array([20.0, 30.0, 25.0])
-    per_set = {"off_flips": off.tolist(), "own_flips": own.tolist()}
-    values = quantities.Measured(0, {"set_values": per_set}).sets("ei")
-    whole = off.sum() / own.sum()
-    without = [np.delete(off, r).sum() / np.delete(own, r).sum() for r in range(3)]
-    assert values == pytest.approx([3 * whole - 2 * one for one in without])
-    per_set["own_flips"] = [4.0, 4.0, 4.0]  # 8 without one of them: too few
-    assert quantities.Measured(0, {"set_values": per_set}).sets("ei") is None
+def test_the_sets_contributions_average_to_the_value(record):
+    measured = quantities.Measured(0, record)
+    for name in quantities.QUANTITIES:
+        sets, value = measured.sets(name), measured.value(name)
+        if sets is not None:
+            assert sets.mean() == pytest.approx(value), name
+            low, high = measured.interval(name) or (value, value)
+            assert low <= value <= high
+
+
+def test_the_fit_on_all_probes_has_no_interval(record):
+    measured = quantities.Measured(0, record)
+    assert measured.value("sei_all_probes") == record["all_probes"]["sei"]
+    assert measured.interval("sei_all_probes") is None
+    assert measured.sets("sei_all_probes") is None
 
 
 def test_a_quantity_that_does_not_exist():

@@ -9,6 +9,19 @@ def summary(ei, drift):
     }
 
 
+TRUST = summary_table._TRUST.split("\n")
+
+
+def test_reasons_stand_below_the_table():
+    runs = [specs.RunSpec("/x/tiny", seed=seed) for seed in (0, 1)]
+    found = [(run, summary(0.5, 0.2)) for run in runs]
+    why = "the replicate sets do not agree on the directions of shape"
+    found[1][1]["after"] |= {"reasons": {"cvo": why}, "cvo": None}
+    rows = summary_table.summarise_runs(found, ("model", "seed"), ("CVO", "EI"))
+    lines = summary_table.format_summary(rows, ("model", "seed"), (("CVO", "EI"),))
+    assert f"CVO is undefined: {why} (1)." in lines
+
+
 def test_means_over_seeds_by_cell():
     runs = questions.csr_lambda(["/x/tiny"], (0, 1), (0.1, 0.3))
     found = list(
@@ -39,6 +52,8 @@ def test_means_over_seeds_by_cell():
         "--------------------------",
         "0.1             2  0.1 (1)",
         "0.3             2        -",
+        "",
+        *TRUST,
     ]
     assert summary_table.format_summary([], by, (quantities,)) == "No run is finished."
 
@@ -62,4 +77,6 @@ def test_means_over_seeds_by_step():
         "B3, 500              2  0.6 ± 0.14  -0.4 ± 0.14",
         "B3, 900              1         0.1         -0.9",
         "B2, 0                1           1            0",
+        "",
+        *TRUST,
     ]

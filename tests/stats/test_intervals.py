@@ -35,6 +35,8 @@ def test_over_sets_is_undefined_where_a_set_is():
     assert np.isnan(intervals.over_sets([1.0, np.nan]).mean)
     assert np.isnan(intervals.over_sets([1.0, np.inf, 2.0]).high)
     assert np.isnan(intervals.over_sets([]).mean)
+    ceiling = intervals.over_sets([1.0] * 8)
+    assert ceiling.mean == 1 and np.isnan([ceiling.low, ceiling.high]).all()
 
 
 def test_over_seeds_is_scipys_t_interval():
@@ -74,21 +76,35 @@ def test_the_jackknife_of_a_mean_is_its_t_interval():
     leave_one_out = [np.delete(values, i).mean() for i in range(9)]
     jackknifed = intervals.jackknife(values.mean(), leave_one_out)
     assert jackknifed.low == pytest.approx(intervals.over_sets(values).low)
-    assert intervals.pseudo_values(values.mean(), leave_one_out) == pytest.approx(
+    assert intervals.contributions(values.mean(), leave_one_out) == pytest.approx(
         values
     )
 
 
+def test_the_jackknife_is_centred_on_its_estimate():
+    """Of a biased estimate too: the interval holds what stands beside it."""
+    values = np.random.default_rng(1).lognormal(size=8)
+    leave_one_out = [np.delete(values, i).mean() ** 2 for i in range(8)]
+    estimate = values.mean() ** 2
+    interval = intervals.jackknife(estimate, leave_one_out)
+    assert interval.mean == pytest.approx(estimate)
+    error = np.sqrt(7 / 8 * ((leave_one_out - np.mean(leave_one_out)) ** 2).sum())
+    assert interval.high - estimate == pytest.approx(2.364624 * error, abs=1e-5)
+    contributions = intervals.contributions(estimate, leave_one_out)
+    assert contributions.mean() == pytest.approx(estimate)
+
+
 def test_a_ratio_stands_sets_whose_own_ratio_is_undefined():
-    ratio = intervals.ratio([1, 0, 3, 2], [2, 0, 4, 3])
-    assert ratio.low < 6 / 9 < ratio.high
-    equal_denominators = intervals.ratio([2.0, 3, 4], [2, 2, 2])
-    assert equal_denominators.low == pytest.approx(intervals.over_sets([1, 1.5, 2]).low)
+    parts = intervals.ratio_contributions([1, 0, 3, 2], [2, 0, 4, 3])
+    assert parts.mean() == pytest.approx(6 / 9)
+    without = [5 / 7, 6 / 9, 3 / 5, 4 / 6]
+    assert parts == pytest.approx(intervals.contributions(6 / 9, without))
 
 
 def test_a_ratio_of_too_little_is_undefined():
-    assert np.isnan(intervals.ratio([1, 0], [2, 0]).low)
-    assert np.isnan(intervals.ratio([1, 2, 3], [4, 4, 4], 10).mean)
+    assert np.isnan(intervals.ratio_contributions([1, 0], [2, 0])).all()
+    assert np.isnan(intervals.ratio_contributions([1, 2, 3], [4, 4, 4], 10)).all()
+    assert np.isnan(intervals.ratio_contributions([1], [2])).all()
 
 
 @pytest.mark.parametrize(

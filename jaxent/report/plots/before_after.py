@@ -133,4 +133,4 @@ def _finish(axes, groups: Sequence[_Group], title: str, headroom: float) -> None
         ]
         axis.set_xticks(range(len(row)), names, fontsize=8)
         axis.set_xlim(-0.6, len(rows[0]) - 0.4)
-        style.finish(axis, "" if number else title, "EI (literal)")
+        style.finish(axis, "" if number else title, "EI (as published)")

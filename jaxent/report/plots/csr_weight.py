@@ -42,9 +42,9 @@ def draw(results: match.ResultSet, published: bool):
     if not runs:
         style.title_not_run(left)
         style.title_not_run(right)
-    style.finish(left, "EI after B4 by CSR's weight", "EI (literal)")
+    style.finish(left, "EI after B4 by CSR's weight", "EI (as published)")
     left.set_ylim(bottom=min(0, left.get_ylim()[0]))
-    style.finish(right, "EI during B4", "EI (literal)")
+    style.finish(right, "EI during B4", "EI (as published)")
     return drawn
 
 

@@ -105,7 +105,7 @@ def draw(other: match.ResultSet, of_paper: match.ResultSet):
     if not by_family:
         return None
     drawn, (axes,) = style.figure(1, 2, width=4.8)
-    for axis, name, title in zip(axes, ("ei", "cvo"), ("EI (literal)", "CVO")):
+    for axis, name, title in zip(axes, ("ei", "cvo"), ("EI (as published)", "CVO")):
         colors = style.COLORS * len(by_family)
         for color, (label, ladder) in zip(colors, by_family.items()):
             _draw_line(axis, ladder, name, "before", color, label)

@@ -34,7 +34,7 @@ def draw(results: match.ResultSet):
     axis.set_xticks(range(3), [labels.short_model_name(m) for m in _MODELS])
     axis.set_xlim(-0.5, 2.5)
     axis.set_ylim(bottom=-0.2)
-    style.finish(axis, "EI before and after B3, by size", "EI (literal)")
+    style.finish(axis, "EI before and after B3, by size", "EI (as published)")
     return drawn
 
 

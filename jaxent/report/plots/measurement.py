@@ -55,7 +55,7 @@ def spectrum(measured: Mapping, stem: pathlib.Path) -> None:
 
 
 def estimates(measured: Mapping, stem: pathlib.Path) -> None:
-    """Draws every estimator: its replicate sets, their interval, all probes.
+    """Draws every estimator with its interval, its sets, and the fit on all probes.
 
     Args:
       measured: one layer's record of a measure.json.
@@ -64,25 +64,26 @@ def estimates(measured: Mapping, stem: pathlib.Path) -> None:
     drawn, ((axis,),) = style.figure(width=6.4, height=3.0)
     for row, name in enumerate(style.ESTIMATORS):
         _draw_sets(axis, row, name, measured)
-        _draw_all_probes(axis, row, measured[name])
+        _draw_value(axis, row, measured[name])
+        if name != "cvo":  # CVO compares sets: no fit on all probes
+            _draw_all_probes(axis, row, measured["all_probes"].get(name))
     _draw_random_loadings(axis, *measured["v_purity_null"])
     axis.axvline(0, color=style.LINE, linewidth=0.8, zorder=0)
     axis.set_yticks(range(len(style.ESTIMATORS)), style.ESTIMATORS.values())
     axis.set_ylim(len(style.ESTIMATORS) - 0.4, -0.6)
     axis.set_title("Estimators")
     axis.set_xlabel(
-        "diamond: all probes; dots: replicate sets, their mean and its 95% interval"
+        "dot: value over the replicate sets and its 95% interval (small: the sets' "
+        "contributions)\ndiamond: one fit on all probes"
     )
     style.save(drawn, stem)
 
 
 def _draw_sets(axis, row: int, name: str, measured: Mapping) -> None:
-    """Replicate sets as small dots; their mean and its interval."""
+    """The sets' contributions as small dots, and the interval."""
     color = style.COLORS[row]
-    values = []
-    if name != "cvo":  # CVO compares sets: a single one has none
-        per_set = measured["set_values"].get(name) or []
-        values = [v for v in per_set if v is not None]
+    per_set = measured["set_values"].get(name) or []
+    values = [v for v in per_set if v is not None]
     axis.plot(
         values,
         [row] * len(values),
@@ -95,13 +96,19 @@ def _draw_sets(axis, row: int, name: str, measured: Mapping) -> None:
     if interval and interval["low"] is not None:
         ends = [interval["low"], interval["high"]]
         axis.plot(ends, [row, row], color=color, linewidth=2)
-        axis.plot(interval["mean"], row, "o", color=color, markersize=7)
+
+
+def _draw_value(axis, row: int, value: float | None) -> None:
+    """The value over the sets, or a remark that it is undefined."""
+    if value is None:
+        _annotate(axis, "undefined", (0, row), (4, -11))
+    else:
+        axis.plot(value, row, "o", color=style.COLORS[row], markersize=7)
 
 
 def _draw_all_probes(axis, row: int, value: float | None) -> None:
-    """The value on all probes as a diamond, or a remark that it is undefined."""
+    """The one fit on all probes as a diamond, where it is defined."""
     if value is None:
-        _annotate(axis, "undefined on all probes", (0, row), (4, -11))
         return
     axis.plot(
         value,
@@ -142,8 +149,8 @@ def _annotate(axis, text: str, point, offset, **options) -> None:
 def depth(layers: Sequence[Mapping], stem: pathlib.Path) -> None:
     """Draws estimators and accuracies against the layer.
 
-    CVO's band is its 95% interval over replicate sets. The intervals of the others are
-    of single sets, smaller samples than the line's, and are only in the table.
+    CVO's band is its 95% interval over replicate sets; the intervals of the others are
+    in the table.
 
     Args:
       layers: the records of a measure.json, one a layer.

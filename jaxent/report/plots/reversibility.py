@@ -28,7 +28,7 @@ def draw(results: match.ResultSet, published: bool):
     if not runs and not published:
         return None
     drawn, (axes,) = style.figure(1, 2 if runs else 1, width=4.8)
-    for axis, quantity, title in zip(axes, ("ei", "sei"), ("EI (literal)", "SEI")):
+    for axis, quantity, title in zip(axes, ("ei", "sei"), ("EI (as published)", "SEI")):
         if published and quantity == "ei":
             _draw_published(axis)
         for run, origin in runs:

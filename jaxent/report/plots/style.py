@@ -12,14 +12,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 ESTIMATORS = {
-    "ei": "EI (literal)",
+    "cvo": "CVO",
+    "ei": "EI (as published)",
     "nested_ei": "nested EI",
+    "v_purity": "V-purity",
     "sei": "SEI",
     "overlap": "overlap",
-    "cvo": "CVO",
-    "v_purity": "V-purity",
 }
 """The title of each estimator, in the order of figures and tables."""
+FIRST = ("cvo", "ei", "nested_ei", "v_purity")
+"""Estimators of the first table."""
+SECOND_OPINIONS = ("sei", "overlap")
+"""Estimators that stand in a table of their own, below the first one."""
 COLORS = ("#0b6e8a", "#d1602c", "#5b8c3a", "#8a4f9e", "#b8912b", "#555555")
 GREY = "#8a8a8a"  # of published values
 MUTED = "#777777"  # of remarks such as "not run"

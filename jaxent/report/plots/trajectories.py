@@ -13,7 +13,7 @@ from jaxent.report.plots import labels, style
 from jaxent.runs import records
 
 _TITLES = {
-    "ei": "EI (literal)",
+    "ei": "EI (as published)",
     "sei": "SEI",
     "loss": "training loss (nats a token)",
 }

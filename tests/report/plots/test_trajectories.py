@@ -46,7 +46,7 @@ def test_many_groups_are_split_by_strength_and_weight(tmp_path, other_results):
     axes = trajectories.draw(other_results(), "tiny").axes
     titles = [axis.get_title(loc="left") for axis in axes[::3]]
     assert titles == [
-        f"EI (literal), {row}" for row in ("strong", "light", "B4 by CSR's weight")
+        f"EI (as published), {row}" for row in ("strong", "light", "B4 by CSR's weight")
     ]
     shown = [
         {label.split(" (")[0] for label in by_label(axis) if "seed" in label}
