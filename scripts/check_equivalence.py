@@ -59,6 +59,7 @@ from jaxent.model import blocks, transformer
 from jaxent.model import config as configs
 from jaxent.runs import folder as run_folder
 from jaxent.runs import validate
+from jaxent.train import gradient
 from jaxent.train import step as steps
 
 
@@ -258,13 +259,13 @@ def _train_lora(
         packed.append((steps.shard_batch(batch, 1, None), used))
 
     @jax.jit
-    def gradient(model, adapter, batch, rows):
+    def gradient_of(model, adapter, batch, rows):
         _, gradients, _ = gradient.step_gradient(
             model, adapter, batch, rows, None, compute=compute
         )
         return gradients
 
-    given_gradient = gradient(model, given, *packed[0])
+    given_gradient = gradient_of(model, given, *packed[0])
     state = steps.init_state(initial, train_config)
     train_step = steps.jit_train_step(train_config, compute)
     losses = []

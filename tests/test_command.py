@@ -11,7 +11,7 @@ from jaxent import command, json_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # They plan with shapes, or write a checkpoint of their own.
-PLANS = ("plan.py", "plan_scaling.py", "benchmark_loading.py")
+PLANS = ("plan.py", "plan_scaling.py", "benchmark.py")
 SCRIPTS = sorted(
     path
     for folder in ("experiments", "scripts")
