@@ -73,7 +73,9 @@ def row_lengths(longest: int) -> tuple[int, ...]:
         >>> row_lengths(4096)[-2:]
         (2048, 4096)
     """
-    return (*(n for n in ROW_LENGTHS), *((longest,) * (longest > ROW_LENGTHS[-1])))
+    if longest <= ROW_LENGTHS[-1]:
+        return ROW_LENGTHS
+    return (*ROW_LENGTHS, longest)
 
 
 def pack_lengths(

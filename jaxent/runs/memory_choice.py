@@ -111,7 +111,7 @@ def choose(
     has_base = run.tuner != "full"
     decoded = has_base and run.decode_base == "once"
     if has_base and run.decode_base == "auto" and is_cpu_alone:
-        # Accelerators decode faster than they read dense weights.
+        # No accelerator was timed; there the base stays NF4.
         total = held + kept * (remat == "none") + decoded_bytes(run, config)
         decoded = total <= _SHARE * memory
     return Choice(remat, decoded, lengths)

@@ -119,14 +119,20 @@ def _is_target(logits, targets):
     return columns[None, None, :] == targets[..., None]
 
 
+def _chunk_nll(h, head, targets, weights, mesh):
+    """A chunk's weighted loss, its logits and their logsumexp."""
+    logits = _logits(h, head, mesh)
+    log_norm = jax.nn.logsumexp(logits, axis=-1)
+    target_logits = _target_logits(h, head, targets, logits, mesh)
+    return jnp.sum(weights * (log_norm - target_logits)), logits, log_norm
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _nll_chunks(mesh, hidden, head, targets, weights):
     def body(total, chunk):
         h, t, w = chunk
-        logits = _logits(h, head, mesh)
-        log_norm = jax.nn.logsumexp(logits, axis=-1)
-        target_logits = _target_logits(h, head, t, logits, mesh)
-        return total + jnp.sum(w * (log_norm - target_logits)), None
+        nll, _, _ = _chunk_nll(h, head, t, w, mesh)
+        return total + nll, None
 
     return jax.lax.scan(body, jnp.float32(0), (hidden, targets, weights))[0]
 
@@ -134,9 +140,7 @@ def _nll_chunks(mesh, hidden, head, targets, weights):
 def _forward(mesh, hidden, head, targets, weights):
     def body(total, chunk):
         h, t, w = chunk
-        logits = _logits(h, head, mesh)
-        log_norm = jax.nn.logsumexp(logits, axis=-1)
-        target_logits = _target_logits(h, head, t, logits, mesh)
+        nll, logits, log_norm = _chunk_nll(h, head, t, w, mesh)
         softmax = jnp.exp(logits - log_norm[..., None])
         slope = (softmax - _is_target(logits, t)) * w[..., None]
         dh = jnp.einsum(
@@ -145,8 +149,7 @@ def _forward(mesh, hidden, head, targets, weights):
             head.astype(h.dtype),
             precision=_precision(h.dtype),
         )
-        total = total + jnp.sum(w * (log_norm - target_logits))
-        return total, axes.constrain(dh, mesh, "batch", None, None)
+        return total + nll, axes.constrain(dh, mesh, "batch", None, None)
 
     total, dh = jax.lax.scan(body, jnp.float32(0), (hidden, targets, weights))
     return total, (dh, head)
@@ -166,10 +169,8 @@ def _nll_chunks_and_head(mesh, hidden, head, targets, weights):
     @jax.checkpoint
     def body(total, chunk):
         h, t, w = chunk
-        logits = _logits(h, head, mesh)
-        log_norm = jax.nn.logsumexp(logits, axis=-1)
-        target_logits = _target_logits(h, head, t, logits, mesh)
-        return total + jnp.sum(w * (log_norm - target_logits)), None
+        nll, _, _ = _chunk_nll(h, head, t, w, mesh)
+        return total + nll, None
 
     return jax.lax.scan(body, jnp.float32(0), (hidden, targets, weights))[0]
 
